@@ -1,0 +1,216 @@
+//! What the broker and the agent say to each other.
+//!
+//! One connection is one [`Request`]. The agent speaks first, with a [`Greeting`], so that the broker knows
+//! that it talks to the right container before it sends anything. A job's descriptors come with the first
+//! byte of its request (`SCM_RIGHTS`). Closing the connection ends the job: the agent kills every process
+//! of it.
+//!
+//! A message is a length (4 bytes, little endian) and that many bytes of [postcard].
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
+/// only when a container outlives an upgrade; the container is then replaced.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
+pub const MAX_MESSAGE: usize = 16 << 20;
+
+/// Most descriptors that one job may have (`SCM_MAX_FD` in the kernel is 253).
+pub const MAX_DESCRIPTORS: usize = 64;
+
+/// The agent's socket inside the container's directory ([`crate::container::ContainerSpec::directory`]).
+pub const AGENT_SOCKET: &str = "agent.sock";
+
+/// What the agent says first on every connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// [`PROTOCOL_VERSION`] of the agent.
+    pub version: u32,
+    /// What the container was made to ([`crate::container::ContainerSpec::fingerprint`]).
+    pub fingerprint: String,
+}
+
+/// What the broker asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run one job; answered by [`Reply::Exited`] or [`Reply::Failed`].
+    Run(Box<JobSpec>),
+    /// Tell what is enforced; answered by [`Reply::Enforced`].
+    Report,
+    /// End as soon as no job runs; answered by [`Reply::Stopping`].
+    Stop,
+}
+
+/// What the agent answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The job ended, and every process of it is dead.
+    Exited {
+        /// As `waitpid(2)` gives it.
+        wait_status: i32,
+    },
+    /// The job did not start, or could not be confined, and nothing of it runs.
+    Failed {
+        /// The step that failed, in words, with the reason.
+        message: String,
+        /// The `errno` of that step; `ENOENT` and `EACCES` from `execve(2)` mean what they mean to a shell.
+        errno: i32,
+        /// Whether the step was the `execve(2)` of the job itself (the program is missing or not executable).
+        at_exec: bool,
+    },
+    /// What the kernel says of the agent and of a job's world.
+    Enforced(Box<Enforced>),
+    /// The agent accepts nothing more and ends with its last job.
+    Stopping,
+}
+
+/// One job: resolved, validated and owned. Every path is absolute and the same inside and outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The file to execute.
+    pub program: Vec<u8>,
+    /// Arguments, `argv[0]` included; bytes, since Unix does not ask for UTF-8.
+    pub argv: Vec<Vec<u8>>,
+    /// The whole environment, each `NAME=value`.
+    pub env: Vec<Vec<u8>>,
+    /// Working directory.
+    pub cwd: Vec<u8>,
+    /// The number that each received descriptor gets in the job, in the order in which they came.
+    pub descriptors: Vec<i32>,
+    /// Files that are put below [`JOB_FILES`] before the job starts: name and content.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What the job may touch, beyond its private `/tmp`. Empty directories of the table in the documentation
+    /// are not implied: what is not listed is refused.
+    pub access: Vec<Access>,
+    /// Give the job a session of its own. Off only where the job has the user's terminal.
+    pub new_session: bool,
+}
+
+/// Where the files of [`JobSpec::files`] are, in the job's private `/tmp`.
+pub const JOB_FILES: &str = "/tmp/.cargo-sandbox";
+
+/// The job's `HOME`: empty, private, gone with the job.
+pub const JOB_HOME: &str = "/tmp/.home";
+
+/// One line of a job's Landlock rules: a path (a file or a whole directory) and what is allowed beneath it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// An absolute path. A path that does not exist is left out: nothing is there to be allowed.
+    pub path: Vec<u8>,
+    /// What is allowed.
+    pub rights: Rights,
+}
+
+/// The rights of an [`Access`]. Reading includes listing directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rights {
+    /// Read only.
+    Read,
+    /// Read and execute.
+    ReadExecute,
+    /// Read and write regular files and directories; no links, fifos, sockets or devices: for directories in
+    /// which cargo itself reads or writes.
+    WritePlain,
+    /// As [`Rights::WritePlain`], and execute, and make symbolic links, fifos and sockets: for directories
+    /// that belong to the job alone (`OUT_DIR`).
+    WriteAll,
+}
+
+/// What is really in force, read back from the kernel by the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enforced {
+    /// `/proc/self/status` of a probe that went through the same steps as a job.
+    pub job_status: String,
+    /// `/proc/self/mountinfo` of that probe.
+    pub job_mountinfo: String,
+    /// `/proc/self/status` of the agent.
+    pub agent_status: String,
+    /// `/proc/self/mountinfo` of the agent as the engine made it, before the agent changed anything.
+    pub agent_mountinfo: String,
+    /// The kernel's boot id: equal to the host's unless the engine runs on another kernel.
+    pub boot_id: String,
+    /// The Landlock ABI that the kernel offers; 0 where there is none.
+    pub landlock_abi: i32,
+    /// Whether Landlock restricted the probe fully.
+    pub landlock_enforced: bool,
+    /// Memory limit in bytes that binds the container, where the agent can see one.
+    pub memory_limit: Option<u64>,
+    /// Limit on the number of processes that binds the container, where the agent can see one.
+    pub pids_limit: Option<u64>,
+    /// Names of the network interfaces that the probe sees.
+    pub interfaces: Vec<String>,
+    /// How a job's process tree is ended.
+    pub process_tree: String,
+}
+
+/// Writes one message.
+///
+/// # Errors
+/// When the stream refuses, or the message is longer than [`MAX_MESSAGE`].
+pub fn write_message<T: Serialize>(stream: &mut impl Write, message: &T) -> io::Result<()> {
+    stream.write_all(&encode(message)?)
+}
+
+/// The bytes of one message, its length first.
+///
+/// # Errors
+/// When the message is longer than [`MAX_MESSAGE`].
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    if body.len() > MAX_MESSAGE {
+        return Err(io::Error::other(format!("a message of {} bytes is too long", body.len())));
+    }
+    let mut bytes = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// `UnexpectedEof` when the other side is gone; `InvalidData` when what came is no such message.
+pub fn read_message<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_MESSAGE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes")));
+    }
+    // Grown as bytes come, so that a length alone cannot make this process allocate.
+    let mut body = Vec::new();
+    stream.take(length as u64).read_to_end(&mut body)?;
+    if body.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    postcard::from_bytes(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_comes_back_as_it_was_sent() {
+        let message = Reply::Failed { message: "exec".into(), errno: 2, at_exec: true };
+        let bytes = encode(&message).unwrap();
+        assert_eq!(read_message::<Reply>(&mut bytes.as_slice()).unwrap(), message);
+    }
+
+    #[test]
+    fn a_cut_message_is_an_end_of_file() {
+        let bytes = encode(&Request::Report).unwrap();
+        for end in 0..bytes.len() {
+            let error = read_message::<Request>(&mut &bytes[..end]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_limit_is_refused_before_anything_is_read() {
+        let error = read_message::<Request>(&mut [0xff; 8].as_slice()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

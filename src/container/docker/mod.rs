@@ -1,0 +1,1 @@
+//! The `docker` engine: Docker or Podman by their socket.

@@ -1,0 +1,1 @@
+//! The `native` engine: a container made of namespaces by this program itself.

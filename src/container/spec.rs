@@ -1,0 +1,129 @@
+//! What a container is made to: one description for every engine.
+
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A container's whole description. Two specs with the same [`fingerprint`](Self::fingerprint) may share a
+/// container; anything that differs asks for a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerSpec {
+    /// The project's identity ([`crate::project::Project::id`]): label and part of the name.
+    pub project: String,
+    /// The project's canonical root, for people to read in lists.
+    pub project_root: PathBuf,
+    /// Where containers of this project keep their sockets, on the host. [`Self::directory`] is below it.
+    pub containers_directory: PathBuf,
+    /// What the root file system is.
+    pub image: Image,
+    /// What is visible, in the order in which it is mounted: parents before children.
+    pub mounts: Vec<Mount>,
+    /// Symbolic links of the root directory (`/bin` to `usr/bin` where the host has merged them): path and
+    /// target.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Whose files a job's files shall be.
+    pub uid: u32,
+    /// The group of a job's files.
+    pub gid: u32,
+    /// Limits of the whole container.
+    pub limits: Limits,
+    /// The agent ends, and the container with it, after this long without a job.
+    pub idle: Duration,
+    /// The executable that is the agent (this program), on the host.
+    pub agent: PathBuf,
+    /// Modification time and size of [`Self::agent`]: a new build of it asks for a new container.
+    pub agent_stamp: String,
+}
+
+/// What the root file system of a container is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Image {
+    /// Nothing but what [`ContainerSpec::mounts`] brings: the host's own system directories, read-only.
+    Host,
+    /// An image that the engine knows by this name.
+    Named(String),
+}
+
+/// One bind mount. `nosuid` and `nodev` always hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mount {
+    /// What is shown, on the host: a directory or a file that exists.
+    pub source: PathBuf,
+    /// Where jobs see it.
+    pub target: PathBuf,
+    /// Whether jobs may be allowed to write there.
+    pub writable: bool,
+}
+
+impl Mount {
+    /// Shows a host path read-only under the same name.
+    pub fn read_only(path: impl Into<PathBuf>) -> Self {
+        let source = path.into();
+        Self { target: source.clone(), source, writable: false }
+    }
+
+    /// Shows a host path under the same name, writable.
+    pub fn writable(path: impl Into<PathBuf>) -> Self {
+        let source = path.into();
+        Self { target: source.clone(), source, writable: true }
+    }
+}
+
+/// Limits of a whole container.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Memory in bytes, swap included.
+    pub memory: u64,
+    /// Number of processes and threads.
+    pub pids: u64,
+    /// Size of each private `/tmp` in bytes.
+    pub tmp: u64,
+}
+
+impl ContainerSpec {
+    /// A name for everything that is in this description: 16 hexadecimal digits, the same in every process
+    /// of this version.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = StableHasher::default();
+        self.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// This container's directory on the host: the agent's socket and its log are there. Nothing of it is in
+    /// any job's view.
+    pub fn directory(&self) -> PathBuf {
+        self.containers_directory.join(self.fingerprint())
+    }
+
+    /// The name that an engine gives the container.
+    pub fn container_name(&self) -> String {
+        format!("cargo-sandbox-{}-{}", self.project, self.fingerprint())
+    }
+
+    /// The mount that shows `path`, if one does: the last one that is a parent of it.
+    pub fn mount_of(&self, path: &Path) -> Option<&Mount> {
+        self.mounts.iter().rev().find(|mount| path.starts_with(&mount.target))
+    }
+}
+
+/// FNV-1a, 64 bits: the standard library's hasher is not promised to stay the same.
+#[derive(Debug)]
+pub struct StableHasher(u64);
+
+impl Default for StableHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for StableHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}

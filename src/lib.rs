@@ -1,0 +1,4 @@
+//! The library behind `cargo-sandbox`.
+
+pub mod agent;
+pub mod container;

@@ -1,0 +1,3 @@
+//! `cargo-sandbox`.
+
+fn main() {}
