@@ -2,3 +2,9 @@
 
 pub mod agent;
 pub mod container;
+
+#[cfg(test)]
+#[path = "../wrapper/jobserver.rs"]
+mod jobserver;
+#[path = "../wrapper/wire.rs"]
+pub mod wire;
