@@ -1,7 +1,9 @@
 //! The library behind `cargo-sandbox`.
 
 pub mod agent;
+pub mod cargo;
 pub mod container;
+pub mod project;
 
 #[cfg(test)]
 #[path = "../wrapper/jobserver.rs"]
