@@ -33,6 +33,9 @@ const POLL: Duration = Duration::from_millis(4);
 /// Attempts to get a name that another container still has.
 const NAME_ATTEMPTS: usize = 50;
 
+/// Longest wait for a removal that the engine began by itself.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(20);
+
 /// How much of the agent's last words goes into an error.
 const LAST_WORDS: usize = 2000;
 
@@ -156,15 +159,31 @@ fn with_words(message: &str, said: &str) -> String {
     }
 }
 
-/// Removes a container, whatever state it is in; the one that is gone already is no error.
+/// Removes a container, whatever state it is in, and returns when it is gone; the one that is gone already is no
+/// error.
 pub(super) async fn remove(connection: &Connection, id: &str) -> Result<(), EngineError> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match connection.docker.remove_container(id, Some(options)).await {
         Ok(()) => Ok(()),
-        // 409: a removal is in progress.
-        Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+        Err(error) if status(&error) == Some(404) => Ok(()),
+        // It ended by itself and the engine is removing it.
+        Err(error) if status(&error) == Some(409) => gone(connection, id).await,
         Err(error) => Err(explain("cannot remove a container", &error)),
     }
+}
+
+/// Waits until the engine knows nothing of a container any more.
+async fn gone(connection: &Connection, id: &str) -> Result<(), EngineError> {
+    let deadline = Instant::now() + REMOVAL_PATIENCE;
+    while Instant::now() < deadline {
+        let found = connection.docker.inspect_container(id, None::<InspectContainerOptions>).await;
+        if found.is_err_and(|error| status(&error) == Some(404)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(EngineError::failed(format!("container {id} is being removed and does not go away"))
+        .hint(format!("see `{} ps --all`", connection.flavour.command())))
 }
 
 /// Looks at what came of the request: the agent's own report, the host's view of its process where there is one,
