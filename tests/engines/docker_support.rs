@@ -136,9 +136,11 @@ pub fn mount_options<'a>(mountinfo: &'a str, target: &Path) -> Option<&'a str> {
     line.and_then(|line| line.split(' ').nth(5))
 }
 
-/// The engine's own command line, for what the engine trait does not tell.
+/// The engine's own command line, for what the engine trait does not tell: `docker`, which speaks to Podman's
+/// socket as well, or what `CARGO_SANDBOX_TEST_ENGINE` names.
 pub fn engine_command(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
+    let program = std::env::var("CARGO_SANDBOX_TEST_ENGINE").unwrap_or("docker".into());
+    let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -26,6 +26,9 @@ pub(super) const AGENT: &str = "/.cargo-sandbox/agent";
 /// The kernel's default ceiling of open files; a limit beyond it is refused.
 const MOST_OPEN_FILES: u64 = 1 << 20;
 
+/// The kernel's ceiling of process numbers, for where there is no limit.
+const MOST_PROCESSES: u64 = 1 << 22;
+
 /// What the loader would obey before the agent runs: an image may set it, and then its own files would run as
 /// the agent. An empty value counts as none.
 const LOADER_VARIABLES: &[&str] =
@@ -132,7 +135,7 @@ fn host_config(
         memory: Some(memory),
         memory_swap: Some(memory),
         pids_limit: Some(i64::try_from(spec.limits.pids).unwrap_or(i64::MAX)),
-        ulimits: Some(vec![open_files()]),
+        ulimits: Some(ulimits(flavour)),
         ipc_mode: Some("private".into()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         userns_mode: match users {
@@ -164,15 +167,22 @@ fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, Engi
     Ok(format!("seccomp={}", path.display()))
 }
 
-/// This process's own limit, which jobs would have under cargo too. Engines ask for a million by default, and a
-/// daemon with a lower limit of its own then cannot start anything.
-fn open_files() -> ResourcesUlimits {
-    let limit = getrlimit(Resource::Nofile);
-    let bounded =
-        |value: Option<u64>| i64::try_from(value.unwrap_or(MOST_OPEN_FILES).min(MOST_OPEN_FILES)).ok();
-    ResourcesUlimits {
-        name: Some("nofile".into()),
-        soft: bounded(limit.current),
-        hard: bounded(limit.maximum),
+/// This process's own limits, which jobs would have under cargo too. Docker leaves what is not named here as
+/// the daemon has it; both ask for a million open files, and Podman for a million processes, and where the
+/// daemon's own limits are lower nothing starts at all.
+fn ulimits(flavour: Flavour) -> Vec<ResourcesUlimits> {
+    let named = |name: &str, resource, most: u64| {
+        let limit = getrlimit(resource);
+        let bounded = |value: Option<u64>| i64::try_from(value.unwrap_or(most).min(most)).ok();
+        ResourcesUlimits {
+            name: Some(name.into()),
+            soft: bounded(limit.current),
+            hard: bounded(limit.maximum),
+        }
+    };
+    let mut limits = vec![named("nofile", Resource::Nofile, MOST_OPEN_FILES)];
+    if flavour == Flavour::Podman {
+        limits.push(named("nproc", Resource::Nproc, MOST_PROCESSES));
     }
+    limits
 }
