@@ -8,6 +8,9 @@ fn main() -> ExitCode {
         (Some(name), Some(config)) if name == cargo_sandbox::agent::AGENT_ARGUMENT => {
             cargo_sandbox::agent::main(&config)
         }
+        (Some(name), None) if name == cargo_sandbox::container::native::INIT_ARGUMENT => {
+            cargo_sandbox::container::native::init_main()
+        }
         _ => ExitCode::SUCCESS,
     }
 }
