@@ -1,15 +1,15 @@
 //! A daemon, if one answers, and descriptions of containers to ask it for.
 
 use std::ffi::OsString;
-use std::os::unix::net::UnixStream;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cargo_sandbox::agent::protocol::{
-    AGENT_SOCKET, Enforced, Greeting, Reply, Request, read_message, write_message,
-};
+use cargo_sandbox::agent::client::AgentConnection;
+use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::docker::{CONNECT_PATIENCE, DockerEndpoints, DockerEngine};
 use cargo_sandbox::container::host::{UserIdentity, system_world};
 use cargo_sandbox::container::{ContainerInfo, ContainerSpec, Engine, Image, Limits, Mount};
@@ -120,14 +120,41 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
 
 /// What the agent says is in force.
 pub fn report(spec: &ContainerSpec) -> Enforced {
-    let mut stream = UnixStream::connect(spec.directory().join(AGENT_SOCKET)).unwrap();
-    let greeting: Greeting = read_message(&mut stream).unwrap();
-    assert_eq!(greeting.fingerprint, spec.fingerprint());
-    write_message(&mut stream, &Request::Report).unwrap();
-    match read_message(&mut stream).unwrap() {
+    match ask(spec, &Request::Report, &[]) {
         Reply::Enforced(enforced) => *enforced,
         other => panic!("{other:?}"),
     }
+}
+
+/// What a shell prints that runs `script` as a job.
+pub fn run(spec: &ContainerSpec, script: &str) -> String {
+    let (mut read, write) = std::io::pipe().unwrap();
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let argv = ["sh", "-c", script].map(|word| word.as_bytes().to_vec());
+    let readable = ["/usr", "/bin", "/lib", "/lib64", "/etc", "/proc"];
+    let job = JobSpec {
+        program: b"/bin/sh".to_vec(),
+        argv: argv.to_vec(),
+        env: vec![b"PATH=/usr/bin:/bin".to_vec()],
+        cwd: b"/".to_vec(),
+        descriptors: vec![0, 1, 2],
+        files: Vec::new(),
+        access: readable.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
+        new_session: true,
+    };
+    let errors = std::io::stderr();
+    let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);
+    assert!(matches!(reply, Reply::Exited { .. }), "{reply:?}");
+    drop(write);
+    let mut output = String::new();
+    read.read_to_string(&mut output).unwrap();
+    output
+}
+
+fn ask(spec: &ContainerSpec, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Reply {
+    let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint()).unwrap();
+    agent.send(request, descriptors).unwrap();
+    agent.read_reply().unwrap()
 }
 
 /// The options of the last mount at `target` in a mountinfo.
@@ -136,9 +163,11 @@ pub fn mount_options<'a>(mountinfo: &'a str, target: &Path) -> Option<&'a str> {
     line.and_then(|line| line.split(' ').nth(5))
 }
 
-/// The engine's own command line, for what the engine trait does not tell.
+/// The engine's own command line, for what the engine trait does not tell: `docker`, which speaks to Podman's
+/// socket as well, or what `CARGO_SANDBOX_TEST_ENGINE` names.
 pub fn engine_command(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().unwrap();
+    let program = std::env::var("CARGO_SANDBOX_TEST_ENGINE").unwrap_or("docker".into());
+    let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-use cargo_sandbox::container::Engine;
+use cargo_sandbox::container::{Engine, Image};
 
-use crate::docker_support::{Fixture, Tmpfs, bind, engine_command, mount_options, prepare, report};
+use crate::docker_support::{Fixture, Tmpfs, bind, engine_command, mount_options, prepare, report, run};
 
 #[test]
 fn the_agent_is_the_caller_without_any_privilege() {
     let Some(fixture) = Fixture::new() else { return };
     fixture.start();
-    let status = report(&fixture.spec).agent_status;
+    let id = fixture.listed().unwrap().id;
+    let pid = engine_command(&["inspect", "--format", "{{.State.Pid}}", &id]);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
         line.unwrap_or_default().split('\t').next().unwrap_or_default().to_owned()
@@ -33,7 +35,39 @@ fn another_user_than_the_caller_is_taken_on() {
     prepare(&fixture.spec);
     std::os::unix::fs::chown(fixture.spec.directory(), Some(12345), Some(12346)).unwrap();
     fixture.engine.start(&fixture.spec).unwrap();
-    assert!(report(&fixture.spec).agent_status.contains("Uid:\t12345\t12345\t12345\t12345"));
+    let report = report(&fixture.spec);
+    assert!(report.agent_status.contains("Uid:\t12345\t12345\t12345\t12345"));
+    assert_eq!(run(&fixture.spec, "id -u; id -g"), "12345\n12346\n");
+}
+
+#[test]
+fn a_job_runs_on_the_descriptors_it_was_handed() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    assert_eq!(run(&fixture.spec, "echo hello"), "hello\n");
+    assert_eq!(run(&fixture.spec, "cat /etc/hostname; whoami"), "cargo-sandbox\ntester\n");
+}
+
+#[test]
+fn no_job_can_write_to_the_kernels_settings() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let script = "for f in kernel/core_pattern kernel/hostname vm/drop_caches; do \
+                  (: >>/proc/sys/$f) 2>/dev/null && echo $f; done; \
+                  (: >>/proc/sysrq-trigger) 2>/dev/null && echo sysrq";
+    assert_eq!(run(&fixture.spec, script), "");
+}
+
+#[test]
+fn the_agent_starts_in_an_image_that_has_nothing_for_it() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    fixture.start();
+    let id = fixture.listed().unwrap().id;
+    let image = engine_command(&["inspect", "--format", "{{.Image}}", &id]);
+    fixture.spec.image = Image::Named(image);
+    fixture.spec.mounts.clear();
+    fixture.start();
+    assert!(!report(&fixture.spec).agent_mountinfo.contains(" /usr "));
 }
 
 #[test]

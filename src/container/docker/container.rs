@@ -26,6 +26,9 @@ pub(super) const AGENT: &str = "/.cargo-sandbox/agent";
 /// The kernel's default ceiling of open files; a limit beyond it is refused.
 const MOST_OPEN_FILES: u64 = 1 << 20;
 
+/// The kernel's default ceiling of process numbers, if it does not tell.
+const MOST_PROCESSES: u64 = 1 << 15;
+
 /// What the loader would obey before the agent runs: an image may set it, and then its own files would run as
 /// the agent. An empty value counts as none.
 const LOADER_VARIABLES: &[&str] =
@@ -72,7 +75,7 @@ pub(super) fn request(
             .then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        host_config: Some(host_config(spec, &binds, flavour, users)?),
+        host_config: Some(host_config(spec, &binds, flavour, users, user.0)?),
         ..Default::default()
     };
     Ok(Request { body, mounts: binds, user })
@@ -112,6 +115,7 @@ fn host_config(
     binds: &[Mount],
     flavour: Flavour,
     users: Users,
+    uid: u32,
 ) -> Result<HostConfig, EngineError> {
     let memory = i64::try_from(spec.limits.memory).unwrap_or(i64::MAX);
     let tmpfs = format!("rw,exec,nosuid,nodev,size={},mode=1777", spec.limits.tmp);
@@ -124,15 +128,13 @@ fn host_config(
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(vec!["no-new-privileges:true".into(), seccomp_option(spec, flavour)?]),
-        // The agent makes a fresh /proc for each job, in namespaces of its own, and mounts it read-only. The
-        // kernel allows that only where nothing of the container's own /proc is covered.
-        masked_paths: Some(Vec::new()),
-        readonly_paths: Some(Vec::new()),
+        masked_paths: uncovered_proc(uid),
+        readonly_paths: uncovered_proc(uid),
         tmpfs: Some(HashMap::from([("/tmp".into(), tmpfs)])),
         memory: Some(memory),
         memory_swap: Some(memory),
         pids_limit: Some(i64::try_from(spec.limits.pids).unwrap_or(i64::MAX)),
-        ulimits: Some(vec![open_files()]),
+        ulimits: Some(ulimits(flavour)),
         ipc_mode: Some("private".into()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         userns_mode: match users {
@@ -152,6 +154,16 @@ fn host_config(
     })
 }
 
+/// The agent makes a fresh `/proc` for each job, in namespaces of its own, and mounts it read-only. The kernel
+/// allows that only where nothing of the container's own `/proc` is covered, as engines do by default.
+///
+/// Root is another matter. The kernel lets nobody without `CAP_SETFCAP` map root into a new namespace, so there
+/// jobs share the container's `/proc`; and root may write to much of `/proc/sys` without any capability. So
+/// there the covers stay.
+fn uncovered_proc(uid: u32) -> Option<Vec<String>> {
+    (uid != 0).then(Vec::new)
+}
+
 /// Docker takes the profile itself, Podman the name of a file on its host.
 fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, EngineError> {
     let profile = seccomp::profile();
@@ -164,15 +176,25 @@ fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, Engi
     Ok(format!("seccomp={}", path.display()))
 }
 
-/// This process's own limit, which jobs would have under cargo too. Engines ask for a million by default, and a
-/// daemon with a lower limit of its own then cannot start anything.
-fn open_files() -> ResourcesUlimits {
-    let limit = getrlimit(Resource::Nofile);
-    let bounded =
-        |value: Option<u64>| i64::try_from(value.unwrap_or(MOST_OPEN_FILES).min(MOST_OPEN_FILES)).ok();
-    ResourcesUlimits {
-        name: Some("nofile".into()),
-        soft: bounded(limit.current),
-        hard: bounded(limit.maximum),
+/// This process's own limits, which jobs would have under cargo too. Docker leaves what is not named here as
+/// the daemon has it; both ask for a million open files, and Podman for a million processes, and where the
+/// daemon's own limits are lower nothing starts at all.
+fn ulimits(flavour: Flavour) -> Vec<ResourcesUlimits> {
+    let named = |name: &str, resource, most: u64| {
+        let limit = getrlimit(resource);
+        let bounded = |value: Option<u64>| i64::try_from(value.unwrap_or(most).min(most)).ok();
+        ResourcesUlimits {
+            name: Some(name.into()),
+            soft: bounded(limit.current),
+            hard: bounded(limit.maximum),
+        }
+    };
+    let mut limits = vec![named("nofile", Resource::Nofile, MOST_OPEN_FILES)];
+    if flavour == Flavour::Podman {
+        // Podman's service lowers its own limit to the number of processes that there can be.
+        let most = fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+        let most = most.and_then(|text| text.trim().parse().ok()).unwrap_or(MOST_PROCESSES);
+        limits.push(named("nproc", Resource::Nproc, most));
     }
+    limits
 }

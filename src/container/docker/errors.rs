@@ -53,7 +53,10 @@ const KNOWN: &[(&str, &str)] = &[
         "the daemon cannot set limits: a rootless one needs cgroups v2 with delegation, see its documentation",
     ),
     ("seccomp", "the daemon must support seccomp profiles; `docker info` lists it under Security Options"),
-    ("rlimit", "the daemon's own limit of open files is lower than this shell's: lower it with `ulimit -Hn`"),
+    (
+        "rlimit",
+        "the daemon's own limits are lower than this shell's: lower these with `ulimit -n` or `ulimit -u`",
+    ),
 ];
 
 /// One line; a daemon's own message without the client's words around it.

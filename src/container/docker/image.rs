@@ -54,8 +54,7 @@ async fn host(connection: &Connection, links: &[(PathBuf, PathBuf)]) -> Result<S
         .map_err(|error| EngineError::failed(format!("cannot write the image of the host: {error}")))?;
     let mut hasher = StableHasher::default();
     archive.hash(&mut hasher);
-    let tag = format!("{:016x}", hasher.finish());
-    let name = format!("{REPOSITORY}:{tag}");
+    let name = format!("{REPOSITORY}:{:016x}", hasher.finish());
     match connection.docker.inspect_image(&name).await {
         Ok(image) => {
             if let Some(id) = image.id {
@@ -68,8 +67,8 @@ async fn host(connection: &Connection, links: &[(PathBuf, PathBuf)]) -> Result<S
 
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
-        .repo(REPOSITORY)
-        .tag(&tag)
+        // Podman ignores the parameter `tag`; both take it as a part of the name.
+        .repo(&name)
         .changes(vec![format!("LABEL {}=host", labels::IMAGE)])
         .build();
     let mut answers =

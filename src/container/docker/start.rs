@@ -1,6 +1,7 @@
 //! From a description to a running agent: image, container, start, wait, and a look at what came of it.
 
 use std::fs;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,16 +13,16 @@ use bollard::query_parameters::{
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Users, another_kernel};
 use super::container::{self, Request};
 use super::errors::{explain, status};
 use super::{image, labels, libraries, verify};
-use crate::agent::protocol::{
-    AGENT_SOCKET, Enforced, Greeting, PROTOCOL_VERSION, Reply, Request as AgentRequest, read_message,
-    write_message,
-};
+use crate::agent::client::AgentConnection;
+use crate::agent::protocol::{AGENT_SOCKET, Enforced, Reply, Request as AgentRequest};
 use crate::container::{ContainerSpec, EngineError};
 
 /// Longest time from the start of a container to its agent's first answer.
@@ -186,8 +187,8 @@ async fn gone(connection: &Connection, id: &str) -> Result<(), EngineError> {
         .hint(format!("see `{} ps --all`", connection.flavour.command())))
 }
 
-/// Looks at what came of the request: the agent's own report, the host's view of its process where there is one,
-/// and the engine's answer. Fails unless the kernel itself confirmed the confinement in one of the first two.
+/// Looks at what came of the request: the engine's answer, the agent's own report, and its first process as the
+/// host sees it.
 pub(super) async fn verify(
     connection: &Connection,
     spec: &ContainerSpec,
@@ -197,20 +198,22 @@ pub(super) async fn verify(
     let answer = answer.map_err(|error| explain("cannot inspect the container", &error))?;
     let mut wrong = verify::inspect(&answer, spec, &started.request);
 
-    let report = report(spec)?;
+    let (report, peer) = report(spec)?;
     let ours = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     if report.boot_id.trim() != ours.trim() {
         return Err(another_kernel(&format!("{} runs on another kernel", connection.product)));
     }
-    wrong.extend(verify::status(&report.agent_status, Some(started.request.user)));
+    wrong.extend(verify::inherited(&report.agent_status, Some(started.request.user)));
     wrong.extend(verify::mounts(&report.agent_mountinfo, &started.request.mounts));
     wrong.extend(verify::interfaces(&report.interfaces));
-
-    // What the agent says of itself, held against what can be seen from outside.
-    let pid = answer.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
-    if let Some(text) = pid.and_then(status_from_outside) {
-        let user = (started.users == Users::Same).then_some(started.request.user);
-        wrong.extend(verify::status(&text, user).into_iter().map(|line| format!("from outside, {line}")));
+    match peer.and_then(status_from_outside) {
+        Some(text) => {
+            let user = (started.users == Users::Same).then_some(started.request.user);
+            let seen = [verify::inherited(&text, user), verify::capabilities(&text)].concat();
+            wrong.extend(seen.into_iter().map(|line| format!("seen from outside, {line}")));
+        }
+        // Not visible from here: this front end is in a container itself.
+        None => wrong.extend(verify::capabilities(&report.agent_status)),
     }
     if wrong.is_empty() {
         return Ok(());
@@ -223,34 +226,32 @@ pub(super) async fn verify(
     Err(EngineError::failed(message).hint("`--engine native` needs no daemon"))
 }
 
-/// The status of a process as this one sees it. None where it is in a user namespace of its own by now: the
-/// capabilities shown then are those over that namespace alone.
-fn status_from_outside(pid: i64) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let theirs = fs::read_to_string(format!("/proc/{pid}/uid_map")).ok()?;
-    let ours = fs::read_to_string("/proc/self/uid_map").ok()?;
-    (theirs == ours).then_some(status)
+/// The status of a process as this one sees it. The agent's first process stays as the engine started it, while
+/// the one that runs jobs has capabilities over namespaces of its own.
+fn status_from_outside(process: Pid) -> Option<String> {
+    fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()
 }
 
-/// Asks the agent what is in force.
-fn report(spec: &ContainerSpec) -> Result<Enforced, EngineError> {
+/// Asks the agent what is in force. Also tells which process made its socket, if it is visible from here: the
+/// kernel says so, whereas the number that an engine tells may be one of another process namespace.
+fn report(spec: &ContainerSpec) -> Result<(Enforced, Option<Pid>), EngineError> {
     let failed = |error: &dyn std::fmt::Display| {
         EngineError::failed(format!("cannot learn from the agent what is enforced: {error}"))
     };
-    let ask = || -> std::io::Result<(Greeting, Reply)> {
-        let mut stream = UnixStream::connect(spec.directory().join(AGENT_SOCKET))?;
-        stream.set_read_timeout(Some(START_PATIENCE))?;
-        stream.set_write_timeout(Some(START_PATIENCE))?;
-        let greeting = read_message(&mut stream)?;
-        write_message(&mut stream, &AgentRequest::Report)?;
-        Ok((greeting, read_message(&mut stream)?))
+    let ask = || -> io::Result<(Option<Pid>, Reply)> {
+        let directory = spec.directory();
+        let stream = UnixStream::connect(directory.join(AGENT_SOCKET))?;
+        // Fails where the number would be 0, which is how the kernel says "not visible".
+        let peer = socket_peercred(&stream).ok().map(|credentials| credentials.pid);
+        let socket = stream.try_clone()?;
+        let agent = AgentConnection::greeted(stream, &spec.fingerprint())?;
+        socket.set_read_timeout(Some(START_PATIENCE))?;
+        agent.send(&AgentRequest::Report, &[])?;
+        Ok((peer, agent.read_reply()?))
     };
-    let (greeting, reply) = ask().map_err(|error| failed(&error))?;
-    if greeting.version != PROTOCOL_VERSION || greeting.fingerprint != spec.fingerprint() {
-        return Err(failed(&"another container's agent answers"));
-    }
+    let (peer, reply) = ask().map_err(|error| failed(&error))?;
     match reply {
-        Reply::Enforced(enforced) => Ok(*enforced),
+        Reply::Enforced(enforced) => Ok((*enforced, peer)),
         Reply::Failed { message, .. } => Err(failed(&message)),
         _ => Err(failed(&"it answered something else")),
     }
