@@ -15,7 +15,6 @@ mod errors;
 mod image;
 pub mod labels;
 mod libraries;
-mod mountinfo;
 mod mounts;
 mod post_mortem;
 pub mod seccomp;

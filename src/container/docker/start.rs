@@ -209,7 +209,8 @@ pub(super) async fn verify(
     match peer.and_then(status_from_outside) {
         Some(text) => {
             let user = (started.users == Users::Same).then_some(started.request.user);
-            let seen = [verify::inherited(&text, user), verify::capabilities(&text, started.request.user.0)].concat();
+            let seen = [verify::inherited(&text, user), verify::capabilities(&text, started.request.user.0)]
+                .concat();
             wrong.extend(seen.into_iter().map(|line| format!("seen from outside, {line}")));
         }
         // Not visible from here: this front end is in a container itself.

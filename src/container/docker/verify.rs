@@ -8,8 +8,8 @@ use std::path::Path;
 use bollard::models::ContainerInspectResponse;
 
 use super::container::{ROOTS_CAPABILITY, Request};
-use super::mountinfo::{self, MountEntry};
 use crate::container::{ContainerSpec, Mount};
+use crate::mountinfo::{self, MountEntry};
 
 /// `/proc/<pid>/status` of a process of the agent: what every process of the container inherits. `user` is left
 /// out where numbers are those of another user namespace.
