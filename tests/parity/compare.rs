@@ -19,7 +19,10 @@ pub enum Tool<'a> {
     /// cargo itself with the build dir that the sandbox uses.
     Plain,
     /// cargo with variables that make it differ, to see that the harness notices.
-    Tampered { variables: &'a [(&'a str, &'a str)], touch_before_fresh: bool },
+    Tampered {
+        variables: &'a [(&'a str, &'a str)],
+        touch_before_fresh: bool,
+    },
     Sandbox(Engine),
 }
 
@@ -49,7 +52,12 @@ const SEQUENCE: &[Step] = &[
     Step { name: "4 fresh check", arguments: &["check"], touch: false, kind: Kind::Shown },
     Step { name: "5 touched build", arguments: &["build"], touch: true, kind: Kind::Shown },
     Step { name: "6 touched check", arguments: &["check"], touch: false, kind: Kind::Shown },
-    Step { name: "7 json build", arguments: &["build", "--message-format", "json"], touch: true, kind: Kind::Json },
+    Step {
+        name: "7 json build",
+        arguments: &["build", "--message-format", "json"],
+        touch: true,
+        kind: Kind::Json,
+    },
     Step { name: "8 verbose check", arguments: &["check", "-v"], touch: false, kind: Kind::Verbose },
     Step { name: "9 verbose build", arguments: &["build", "-v"], touch: false, kind: Kind::Verbose },
 ];
@@ -70,6 +78,14 @@ pub struct Difference {
     pub place: String,
     pub plain: Option<String>,
     pub other: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (plain, other) = (self.plain.as_deref(), self.other.as_deref());
+        let lines = lines_that_differ(plain.unwrap_or("[absent]"), other.unwrap_or("[absent]"));
+        write!(f, "\n* {}\n{lines}", self.place)
+    }
 }
 
 /// One user's copy of a project, and plain cargo's outcome in it.
@@ -116,7 +132,8 @@ impl<'a> Bench<'a> {
             outcome.steps.push((step.name, output.elapsed));
             outcome.record(step, &output);
             if SNAPSHOTS.contains(&index) {
-                outcome.artifacts += outcome.snapshot(step.name, "target", &self.dir.join("target"), &|_| true);
+                outcome.artifacts +=
+                    outcome.snapshot(step.name, "target", &self.dir.join("target"), &|_| true);
                 outcome.snapshot(step.name, "build dir", build_dir, &normalise::kept_of_build_dir);
             }
         }
@@ -151,7 +168,12 @@ impl<'a> Bench<'a> {
         found.retain(|difference| !unstable.contains(&difference.place));
         let excused = before - found.len();
         let plain = &self.reference.as_ref().expect("just made").1;
-        Comparison { differences: found, excused, times: times(plain, &outcome), summary: summary(plain, &outcome) }
+        Comparison {
+            differences: found,
+            excused,
+            times: times(plain, &outcome),
+            summary: summary(plain, &outcome),
+        }
     }
 
     /// The build dir that the sandbox uses for this project, known before anything is built.
@@ -236,7 +258,11 @@ fn times(plain: &Outcome, other: &Outcome) -> String {
     let mut text = String::new();
     for ((name, cargo), (_, took)) in plain.steps.iter().zip(&other.steps) {
         let (cargo, took) = (cargo.as_secs_f64(), took.as_secs_f64());
-        let _ = writeln!(text, "  {name:<16} cargo {cargo:>7.3} s  here {took:>7.3} s  {:>6.2} times", took / cargo);
+        let _ = writeln!(
+            text,
+            "  {name:<16} cargo {cargo:>7.3} s  here {took:>7.3} s  {:>6.2} times",
+            took / cargo
+        );
     }
     text
 }
@@ -257,9 +283,7 @@ impl fmt::Display for Comparison {
         let number = self.differences.len();
         writeln!(f, "{number} differences, {} more where cargo differs from itself", self.excused)?;
         for difference in self.differences.iter().take(40) {
-            writeln!(f, "\n* {}", difference.place)?;
-            let (plain, other) = (difference.plain.as_deref(), difference.other.as_deref());
-            write!(f, "{}", lines_that_differ(plain.unwrap_or("[absent]"), other.unwrap_or("[absent]")))?;
+            write!(f, "{difference}")?;
         }
         if number > 40 {
             writeln!(f, "\n… and {} more places", number - 40)?;

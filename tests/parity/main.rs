@@ -89,16 +89,20 @@ fn cargo_is_the_same_as_cargo() {
         let build_dir = bench.own_build_dir();
         let [one, two] = [(); 2].map(|()| bench.outcome(&Tool::Plain, &build_dir));
         let found = differences(&one, &two);
-        assert!(found.is_empty(), "{name}: {found:#?}");
+        let text: String = found.iter().map(ToString::to_string).collect();
+        assert!(found.is_empty(), "{name}: {text}");
     }
 }
 
 /// The harness itself: a run that is not the same is noticed, each kind of difference in its own place.
 #[test]
 fn a_deliberate_difference_is_noticed() {
-    let Some(mut bench) = need(Bench::new(Project::named("members"), &User::me(), "tampered")) else { return };
+    let Some(mut bench) = need(Bench::new(Project::named("members"), &User::me(), "tampered")) else {
+        return;
+    };
     let build_dir = bench.own_build_dir();
-    let wrapper = |name: &str| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tampering/").to_owned() + name;
+    let wrapper =
+        |name: &str| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tampering/").to_owned() + name;
     let (says_more, other_bytes, fails) = (wrapper("says-more"), wrapper("other-bytes"), wrapper("fails"));
     let rustc = |path| [("RUSTC_WRAPPER", path)];
     let (says_more, other_bytes, fails) = (rustc(&*says_more), rustc(&*other_bytes), rustc(&*fails));
@@ -107,7 +111,12 @@ fn a_deliberate_difference_is_noticed() {
         ("other code in one crate", &other_bytes, false, &["after 2 check: target/debug/app: bytes"]),
         ("a crate that fails", &fails, false, &["1 build: exit code", "after 2 check: target/debug/app"]),
         ("a unit rebuilt without need", &[], true, &["3 fresh build: stderr"]),
-        ("another profile", &[("CARGO_PROFILE_DEV_DEBUG", "0")], false, &["after 2 check: target/debug/app: bytes"]),
+        (
+            "another profile",
+            &[("CARGO_PROFILE_DEV_DEBUG", "0")],
+            false,
+            &["after 2 check: target/debug/app: bytes"],
+        ),
     ];
     for (what, variables, touch_before_fresh, expected) in cases {
         let tool = Tool::Tampered { variables, touch_before_fresh };

@@ -49,13 +49,25 @@ fn without_time(line: &str) -> String {
     let is_time = time.ends_with('s')
         && time.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'm' | 's' | ' '))
         && time.starts_with(|c: char| c.is_ascii_digit());
-    if line.trim_start().starts_with("Finished ") && is_time { format!("{head} in [TIME]") } else { line.to_owned() }
+    if line.trim_start().starts_with("Finished ") && is_time {
+        format!("{head} in [TIME]")
+    } else {
+        line.to_owned()
+    }
 }
 
 /// `-v` shows the command line of every rustc call, which begins with the wrapper: that there is one is the
-/// whole point. Which units are `Fresh`, `Dirty` (and why) or compiled is what remains.
+/// whole point. The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+/// Which units are `Fresh`, `Dirty` (and why) or compiled is what remains.
 pub fn verbose_stderr(text: &str) -> String {
-    let kept: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with("Running `")).collect();
+    let kept: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("Running `"))
+        .map(|line| {
+            line.split_once(" has changed (")
+                .map_or(line.to_owned(), |(file, _)| format!("{file} has changed"))
+        })
+        .collect();
     stderr(&kept.join("\n"))
 }
 
@@ -84,7 +96,10 @@ pub fn kept_of_build_dir(path: &Path) -> bool {
 #[test]
 fn time_is_taken_out_and_nothing_else() {
     let finished = "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 1m 02s";
-    assert_eq!(without_time(finished), "    Finished `dev` profile [unoptimized + debuginfo] target(s) in [TIME]");
+    assert_eq!(
+        without_time(finished),
+        "    Finished `dev` profile [unoptimized + debuginfo] target(s) in [TIME]"
+    );
     assert_eq!(without_time("warning: rebuilt in 3s"), "warning: rebuilt in 3s");
 }
 

@@ -151,7 +151,11 @@ impl Project {
             command.args(arguments).current_dir(cwd).env("CARGO_HOME", &seed.cargo_home);
             command.env("RUSTC", toolchain.join("bin/rustc"));
             let output = run(&mut command);
-            if output.status.success() { Ok(()) } else { Err(format!("{}: {}", self.name, output.stderr.trim())) }
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(format!("{}: {}", self.name, output.stderr.trim()))
+            }
         };
         match &self.source {
             Source::Here(path) => world::copy(&here.join(path), &seed.project),
@@ -162,7 +166,8 @@ impl Project {
             Source::Published { name, version } => {
                 let crates = [(*name, *version)];
                 fetch_sources(&dir, &seed.cargo_home, &crates, &seed.project, &cargo)?;
-                fs::rename(seed.project.join(name), dir.join("unpacked")).map_err(|error| error.to_string())?;
+                fs::rename(seed.project.join(name), dir.join("unpacked"))
+                    .map_err(|error| error.to_string())?;
                 world::remove(&seed.project);
                 fs::rename(dir.join("unpacked"), &seed.project).map_err(|error| error.to_string())?;
             }

@@ -102,7 +102,8 @@ impl World {
         let output = output.success("cargo-sandbox self status");
         let value: Value = serde_json::from_str(&output.stdout)
             .unwrap_or_else(|error| panic!("status is no JSON: {error}\n{}", output.stdout));
-        let text = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key:?} in {value}")).to_owned();
+        let text =
+            |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key:?} in {value}")).to_owned();
         let containers = value["containers"].as_array().unwrap_or_else(|| panic!("no containers in {value}"));
         Status {
             build_dir: text("build_dir").into(),

@@ -15,7 +15,7 @@ pub struct Entry {
     pub kind: String,
     /// Permission bits and owner.
     pub access: String,
-    /// SHA-256 of a file's bytes, otherwise empty.
+    /// A file's bytes as [`digests`] puts them, otherwise empty.
     pub digest: String,
 }
 
@@ -32,7 +32,8 @@ pub fn read(root: &Path, keep: &dyn Fn(&Path) -> bool) -> BTreeMap<PathBuf, Entr
             if !keep(&relative) {
                 continue;
             }
-            let metadata = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let metadata =
+                fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let kind = if metadata.is_dir() {
                 open.push(path.clone());
                 "dir".into()
@@ -54,11 +55,51 @@ pub fn read(root: &Path, keep: &dyn Fn(&Path) -> bool) -> BTreeMap<PathBuf, Entr
     entries
 }
 
+/// An archive, but for one thing: rustc gives every object in it a name with a part that is drawn by lot in
+/// each invocation (`x.<hash>.09wd6hg.rcgu.o`). The objects themselves and their order count.
+const ARCHIVE: &str = r#"for path; do
+    digest=$(LC_ALL=C sed -E 's/\.[0-9a-z]{7}\.rcgu\.o/.[DRAWN].rcgu.o/g' "$path" | sha256sum)
+    printf '%s  %s\0' "${digest%% *}" "$path"
+done"#;
+
+/// What depends on the order of cargo's hash tables, without it. `None` for every other file.
+///
+/// - `lib<name>.d` beside final artifacts is written once for each of `.rlib`, `.so` and `.a` under the same
+///   name; which is the last to stay is left to chance. The output's extension is taken out.
+/// - A fingerprint's `dep-…` lists environment variables in any order: how often each byte occurs.
+fn unordered(root: &Path, path: &Path) -> Option<String> {
+    let read = || fs::read(root.join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let in_fingerprint = path.components().any(|part| part.as_os_str() == ".fingerprint");
+    let in_deps = path.parent().is_some_and(|dir| dir.ends_with("deps"));
+    if path.extension().is_some_and(|kind| kind == "d") && !in_deps {
+        let text = String::from_utf8_lossy(&read()).into_owned();
+        let (output, inputs) = text.split_once(": ").unwrap_or((&text, ""));
+        Some(format!("{}: {inputs}", Path::new(output).with_extension("").display()))
+    } else if in_fingerprint && path.file_name()?.to_str()?.starts_with("dep-") {
+        let mut counts = BTreeMap::<u8, u32>::new();
+        read().into_iter().for_each(|byte| *counts.entry(byte).or_default() += 1);
+        Some(format!("{counts:?}"))
+    } else {
+        None
+    }
+}
+
 /// coreutils' sha256sum: an unoptimised test binary would take minutes for what rustc writes.
 fn digests(root: &Path, files: &[PathBuf]) -> Vec<(PathBuf, String)> {
     let mut digests = Vec::new();
-    for some in files.chunks(500) {
-        let output = run(Command::new("sha256sum").args(["--zero", "--"]).args(some).current_dir(root));
+    let mut files = files.to_vec();
+    files.retain(|path| {
+        let text = unordered(root, path);
+        digests.extend(text.iter().map(|text| (path.clone(), text.clone())));
+        text.is_none()
+    });
+    let is_archive = |path: &&PathBuf| path.extension().is_some_and(|kind| kind == "rlib" || kind == "a");
+    let (archives, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_archive(&path));
+    let calls = archives.chunks(500).map(|some| (["sh", "-c", ARCHIVE].as_slice(), "sh", some));
+    let calls = calls.chain(others.chunks(500).map(|some| (["sha256sum", "--zero"].as_slice(), "--", some)));
+    for (program, zeroth, some) in calls {
+        let mut command = Command::new(program[0]);
+        let output = run(command.args(&program[1..]).arg(zeroth).args(some).current_dir(root));
         for line in output.success("sha256sum").stdout.split_terminator('\0') {
             let (digest, path) = line.split_once("  ").expect("sha256sum's format");
             digests.push((path.into(), digest.into()));

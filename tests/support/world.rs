@@ -53,7 +53,9 @@ impl User {
                 return Ok(Self { name, uid, gid, switch: true });
             }
         }
-        Err(format!("as root the tests need an ordinary user: `useradd --create-home {name}`, or CSB_TEST_USER"))
+        Err(format!(
+            "as root the tests need an ordinary user: `useradd --create-home {name}`, or CSB_TEST_USER"
+        ))
     }
 
     /// Root, if the tests run as root.
@@ -197,7 +199,8 @@ impl World {
     fn give(&self, path: &Path) {
         if self.user.switch {
             let owner = format!("{}:{}", self.user.uid, self.user.gid);
-            run(Command::new("chown").args(["--recursive", "--no-dereference", &owner]).arg(path)).success("chown");
+            run(Command::new("chown").args(["--recursive", "--no-dereference", &owner]).arg(path))
+                .success("chown");
         }
     }
 }
