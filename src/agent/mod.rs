@@ -1,6 +1,7 @@
 //! The agent: what runs inside the container, accepts jobs from the broker alone, confines each, runs it on
 //! the descriptors it was handed, and reports its exit when every process of it is dead.
 
+pub mod client;
 pub mod protocol;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod engine;
+pub mod host;
 pub mod native;
 pub mod spec;
 

@@ -1,0 +1,115 @@
+//! The broker's end of a connection to an agent.
+
+use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::protocol::{
+    AGENT_SOCKET, Greeting, MAX_DESCRIPTORS, PROTOCOL_VERSION, Reply, Request, encode, read_message,
+};
+
+/// How long an agent may take to greet. It greets before it does anything else, so a longer wait means that
+/// nobody serves the socket.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One connection to an agent: one [`Request`] and its [`Reply`].
+///
+/// All methods take `&self`, so that one thread can wait in [`read_reply`](Self::read_reply) while another
+/// calls [`shutdown`](Self::shutdown). Dropping it ends the job as well.
+#[derive(Debug)]
+pub struct AgentConnection {
+    stream: UnixStream,
+}
+
+impl AgentConnection {
+    /// Connects to the agent whose socket is in `directory` and checks that it is the one that was meant.
+    ///
+    /// # Errors
+    /// `NotFound` and `ConnectionRefused` when no agent is there, `TimedOut` or `UnexpectedEof` when it does
+    /// not greet, `InvalidData` when the container was made to another specification or by another version.
+    pub fn open(directory: &Path, fingerprint: &str) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, directory, flags, Mode::empty())?;
+        // By descriptor: the name of a socket may have 107 bytes, a project's directory has more.
+        let name = format!("/proc/self/fd/{}/{AGENT_SOCKET}", directory.as_raw_fd());
+        Self::greeted(UnixStream::connect(name)?, fingerprint)
+    }
+
+    /// Takes over a connected stream and reads the greeting.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn greeted(stream: UnixStream, fingerprint: &str) -> io::Result<Self> {
+        stream.set_read_timeout(Some(GREETING_TIMEOUT))?;
+        let greeting: Greeting = read_message(&mut &stream).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, "the agent does not answer")
+            }
+            _ => error,
+        })?;
+        stream.set_read_timeout(None)?;
+        if greeting.version != PROTOCOL_VERSION {
+            let message =
+                format!("the agent speaks version {}, this is version {PROTOCOL_VERSION}", greeting.version);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        if greeting.fingerprint != fingerprint {
+            let message = format!("the container was made to {}, not to {fingerprint}", greeting.fingerprint);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(Self { stream })
+    }
+
+    /// Sends the request, with its descriptors on the first byte.
+    ///
+    /// # Errors
+    /// When the agent is gone, or the request exceeds the protocol's limits.
+    pub fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if descriptors.len() > MAX_DESCRIPTORS {
+            let message = format!("{} descriptors are too many for one job", descriptors.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let bytes = encode(request)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::Error::other("the descriptors do not fit into one message"));
+        }
+        let sent = rustix::io::retry_on_intr(|| {
+            sendmsg(&self.stream, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)
+        })?;
+        (&self.stream).write_all(&bytes[sent..])
+    }
+
+    /// Waits for the reply.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the agent is gone: the container was killed, or [`shutdown`](Self::shutdown)
+    /// was called.
+    pub fn read_reply(&self) -> io::Result<Reply> {
+        read_message(&mut &self.stream)
+    }
+
+    /// Ends the job: the agent kills every process of it. Wakes a thread in
+    /// [`read_reply`](Self::read_reply).
+    ///
+    /// # Errors
+    /// When the connection is gone already.
+    pub fn shutdown(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Both)
+    }
+}
+
+impl AsFd for AgentConnection {
+    /// Readable when the reply is there, or the agent is gone.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
