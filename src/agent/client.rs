@@ -49,9 +49,7 @@ impl AgentConnection {
     pub fn greeted(stream: UnixStream, fingerprint: &str) -> io::Result<Self> {
         stream.set_read_timeout(Some(GREETING_TIMEOUT))?;
         let greeting: Greeting = read_message(&mut &stream).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, "the agent does not answer")
-            }
+            io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "the agent does not answer"),
             _ => error,
         })?;
         stream.set_read_timeout(None)?;
