@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 #[path = "../support/mod.rs"]
@@ -15,8 +16,11 @@ use support::world::{User, World};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/members");
 
-/// The engines at hand, each with a world of its own. Timing matters here: one engine after the other.
+/// The engines at hand, each with a world of its own. Timing matters here and processes are looked for:
+/// one test after the other.
 fn each_engine(name: &str, test: impl Fn(&World, Engine)) {
+    static ONE_AFTER_THE_OTHER: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AFTER_THE_OTHER.lock().unwrap_or_else(PoisonError::into_inner);
     for engine in Engine::ALL {
         let Some(engine) = need(engine.here()) else { continue };
         let Some(user) = need(User::ordinary()) else { return };
