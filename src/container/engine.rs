@@ -103,6 +103,12 @@ impl EngineError {
         Self { message: message.into(), hints: Vec::new(), unavailable: true }
     }
 
+    /// The same, but another engine may do.
+    #[must_use]
+    pub fn into_unavailable(self) -> Self {
+        Self { unavailable: true, ..self }
+    }
+
     /// Adds what the user can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -1,0 +1,165 @@
+//! A connection to one daemon, and what was learned about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::models::SystemVersion;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::time::timeout;
+
+use super::discovery::DockerEndpoints;
+use super::errors::explain;
+use crate::container::EngineError;
+
+/// Longest wait for one answer. Creating a container on a busy machine takes seconds.
+const ANSWER_SECONDS: u64 = 60;
+
+/// The oldest API that has what a container is made of (Docker 20.10).
+const OLDEST_API: (usize, usize) = (1, 41);
+
+/// The products that speak this API. They differ in details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    Docker,
+    Podman,
+}
+
+impl Flavour {
+    /// What the user types to talk to it.
+    pub(super) fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// How a daemon sees users: this decides which user of the container is the caller outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Users {
+    /// The same numbers inside and outside.
+    Same,
+    /// Root inside is the caller outside (rootless Docker).
+    RootIsCaller,
+    /// A namespace that can be asked to keep the caller's number (rootless Podman).
+    KeepId,
+}
+
+/// One daemon.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub docker: Docker,
+    pub socket: PathBuf,
+    pub flavour: Flavour,
+    /// Product and version, for people.
+    pub product: String,
+    pub api: (usize, usize),
+}
+
+impl Connection {
+    /// Connects to the first daemon that answers a ping within `patience`.
+    pub(super) async fn open(endpoints: &DockerEndpoints, patience: Duration) -> Result<Self, EngineError> {
+        let socket = endpoints.listening(patience).await?;
+        let place = socket.display().to_string();
+        let docker = Docker::connect_with_unix(&place, ANSWER_SECONDS, API_DEFAULT_VERSION)
+            .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())?;
+        match timeout(patience, docker.ping()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                return Err(explain(&format!("no daemon at {place}"), &error).into_unavailable());
+            }
+            Err(_) => {
+                let message =
+                    format!("the daemon at {place} did not answer within {} ms", patience.as_millis());
+                return Err(EngineError::unavailable(message)
+                    .hint("see whether `docker info` answers; restart the daemon if it does not"));
+            }
+        }
+        let version = docker.version().await;
+        let version = version.map_err(|error| explain("cannot ask for the daemon's version", &error))?;
+        let docker = docker.negotiate_version().await;
+        let docker = docker.map_err(|error| explain("cannot agree on a version of the API", &error))?;
+        let api = docker.client_version();
+        let api = (api.major_version, api.minor_version);
+        if api < OLDEST_API {
+            let message = format!("the daemon at {place} is too old: it speaks API {}.{}", api.0, api.1);
+            return Err(EngineError::unavailable(message).hint("Docker 20.10 or Podman 4 is needed"));
+        }
+        let connection = Self { docker, socket, flavour: flavour(&version), product: product(&version), api };
+        connection.refuse_another_kernel(version.kernel_version.as_deref())?;
+        Ok(connection)
+    }
+
+    /// A first look, before anything is started; the agent's boot id decides later.
+    fn refuse_another_kernel(&self, theirs: Option<&str>) -> Result<(), EngineError> {
+        let ours = rustix::system::uname();
+        let ours = ours.release().to_string_lossy();
+        match theirs {
+            Some(theirs) if !theirs.is_empty() && theirs != ours => Err(another_kernel(&format!(
+                "{} at {} runs on another kernel ({theirs}; this one is {ours})",
+                self.product,
+                self.socket.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How users map, as the daemon tells.
+    pub(super) async fn users(&self) -> Result<Users, EngineError> {
+        let info = self.docker.info().await;
+        let info = info.map_err(|error| explain("cannot ask for the daemon's state", &error))?;
+        if info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop")) {
+            return Err(another_kernel("Docker Desktop runs containers in a virtual machine"));
+        }
+        let options = info.security_options.unwrap_or_default();
+        let rootless = options.iter().any(|option| option.split(',').any(|part| part == "name=rootless"));
+        Ok(match (rootless, self.flavour) {
+            (false, _) => Users::Same,
+            (true, Flavour::Docker) => Users::RootIsCaller,
+            (true, Flavour::Podman) => Users::KeepId,
+        })
+    }
+
+    /// One line for people.
+    pub(super) fn describe(&self) -> String {
+        format!("{}, API {}.{}, {}", self.product, self.api.0, self.api.1, self.socket.display())
+    }
+}
+
+/// The refusal of a daemon that is not on this kernel.
+pub(super) fn another_kernel(message: &str) -> EngineError {
+    EngineError::unavailable(format!("{message}, and a job's descriptors cannot cross to it"))
+        .hint("use a daemon on this machine itself, or `--engine native`")
+}
+
+fn flavour(version: &SystemVersion) -> Flavour {
+    let components = version.components.iter().flatten();
+    let podman = components.into_iter().any(|component| component.name == "Podman Engine");
+    if podman { Flavour::Podman } else { Flavour::Docker }
+}
+
+fn product(version: &SystemVersion) -> String {
+    let name = match flavour(version) {
+        Flavour::Docker => "Docker",
+        Flavour::Podman => "Podman",
+    };
+    format!("{name} {}", version.version.as_deref().unwrap_or("of unknown version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::SystemVersionComponents;
+
+    use super::*;
+
+    #[test]
+    fn podman_tells_by_its_component() {
+        let version = |name: &str| SystemVersion {
+            version: Some("4.3.1".into()),
+            components: Some(vec![SystemVersionComponents { name: name.into(), ..Default::default() }]),
+            ..Default::default()
+        };
+        assert_eq!(product(&version("Podman Engine")), "Podman 4.3.1");
+        assert_eq!(product(&version("Engine")), "Docker 4.3.1");
+    }
+}

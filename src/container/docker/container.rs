@@ -1,0 +1,178 @@
+//! What an engine is asked for: a [`ContainerSpec`] in the words of the API.
+
+use std::collections::HashMap;
+use std::fs;
+
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+};
+use rustix::process::{Resource, getrlimit};
+
+use super::connection::{Flavour, Users};
+use super::libraries::Libraries;
+use super::{labels, mounts, seccomp};
+use crate::agent::protocol::AGENT_SOCKET;
+use crate::agent::{AGENT_ARGUMENT, AgentConfig};
+use crate::container::{ContainerSpec, EngineError, Image, Mount};
+
+/// Where the container's own directory ([`ContainerSpec::directory`]) is inside.
+pub(super) const RUN: &str = "/.cargo-sandbox/run";
+/// Where the agent's loader and libraries are inside.
+pub(super) const LIBRARIES: &str = "/.cargo-sandbox/lib";
+/// The agent itself, inside.
+pub(super) const AGENT: &str = "/.cargo-sandbox/agent";
+
+/// The kernel's default ceiling of open files; a limit beyond it is refused.
+const MOST_OPEN_FILES: u64 = 1 << 20;
+
+/// What the loader would obey before the agent runs: an image may set it, and then its own files would run as
+/// the agent. An empty value counts as none.
+const LOADER_VARIABLES: &[&str] =
+    &["LD_PRELOAD=", "LD_LIBRARY_PATH=", "LD_AUDIT=", "LD_DEBUG=", "GLIBC_TUNABLES="];
+
+/// A container that can be asked for, and what is to be found in it.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub body: ContainerCreateBody,
+    /// Every bind mount, with what is writable.
+    pub mounts: Vec<Mount>,
+    /// User and group inside.
+    pub user: (u32, u32),
+}
+
+/// Puts `spec` into the words of the API.
+///
+/// # Errors
+/// When a mount cannot be made as described, or the profile cannot be written for an engine that reads a file.
+pub(super) fn request(
+    spec: &ContainerSpec,
+    image: String,
+    libraries: &Libraries,
+    flavour: Flavour,
+    users: Users,
+) -> Result<Request, EngineError> {
+    let user = match users {
+        Users::RootIsCaller => (0, 0),
+        Users::Same | Users::KeepId => (spec.uid, spec.gid),
+    };
+    let mut binds = mounts::resolve(&spec.mounts)?;
+    binds.extend(own_mounts(spec, libraries));
+    let body = ContainerCreateBody {
+        image: Some(image),
+        user: Some(format!("{}:{}", user.0, user.1)),
+        hostname: Some("cargo-sandbox".into()),
+        labels: Some(labels::of(spec)),
+        entrypoint: Some(command(spec, libraries)?),
+        cmd: Some(Vec::new()),
+        env: Some(LOADER_VARIABLES.iter().map(ToString::to_string).collect()),
+        working_dir: Some("/".into()),
+        // An image's own would start programs in here from time to time.
+        healthcheck: matches!(spec.image, Image::Named(_))
+            .then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        host_config: Some(host_config(spec, &binds, flavour, users)?),
+        ..Default::default()
+    };
+    Ok(Request { body, mounts: binds, user })
+}
+
+/// The agent, what it needs, and its directory.
+fn own_mounts(spec: &ContainerSpec, libraries: &Libraries) -> Vec<Mount> {
+    let read_only = |source, target: String| Mount { source, target: target.into(), writable: false };
+    let files = libraries.files.iter();
+    let mut mounts: Vec<Mount> =
+        files.map(|(name, path)| read_only(path.clone(), format!("{LIBRARIES}/{name}"))).collect();
+    mounts.push(read_only(spec.agent.clone(), AGENT.into()));
+    mounts.push(Mount { source: spec.directory(), target: RUN.into(), writable: true });
+    mounts
+}
+
+/// The agent's command line: through its own loader, so that the image's libraries play no part.
+fn command(spec: &ContainerSpec, libraries: &Libraries) -> Result<Vec<String>, EngineError> {
+    let config = AgentConfig {
+        socket: format!("{RUN}/{AGENT_SOCKET}").into(),
+        fingerprint: spec.fingerprint(),
+        idle_seconds: spec.idle.as_secs(),
+        tmp_bytes: spec.limits.tmp,
+    };
+    let config = serde_json::to_string(&config)
+        .map_err(|error| EngineError::failed(format!("cannot write the agent's configuration: {error}")))?;
+    let mut command = Vec::new();
+    if let Some(loader) = &libraries.loader {
+        command.extend([format!("{LIBRARIES}/{loader}"), "--library-path".into(), LIBRARIES.into()]);
+    }
+    command.extend([AGENT.into(), AGENT_ARGUMENT.into(), config]);
+    Ok(command)
+}
+
+fn host_config(
+    spec: &ContainerSpec,
+    binds: &[Mount],
+    flavour: Flavour,
+    users: Users,
+) -> Result<HostConfig, EngineError> {
+    let memory = i64::try_from(spec.limits.memory).unwrap_or(i64::MAX);
+    let tmpfs = format!("rw,exec,nosuid,nodev,size={},mode=1777", spec.limits.tmp);
+    Ok(HostConfig {
+        network_mode: Some("none".into()),
+        // The engine writes the host's name servers into the container otherwise, though it has no network.
+        dns: (flavour == Flavour::Docker).then(|| vec!["127.0.0.1".into()]),
+        dns_search: (flavour == Flavour::Docker).then(|| vec![".".into()]),
+        readonly_rootfs: Some(true),
+        privileged: Some(false),
+        cap_drop: Some(vec!["ALL".into()]),
+        security_opt: Some(vec!["no-new-privileges:true".into(), seccomp_option(spec, flavour)?]),
+        // The agent makes a fresh /proc for each job, in namespaces of its own, and mounts it read-only. The
+        // kernel allows that only where nothing of the container's own /proc is covered.
+        masked_paths: Some(Vec::new()),
+        readonly_paths: Some(Vec::new()),
+        tmpfs: Some(HashMap::from([("/tmp".into(), tmpfs)])),
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        pids_limit: Some(i64::try_from(spec.limits.pids).unwrap_or(i64::MAX)),
+        ulimits: Some(vec![open_files()]),
+        ipc_mode: Some("private".into()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        userns_mode: match users {
+            Users::KeepId => Some("keep-id".into()),
+            // Where a daemon remaps users by default, files would belong to nobody outside.
+            Users::Same if flavour == Flavour::Docker => Some("host".into()),
+            _ => None,
+        },
+        mounts: Some(mounts::binds(binds)?),
+        auto_remove: Some(true),
+        init: Some(false),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..Default::default() }),
+        // What the agent says while it starts is read from its output as it comes; later it has nothing to
+        // say that a job could not have made it say, so nothing is kept on the daemon's disk.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+        ..Default::default()
+    })
+}
+
+/// Docker takes the profile itself, Podman the name of a file on its host.
+fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, EngineError> {
+    let profile = seccomp::profile();
+    if flavour == Flavour::Docker {
+        return Ok(format!("seccomp={profile}"));
+    }
+    let path = spec.directory().join("seccomp.json");
+    fs::write(&path, profile)
+        .map_err(|error| EngineError::failed(format!("cannot write {}: {error}", path.display())))?;
+    Ok(format!("seccomp={}", path.display()))
+}
+
+/// This process's own limit, which jobs would have under cargo too. Engines ask for a million by default, and a
+/// daemon with a lower limit of its own then cannot start anything.
+fn open_files() -> ResourcesUlimits {
+    let limit = getrlimit(Resource::Nofile);
+    let bounded =
+        |value: Option<u64>| i64::try_from(value.unwrap_or(MOST_OPEN_FILES).min(MOST_OPEN_FILES)).ok();
+    ResourcesUlimits {
+        name: Some("nofile".into()),
+        soft: bounded(limit.current),
+        hard: bounded(limit.maximum),
+    }
+}

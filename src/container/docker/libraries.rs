@@ -1,0 +1,141 @@
+//! What the agent needs beside itself to start in any image: its loader and its shared libraries.
+//!
+//! The agent is this very program, so what it needs is what this process has mapped. Each file is shown in the
+//! container under the name by which others ask for it (`DT_SONAME`), which may differ from the file's own
+//! (`libc.so.6` was `libc-2.31.so` until glibc 2.34).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use object::elf::FileHeader64;
+use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _};
+use object::{Endianness, elf};
+
+use crate::container::EngineError;
+
+/// How to start one executable with libraries from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Libraries {
+    /// The loader's name among [`Self::files`]; none for a static executable.
+    pub loader: Option<String>,
+    /// Files by the name under which the container shows them.
+    pub files: BTreeMap<String, PathBuf>,
+}
+
+/// Finds the loader and libraries of `executable` among the files that this process has mapped.
+///
+/// # Errors
+/// When a library is not among them (it was replaced while this program runs, or `executable` is not this
+/// program), or a file cannot be read as ELF.
+pub(super) fn of(executable: &Path) -> Result<Libraries, EngineError> {
+    let agent = read(executable)?;
+    let Some(loader) = agent.interpreter else {
+        return Ok(Libraries { loader: None, files: BTreeMap::new() });
+    };
+    let maps = fs::read_to_string("/proc/self/maps")
+        .map_err(|error| EngineError::failed(format!("cannot read /proc/self/maps: {error}")))?;
+    let mut mapped = BTreeMap::new();
+    for path in shared_objects(&maps) {
+        let Ok(object) = read(&path) else { continue };
+        let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        mapped.insert(object.name.clone().unwrap_or(own), (path, object));
+    }
+
+    // The loader is known by the name in its file, which libraries ask for too.
+    let loader = loader.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut wanted = agent.needed;
+    wanted.push(loader.clone());
+    let mut files = BTreeMap::new();
+    while let Some(name) = wanted.pop() {
+        if files.contains_key(&name) {
+            continue;
+        }
+        let Some((path, object)) = mapped.get(&name) else {
+            let message = format!("cannot find {name}, which {} needs", executable.display());
+            return Err(EngineError::failed(message).hint("was it replaced just now? try again"));
+        };
+        wanted.extend(object.needed.iter().cloned());
+        files.insert(name, path.clone());
+    }
+    Ok(Libraries { loader: Some(loader), files })
+}
+
+/// The files of a `/proc/<pid>/maps` that look like shared objects.
+fn shared_objects(maps: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|start| &line[start..]))
+        .filter(|path| path.contains(".so") && !path.ends_with(" (deleted)"))
+        .map(PathBuf::from)
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// What an ELF file says of itself.
+#[derive(Debug, Default)]
+struct Object {
+    interpreter: Option<PathBuf>,
+    name: Option<String>,
+    needed: Vec<String>,
+}
+
+fn read(path: &Path) -> Result<Object, EngineError> {
+    let failed = |error: String| EngineError::failed(format!("cannot read {}: {error}", path.display()));
+    let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
+    parse(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+fn parse(bytes: &[u8]) -> object::Result<Object> {
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    let mut result = Object::default();
+    for segment in header.program_headers(endian, bytes)? {
+        if let Some(path) = segment.interpreter(endian, bytes)? {
+            result.interpreter = Some(PathBuf::from(String::from_utf8_lossy(path).into_owned()));
+        }
+    }
+    let sections = header.sections(endian, bytes)?;
+    let Some((entries, link)) = sections.dynamic(endian, bytes)? else { return Ok(result) };
+    let strings = sections.strings(endian, bytes, link)?;
+    for entry in entries {
+        let tag: u64 = entry.d_tag(endian);
+        let (needed, name) = (u64::from(elf::DT_NEEDED), u64::from(elf::DT_SONAME));
+        if tag != needed && tag != name {
+            continue;
+        }
+        let text = String::from_utf8_lossy(entry.string(endian, strings)?).into_owned();
+        if tag == name {
+            result.name = Some(text);
+        } else {
+            result.needed.push(text);
+        }
+    }
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_program_can_be_started_with_what_is_found() {
+        let executable = std::env::current_exe().unwrap();
+        let libraries = of(&executable).unwrap();
+        let loader = libraries.loader.unwrap();
+        assert!(libraries.files.contains_key("libc.so.6"), "{:?}", libraries.files);
+        assert!(libraries.files[&loader].is_file());
+    }
+
+    #[test]
+    fn only_shared_objects_that_still_exist_are_taken() {
+        let maps = "7f-8f r-xp 00000000 fe:00 1 /usr/lib/libc.so.6\n\
+                    7f-8f r--p 00000000 fe:00 1 /usr/lib/libc.so.6\n\
+                    7f-8f r-xp 00000000 fe:00 2 /usr/lib/libold.so.1 (deleted)\n\
+                    55-56 r-xp 00000000 fe:00 3 /home/a/cargo-sandbox\n\
+                    55-56 rw-p 00000000 00:00 0 [heap]\n";
+        assert_eq!(shared_objects(maps), [PathBuf::from("/usr/lib/libc.so.6")]);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a container shows, and to whom.
+
+use std::path::Path;
+
+use cargo_sandbox::container::Engine;
+
+use crate::docker_support::{Fixture, Tmpfs, bind, engine_command, mount_options, prepare, report};
+
+#[test]
+fn the_agent_is_the_caller_without_any_privilege() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let status = report(&fixture.spec).agent_status;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+        line.unwrap_or_default().split('\t').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(field("Uid"), fixture.spec.uid.to_string());
+    assert_eq!(field("Gid"), fixture.spec.gid.to_string());
+    assert_eq!(field("CapBnd"), "0000000000000000");
+    assert_eq!(field("CapEff"), "0000000000000000");
+    assert_eq!(field("NoNewPrivs"), "1");
+    assert_eq!(field("Seccomp"), "2");
+}
+
+#[test]
+fn another_user_than_the_caller_is_taken_on() {
+    if !rustix::process::getuid().is_root() {
+        return eprintln!("skipped: only root can prepare a directory for another user");
+    }
+    let Some(mut fixture) = Fixture::new() else { return };
+    (fixture.spec.uid, fixture.spec.gid) = (12345, 12346);
+    prepare(&fixture.spec);
+    std::os::unix::fs::chown(fixture.spec.directory(), Some(12345), Some(12346)).unwrap();
+    fixture.engine.start(&fixture.spec).unwrap();
+    assert!(report(&fixture.spec).agent_status.contains("Uid:\t12345\t12345\t12345\t12345"));
+}
+
+#[test]
+fn nothing_is_writable_but_what_was_asked_for() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    let (read, write) = (fixture.folder("read"), fixture.folder("write"));
+    fixture.spec.mounts.extend([bind(&read, false), bind(&write, true)]);
+    fixture.start();
+    let mounts = report(&fixture.spec).agent_mountinfo;
+    let starts = |path: &Path, flag: &str| {
+        assert_eq!(mount_options(&mounts, path).and_then(|o| o.split(',').next()), Some(flag), "{path:?}");
+    };
+    starts(Path::new("/"), "ro");
+    starts(Path::new("/usr"), "ro");
+    starts(Path::new("/etc"), "ro");
+    starts(&read, "ro");
+    starts(&write, "rw");
+}
+
+#[test]
+fn a_mount_below_a_read_only_source_is_shown_read_only() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    let source = fixture.folder("source");
+    let Some(below) = Tmpfs::mount(source.join("below")) else { return };
+    let Some(deeper) = Tmpfs::mount(below.0.join("deeper")) else { return };
+    fixture.spec.mounts.push(bind(&source, false));
+    fixture.start();
+    let mounts = report(&fixture.spec).agent_mountinfo;
+    for path in [&source, &below.0, &deeper.0] {
+        let options = mount_options(&mounts, path).unwrap_or_else(|| panic!("{path:?} is not shown"));
+        assert!(options.starts_with("ro"), "{path:?}: {options}");
+    }
+}
+
+#[test]
+fn there_is_no_network_but_the_loopback() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let interfaces = report(&fixture.spec).interfaces;
+    assert!(interfaces.iter().all(|name| name == "lo"), "{interfaces:?}");
+}
+
+#[test]
+fn the_hosts_name_servers_and_name_are_not_told() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let id = fixture.listed().unwrap().id;
+    let place = engine_command(&["inspect", "--format", "{{.ResolvConfPath}}", &id]);
+    if let Ok(text) = std::fs::read_to_string(&place) {
+        let host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let told = host.lines().filter(|line| line.starts_with("nameserver") || line.starts_with("search"));
+        for line in told {
+            assert!(!text.contains(line), "{line} in {text}");
+        }
+    }
+    assert_eq!(engine_command(&["inspect", "--format", "{{.Config.Hostname}}", &id]), "cargo-sandbox");
+}
+
+#[test]
+fn it_runs_on_this_kernel() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let ours = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    assert_eq!(report(&fixture.spec).boot_id.trim(), ours.trim());
+}
