@@ -148,7 +148,7 @@ impl<'a> Bench<'a> {
             // The next run would find a mount of what is wiped.
             self.world.stop(*engine, &self.dir);
         }
-        if !self.reference.as_ref().is_some_and(|(dir, _)| dir == build_dir) {
+        if self.reference.as_ref().is_none_or(|(dir, _)| dir != build_dir) {
             let plain = self.outcome(&Tool::Plain, build_dir);
             let code = &plain.places["1 build: exit code"];
             let said = &plain.places["1 build: stderr"];

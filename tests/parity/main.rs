@@ -98,6 +98,10 @@ fn cargo_is_the_same_as_cargo() {
     }
 }
 
+/// What is different, the variables that make it so, whether a file is touched without need, and the places
+/// where it has to be noticed.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, &'a [&'a str]);
+
 /// The harness itself: a run that is not the same is noticed, each kind of difference in its own place.
 #[test]
 fn a_deliberate_difference_is_noticed() {
@@ -110,7 +114,7 @@ fn a_deliberate_difference_is_noticed() {
     let (says_more, other_bytes, fails) = (wrapper("says-more"), wrapper("other-bytes"), wrapper("fails"));
     let rustc = |path| [("RUSTC_WRAPPER", path)];
     let (says_more, other_bytes, fails) = (rustc(&*says_more), rustc(&*other_bytes), rustc(&*fails));
-    let cases: [(&str, &[(&str, &str)], bool, &[&str]); 5] = [
+    let cases: [Case; 5] = [
         ("one more line on stderr", &says_more, false, &["1 build: stderr"]),
         ("other code in one crate", &other_bytes, false, &["after 2 check: target/debug/app: bytes"]),
         ("a crate that fails", &fails, false, &["1 build: exit code", "after 2 check: target/debug/app"]),

@@ -215,13 +215,16 @@ fn empty_program(dir: &Path, dependencies: &str) {
     fs::write(dir.join("src/main.rs"), "fn main() {}\n").expect("source");
 }
 
+/// cargo with these arguments in this directory.
+type Cargo<'a> = dyn Fn(&[&str], &Path) -> Result<(), String> + 'a;
+
 /// Unpacks crates from the registry into `to/<name>`: cargo itself fetches them for a throwaway program.
 fn fetch_sources(
     dir: &Path,
     cargo_home: &Path,
     crates: &[(&str, &str)],
     to: &Path,
-    cargo: &dyn Fn(&[&str], &Path) -> Result<(), String>,
+    cargo: &Cargo<'_>,
 ) -> Result<(), String> {
     let throwaway = dir.join("throwaway");
     let lines: String = crates.iter().map(|(name, version)| format!("{name} = \"={version}\"\n")).collect();
