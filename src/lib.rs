@@ -1,7 +1,9 @@
 //! The library behind `cargo-sandbox`.
 
 pub mod agent;
+pub mod broker;
 pub mod cargo;
+pub mod cli;
 pub mod container;
 pub mod project;
 

@@ -2,11 +2,33 @@
 //! the descriptors it was handed, and reports its exit when every process of it is dead.
 
 pub mod client;
+mod connection;
+mod entry;
+mod failure;
+mod landlock;
+mod peer;
+pub mod process;
 pub mod protocol;
+mod report;
+mod seccomp;
+mod serve;
+mod spawn;
+mod tree;
+mod world;
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+
+pub use entry::main;
+pub use landlock::{OLDEST_ABI as OLDEST_LANDLOCK_ABI, kernel_abi as landlock_abi};
+pub use peer::Peers;
+pub use report::{Origin, limit_of};
+pub use spawn::ProcessTree;
+pub use world::{make_mounts_private, mount_proc};
 
 /// What an agent is told at its start, by the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,3 +45,45 @@ pub struct AgentConfig {
 
 /// The first argument that makes this program the agent; the second is an [`AgentConfig`] as JSON.
 pub const AGENT_ARGUMENT: &str = "internal-agent";
+
+/// What an agent finds around it once it is in its final namespaces.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Who may connect.
+    pub peers: Peers,
+    /// What the container was before the agent changed anything.
+    pub origin: Origin,
+    /// How process trees are ended: whether jobs can have namespaces of their own.
+    pub tree: ProcessTree,
+}
+
+/// Serves jobs on `listener` until the agent was idle for long enough or is told to stop.
+///
+/// The process has one thread, has been [sanitized](process::sanitize) and is in its final namespaces, with
+/// capabilities over them if `surroundings.tree` is [`ProcessTree::Namespace`].
+///
+/// # Errors
+/// When something that every job depends on fails.
+pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundings) -> anyhow::Result<()> {
+    process::hide_from_others().context("cannot hide the agent's memory")?;
+    process::forbid_gaining_capabilities().context("cannot empty the capability bounding set")?;
+    if surroundings.tree == ProcessTree::Subreaper {
+        // What a job leaves that has killed its own init.
+        let own = rustix::process::getpid();
+        rustix::process::set_child_subreaper(Some(own)).context("cannot become a subreaper")?;
+    }
+    let confinement = spawn::Confinement {
+        tree: surroundings.tree,
+        tmp_bytes: config.tmp_bytes,
+        landlock_abi: landlock::kernel_abi(),
+        filter: seccomp::Filter::new(),
+    };
+    let server = serve::Server {
+        fingerprint: config.fingerprint.clone(),
+        idle: Duration::from_secs(config.idle_seconds),
+        peers: surroundings.peers,
+        origin: surroundings.origin,
+        confinement,
+    };
+    server.serve(listener)
+}

@@ -65,10 +65,11 @@ impl Rules {
 /// The directory of a profile in the build directory (`debug`, `<triple>/release`) that a path is in.
 fn artifact_root(build: &Path, path: &Path) -> Option<PathBuf> {
     let below = path.strip_prefix(build).ok()?;
-    let known = |part: &&Path| ["deps", "build", "examples", "incremental"].iter().any(|name| part.ends_with(name));
+    let known =
+        |part: &Path| ["deps", "build", "examples", "incremental"].iter().any(|name| part.ends_with(name));
     // The part nearest to the build directory: a package may be named `deps`.
     let ancestors: Vec<&Path> = below.ancestors().collect();
-    let place = ancestors.iter().rev().skip(2).find(known)?;
+    let place = ancestors.iter().rev().skip(2).find(|part| known(part))?;
     Some(build.join(place.parent()?))
 }
 
@@ -137,7 +138,8 @@ pub fn build_script(
     let mut rules = Rules::common(session);
     rules.source(session, origin);
     let build = session.directories.build();
-    let root = artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))?;
+    let root =
+        artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))?;
     let out = PathBuf::from(request.variable("OUT_DIR").unwrap_or_default());
     let out = in_build_dir(session, &out).map_err(|_| Refusal::OutDir(place.to_owned()))?;
     // For a foreign target the script's own place is in the host's part, its output in the target's.
@@ -186,7 +188,11 @@ mod tests {
 
     fn writes(rules: &[Access]) -> Vec<String> {
         let writable = |access: &&Access| matches!(access.rights, Rights::WriteAll | Rights::WritePlain);
-        rules.iter().filter(writable).map(|access| String::from_utf8_lossy(&access.path).into_owned()).collect()
+        rules
+            .iter()
+            .filter(writable)
+            .map(|access| String::from_utf8_lossy(&access.path).into_owned())
+            .collect()
     }
 
     fn readable(rules: &[Access], path: &str) -> bool {
@@ -242,7 +248,8 @@ mod tests {
         let env = format!("OUT_DIR={}", out.display());
         let rules = build_script(&session, &origin, place, &request(&env)).unwrap();
         assert_eq!(writes(&rules), [out.to_str().unwrap()]);
-        for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"] {
+        for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]
+        {
             let env = format!("OUT_DIR={}", build.join(bad).display());
             assert!(build_script(&session, &origin, place, &request(&env)).is_err(), "{bad}");
         }

@@ -76,8 +76,17 @@ mod tests {
 
     fn of(kind: JobKind) -> Vec<String> {
         let session = session();
-        let given = ["PATH=/usr/bin", "HOME=/home/me", "RUSTC_WRAPPER=/w", "RUSTC=/shim", "OUT_DIR=/o",
-            "CARGO_TARGET_X_RUNNER=/r", "RUSTC_WORKSPACE_WRAPPER=", "MINE=1", "CARGO_TARGET_TMPDIR=/t"];
+        let given = [
+            "PATH=/usr/bin",
+            "HOME=/home/me",
+            "RUSTC_WRAPPER=/w",
+            "RUSTC=/shim",
+            "OUT_DIR=/o",
+            "CARGO_TARGET_X_RUNNER=/r",
+            "RUSTC_WORKSPACE_WRAPPER=",
+            "MINE=1",
+            "CARGO_TARGET_TMPDIR=/t",
+        ];
         let request = Request {
             exe: "/x".into(),
             cwd: "/".into(),
@@ -90,8 +99,16 @@ mod tests {
 
     #[test]
     fn a_build_script_gets_the_real_compiler_and_no_wrapper() {
-        let expected = ["OUT_DIR=/o", "MINE=1", "CARGO_TARGET_TMPDIR=/t", "PATH=/t/bin:/usr/bin", "HOME=/tmp/.home",
-            "CARGO_HOME=/c", "RUSTC=/t/bin/rustc", "RUSTDOC=/t/bin/rustdoc"];
+        let expected = [
+            "OUT_DIR=/o",
+            "MINE=1",
+            "CARGO_TARGET_TMPDIR=/t",
+            "PATH=/t/bin:/usr/bin",
+            "HOME=/tmp/.home",
+            "CARGO_HOME=/c",
+            "RUSTC=/t/bin/rustc",
+            "RUSTDOC=/t/bin/rustdoc",
+        ];
         assert_eq!(of(JobKind::BuildScript), expected);
     }
 

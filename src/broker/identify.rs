@@ -207,7 +207,12 @@ fn compile(
         let access = access::rustc(session, &origin, &parsed, request)?;
         if parsed.is_build_script(&build) {
             let directory = parsed.out_dir.clone().unwrap_or_default();
-            (JobKind::BuildScriptCrate, package, access, After::TakeScript { executable: directory.join(stem) })
+            (
+                JobKind::BuildScriptCrate,
+                package,
+                access,
+                After::TakeScript { executable: directory.join(stem) },
+            )
         } else {
             let after = match &parsed.out_dir {
                 Some(directory) => After::CheckOutputs { directory: directory.clone(), stem },
@@ -423,8 +428,11 @@ mod tests {
     #[test]
     fn clippy_runs_in_the_place_of_rustc() {
         let session = session();
-        let job =
-            identify(&session, &request(&session, role::RUSTC_WRAPPER, "/t/bin/clippy-driver /t/bin/rustc -vV")).unwrap();
+        let job = identify(
+            &session,
+            &request(&session, role::RUSTC_WRAPPER, "/t/bin/clippy-driver /t/bin/rustc -vV"),
+        )
+        .unwrap();
         assert_eq!(argv(&job), ["/t/bin/clippy-driver", "/t/bin/rustc", "-vV"]);
     }
 
@@ -475,7 +483,10 @@ mod tests {
         shim.exe = session.directories.shims().join("debug/build/x-1/build_script_build-1");
         assert!(matches!(identify(&session, &shim), Err(Refusal::UnknownScript(_))));
         let line = "/w/app/target/debug/../../../evil";
-        assert!(matches!(identify(&session, &request(&session, role::RUNNER, line)), Err(Refusal::Program(_))));
+        assert!(matches!(
+            identify(&session, &request(&session, role::RUNNER, line)),
+            Err(Refusal::Program(_))
+        ));
         let mut other = request(&session, role::RUSTC, "");
         other.exe = "/usr/bin/evil".into();
         assert!(matches!(identify(&session, &other), Err(Refusal::Role(_))));
@@ -485,7 +496,10 @@ mod tests {
     fn doctests_run_without_the_hosts_runner() {
         let session = session();
         let runner = session.directories.bin().join("runner");
-        let line = format!("--test /w/app/src/lib.rs --crate-name x --test-runtool {} --test-args q", runner.display());
+        let line = format!(
+            "--test /w/app/src/lib.rs --crate-name x --test-runtool {} --test-args q",
+            runner.display()
+        );
         let job = identify(&session, &request(&session, role::RUSTDOC, &line)).unwrap();
         assert_eq!(job.kind, JobKind::Rustdoc);
         assert_eq!(argv(&job)[1..], ["--test", "/w/app/src/lib.rs", "--crate-name", "x", "--test-args", "q"]);

@@ -41,7 +41,8 @@ impl Question {
     pub fn of(directory: &Path, job: &Job, request: &Request) -> Option<Self> {
         let arguments = job.spec.argv.get(1..)?;
         // Target descriptions are files, unstable options may load things, argument files may change.
-        let depends = |word: &Vec<u8>| word.ends_with(b".json") || word.starts_with(b"-Z") || word.starts_with(b"@");
+        let depends =
+            |word: &Vec<u8>| word.ends_with(b".json") || word.starts_with(b"-Z") || word.starts_with(b"@");
         if arguments.iter().any(depends) {
             return None;
         }
@@ -102,7 +103,9 @@ impl Capture {
     /// When it cannot be read or written.
     pub fn forward(mut self, request: &Request) -> io::Result<Option<Vec<u8>>> {
         let mut texts = [Vec::new(), Vec::new()];
-        for ((file, text), number) in [&mut self.stdout, &mut self.stderr].into_iter().zip(&mut texts).zip(1..) {
+        for ((file, text), number) in
+            [&mut self.stdout, &mut self.stderr].into_iter().zip(&mut texts).zip(1..)
+        {
             file.seek(SeekFrom::Start(0))?;
             file.read_to_end(text)?;
             write_to(request, number, text)?;
@@ -151,8 +154,10 @@ mod tests {
     #[test]
     fn an_answer_is_kept_for_the_same_question_only() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        let question = |argument: &str, env: &[&str]| Question::of(directory.path(), &job(argument), &request(env));
+        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .unwrap();
+        let question =
+            |argument: &str, env: &[&str]| Question::of(directory.path(), &job(argument), &request(env));
         question("-vV", &[]).unwrap().keep(b"rustc 1".to_vec()).unwrap();
         assert_eq!(question("-vV", &[]).unwrap().known(), Some(b"rustc 1".to_vec()));
         assert_eq!(question("--print=cfg", &[]).unwrap().known(), None);

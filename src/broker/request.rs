@@ -75,9 +75,8 @@ fn receive_first(stream: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Ve
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut slices = [IoSliceMut::new(bytes)];
-    let message = rustix::io::retry_on_intr(|| {
-        recvmsg(stream, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })?;
+    let message =
+        rustix::io::retry_on_intr(|| recvmsg(stream, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
     if message.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -29,13 +29,57 @@ pub struct RustcArguments {
 
 /// Options of rustc and rustdoc that take a value as the next word (`rustc --help -v`, `rustdoc --help`).
 const WITH_VALUE: &[&str] = &[
-    "-A", "-C", "-D", "-F", "-L", "-W", "-Z", "-l", "-o", "--allow", "--cap-lints", "--cfg", "--check-cfg",
-    "--codegen", "--color", "--crate-name", "--crate-type", "--crate-version", "--deny", "--diagnostic-width",
-    "--edition", "--emit", "--env-set", "--error-format", "--explain", "--extern", "--extern-html-root-url",
-    "--forbid", "--force-warn", "--json", "--out-dir", "--output", "--print", "--remap-path-prefix", "--sysroot",
-    "--target", "--test-args", "--test-builder", "--test-run-directory", "--test-runtool", "--test-runtool-arg",
-    "--theme", "--warn", "--index-page", "--markdown-css", "--html-in-header", "--scrape-examples-output-path",
-    "--scrape-examples-target-crate", "--with-examples", "--resource-suffix", "--static-root-path",
+    "-A",
+    "-C",
+    "-D",
+    "-F",
+    "-L",
+    "-W",
+    "-Z",
+    "-l",
+    "-o",
+    "--allow",
+    "--cap-lints",
+    "--cfg",
+    "--check-cfg",
+    "--codegen",
+    "--color",
+    "--crate-name",
+    "--crate-type",
+    "--crate-version",
+    "--deny",
+    "--diagnostic-width",
+    "--edition",
+    "--emit",
+    "--env-set",
+    "--error-format",
+    "--explain",
+    "--extern",
+    "--extern-html-root-url",
+    "--forbid",
+    "--force-warn",
+    "--json",
+    "--out-dir",
+    "--output",
+    "--print",
+    "--remap-path-prefix",
+    "--sysroot",
+    "--target",
+    "--test-args",
+    "--test-builder",
+    "--test-run-directory",
+    "--test-runtool",
+    "--test-runtool-arg",
+    "--theme",
+    "--warn",
+    "--index-page",
+    "--markdown-css",
+    "--html-in-header",
+    "--scrape-examples-output-path",
+    "--scrape-examples-target-crate",
+    "--with-examples",
+    "--resource-suffix",
+    "--static-root-path",
 ];
 
 impl RustcArguments {
@@ -100,7 +144,8 @@ impl RustcArguments {
         if !self.is_program() {
             return false;
         }
-        let Some(relative) = self.out_dir.as_deref().and_then(|path| path.strip_prefix(build_dir).ok()) else {
+        let Some(relative) = self.out_dir.as_deref().and_then(|path| path.strip_prefix(build_dir).ok())
+        else {
             return false;
         };
         let parts: Vec<&OsStr> = relative.iter().collect();
@@ -169,7 +214,8 @@ mod tests {
     #[test]
     fn build_scripts_are_known_by_their_place_in_either_layout() {
         let script = |name: &str, out: &str| {
-            parse(&format!("--crate-name {name} --crate-type bin --out-dir {out}")).is_build_script(Path::new("/b"))
+            parse(&format!("--crate-name {name} --crate-type bin --out-dir {out}"))
+                .is_build_script(Path::new("/b"))
         };
         for (name, out) in [
             ("build_script_build", "/b/debug/build/x-1"),

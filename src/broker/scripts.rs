@@ -75,7 +75,8 @@ pub fn take(directories: &ProjectDirectories, executable: &Path, wrapper: &[u8])
     // From a directory that a job wrote into one that none can: by descriptor, so that no link is followed.
     rustix::fs::renameat(&directory, name, rustix::fs::CWD, &script)
         .map_err(|error| failed("move", executable)(error.into()))?;
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o555)).map_err(failed("set the mode of", &script))?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o555))
+        .map_err(failed("set the mode of", &script))?;
     write_executable(&shim, wrapper).map_err(failed("write", &shim))?;
     rustix::fs::symlinkat(&shim, &directory, name).map_err(|error| failed("link", executable)(error.into()))
 }

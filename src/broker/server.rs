@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -172,7 +174,8 @@ impl Shared {
 /// The agent's reply, or nothing where the wrapper went away first.
 fn wait(stream: &UnixStream, agent: &AgentConnection) -> io::Result<Option<AgentReply>> {
     loop {
-        let mut both = [PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
+        let mut both =
+            [PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
         match poll(&mut both, None) {
             Err(rustix::io::Errno::INTR) => continue,
             result => result?,
@@ -187,8 +190,8 @@ fn wait(stream: &UnixStream, agent: &AgentConnection) -> io::Result<Option<Agent
 }
 
 fn ended(wait_status: i32) -> Reply {
-    let status = std::process::ExitStatus::from(std::os::unix::process::ExitStatusExt::from_raw(wait_status));
-    match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
+    let status = ExitStatus::from_raw(wait_status);
+    match (status.code(), status.signal()) {
         (Some(code), _) => Reply::Exit(code),
         (None, Some(signal)) => Reply::Signal(signal),
         (None, None) => FAILED,

@@ -130,7 +130,10 @@ pub(crate) mod tests {
         let origin = |path: &str| session.origin(Path::new(path));
         let package = |path: &str| Some(Origin::Package(path.into()));
         assert_eq!(origin("/w/app/a/src/lib.rs"), Some(Origin::Workspace));
-        assert_eq!(origin("/c/registry/src/index-1/serde-1.0/src/lib.rs"), package("/c/registry/src/index-1/serde-1.0"));
+        assert_eq!(
+            origin("/c/registry/src/index-1/serde-1.0/src/lib.rs"),
+            package("/c/registry/src/index-1/serde-1.0")
+        );
         assert_eq!(origin("/c/git/checkouts/x-1/abc/sub/lib.rs"), package("/c/git/checkouts/x-1/abc"));
         assert_eq!(origin("/t/lib/rustlib/src/rust/library/std/src/lib.rs"), package("/t/lib/rustlib/src"));
         assert_eq!(origin("/w/shared/lib.rs"), Some(Origin::Extra("/w/shared".into())));
@@ -139,9 +142,14 @@ pub(crate) mod tests {
     #[test]
     fn what_leads_elsewhere_has_none() {
         let session = session();
-        for path in ["/w/other/lib.rs", "/w/app/../other/lib.rs", "/w/application/lib.rs", "/c/registry/src/x", "rel.rs",
-            "/c/registry/src/i/p/../../../../../etc/passwd"]
-        {
+        for path in [
+            "/w/other/lib.rs",
+            "/w/app/../other/lib.rs",
+            "/w/application/lib.rs",
+            "/c/registry/src/x",
+            "rel.rs",
+            "/c/registry/src/i/p/../../../../../etc/passwd",
+        ] {
             assert_eq!(session.origin(Path::new(path)), None, "{path}");
         }
     }

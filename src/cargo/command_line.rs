@@ -23,6 +23,8 @@ pub struct CargoCommand {
     pub config: Vec<String>,
     /// `-q` or `--quiet`.
     pub quiet: bool,
+    /// Where the subcommand stands among the arguments.
+    pub position: Option<usize>,
 }
 
 /// What a subcommand does.
@@ -126,13 +128,14 @@ impl CargoCommand {
             targets: strings(values(own, "--target")),
             config: strings(values(own, "--config")),
             quiet,
+            position: at,
             arguments,
         }
     }
 
     /// The directory that cargo works from: `-C` before the subcommand, else the given one.
     pub fn working_directory(&self, cwd: &Path) -> PathBuf {
-        let end = subcommand_position(&self.arguments).unwrap_or(self.arguments.len());
+        let end = self.position.unwrap_or(self.arguments.len());
         values(&self.arguments[..end], "-C")
             .pop()
             .map_or_else(|| cwd.to_owned(), |directory| cwd.join(directory))

@@ -27,6 +27,9 @@ const HOST_PROGRAMS: &[&str] = &[
     "host",
 ];
 
+/// Keys that this tool decides, and that `--config` could take back.
+const DECIDED: &[&str] = &["target.*.runner", "build.build-dir"];
+
 /// All configuration files that count, nearest first, and then what `--config` said.
 #[derive(Debug, Default)]
 pub struct Configuration {
@@ -67,6 +70,9 @@ impl Configuration {
         }
         for source in configuration.files.iter().filter(|source| !source.users) {
             source.refuse_host_programs()?;
+        }
+        for source in &configuration.command_line {
+            source.refuse_decided()?;
         }
         Ok(configuration)
     }
@@ -109,7 +115,9 @@ impl Configuration {
         if let Ok(table) = toml::from_str::<Table>(text) {
             self.command_line.push(Source { file: None, base: cwd.to_owned(), table, users: true });
         } else if cwd.join(text).is_file() {
+            let before = self.files.len();
             self.read_file(&cwd.join(text), true, 0)?;
+            self.command_line.extend(self.files.drain(before..));
         }
         // Anything else is for cargo to refuse.
         Ok(())
@@ -251,6 +259,19 @@ impl Source {
         parts.try_fold(first, |value, part| value.get(part))
     }
 
+    /// `--config` wins over the environment by which this tool decides.
+    fn refuse_decided(&self) -> anyhow::Result<()> {
+        for key in DECIDED {
+            let parts: Vec<&str> = key.split('.').collect();
+            if let Some(found) = find(&Value::Table(self.table.clone()), &parts) {
+                bail!(
+                    "`--config {found}` is decided by cargo-sandbox: it is how jobs come into the container"
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn refuse_host_programs(&self) -> anyhow::Result<()> {
         for key in HOST_PROGRAMS {
             let parts: Vec<&str> = key.split('.').collect();
@@ -333,6 +354,20 @@ mod tests {
         std::fs::write(directory.path().join(".cargo/more.toml"), "registry.credential-provider = 'x'")
             .unwrap();
         assert!(Configuration::read(directory.path(), Path::new("/nowhere"), &[]).is_err());
+    }
+
+    #[test]
+    fn what_this_tool_decides_cannot_be_taken_back() {
+        for text in ["target.x.runner = 'x'", "target.'cfg(all())'.runner = ['x']", "build.build-dir = 'x'"] {
+            assert!(
+                Configuration::read(Path::new("/"), Path::new("/nowhere"), &[text.to_owned()]).is_err(),
+                "{text}"
+            );
+        }
+        assert!(
+            Configuration::read(Path::new("/"), Path::new("/nowhere"), &["build.jobs = 1".to_owned()])
+                .is_ok()
+        );
     }
 
     #[test]

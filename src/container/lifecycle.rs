@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
@@ -11,12 +11,11 @@ use anyhow::{Context, anyhow};
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
 use crate::broker::Session;
-use crate::project::{ProjectDirectories, private_directory};
+use crate::project::private_directory;
 
-use super::docker::DockerEndpoints;
-use super::engines::{Engines, Selection};
-use super::world::{World, stamp};
-use super::{ContainerSpec, EngineKind};
+use super::engines::Engines;
+use super::world::World;
+use super::{ContainerSpec, EngineKind, enforced};
 
 /// The containers of one project, as one command uses them.
 #[derive(Debug)]
@@ -35,9 +34,10 @@ impl Containers {
 
     /// Containers that cannot be started, for tests of what comes before.
     #[cfg(test)]
-    pub fn none(directories: &ProjectDirectories) -> Self {
-        let endpoints = DockerEndpoints::from_env_of_front_end(None, None, None);
-        let engines = Engines::new(Selection::Native, endpoints, directories.path().to_owned());
+    pub fn none(directories: &crate::project::ProjectDirectories) -> Self {
+        let endpoints = super::docker::DockerEndpoints::from_env_of_front_end(None, None, None);
+        let engines =
+            Engines::new(super::engines::Selection::Native, endpoints, directories.path().to_owned());
         Self::new(engines, World::for_tests())
     }
 
@@ -56,7 +56,8 @@ impl Containers {
     /// # Errors
     /// When no engine can start it, with the cause and what to do.
     pub fn connect(&self, session: &Session) -> anyhow::Result<AgentConnection> {
-        let mut current = self.current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
+        let mut current =
+            self.current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
         if let Some((_, spec)) = current.as_ref()
             && let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint())
         {
@@ -70,9 +71,6 @@ impl Containers {
                 *current = Some((*kind, spec));
                 return Ok(agent);
             }
-            if self.engines.is_selected(*kind) {
-                break;
-            }
         }
         let kind = self.engines.choose()?;
         let spec = self.world.spec(session, kind)?;
@@ -82,9 +80,15 @@ impl Containers {
     }
 
     /// Starts a container, unless another command was faster.
-    fn start(&self, session: &Session, kind: EngineKind, spec: &ContainerSpec) -> anyhow::Result<AgentConnection> {
+    fn start(
+        &self,
+        session: &Session,
+        kind: EngineKind,
+        spec: &ContainerSpec,
+    ) -> anyhow::Result<AgentConnection> {
         let containers = session.directories.containers();
-        let lock = File::create(containers.join("lock")).context("failed to open the lock of the containers")?;
+        let lock =
+            File::create(containers.join("lock")).context("failed to open the lock of the containers")?;
         lock.lock().context("failed to lock the containers")?;
         let directory = spec.directory();
         if let Ok(agent) = AgentConnection::open(&directory, &spec.fingerprint()) {
@@ -103,14 +107,20 @@ impl Containers {
         }
         let agent = AgentConnection::open(&directory, &spec.fingerprint())
             .context("the container started, but its agent does not answer")?;
-        same_kernel(&agent)?;
-        AgentConnection::open(&directory, &spec.fingerprint()).context("the container went away right after its start")
+        if let Err(error) = check(&agent) {
+            let _stopping = AgentConnection::open(&directory, &spec.fingerprint())
+                .and_then(|agent| agent.send(&Request::Stop, &[]));
+            return Err(error);
+        }
+        AgentConnection::open(&directory, &spec.fingerprint())
+            .context("the container went away right after its start")
     }
 
     /// Why a container went away in the middle of a job.
     pub fn lost(&self, session: &Session, error: &io::Error) -> anyhow::Error {
         let current = self.current.lock().ok().and_then(|current| current.clone());
-        let cause = current.as_ref().and_then(|(kind, spec)| self.engines.engine(*kind).ok()?.post_mortem(spec));
+        let cause =
+            current.as_ref().and_then(|(kind, spec)| self.engines.engine(*kind).ok()?.post_mortem(spec));
         let cause = cause.unwrap_or_else(|| format!("its agent does not answer any more ({error})"));
         anyhow!(
             "the Build container of `{}` went away: {cause}\n\nhint: run the command again; if memory ran out, build \
@@ -134,29 +144,11 @@ fn retire_others(containers: &Path, keep: &Path) {
     }
 }
 
-/// Descriptors cannot cross to another kernel (a virtual machine's, another machine's).
-fn same_kernel(agent: &AgentConnection) -> anyhow::Result<()> {
+/// Looks at what is really in force before the first job.
+fn check(agent: &AgentConnection) -> anyhow::Result<()> {
     agent.send(&Request::Report, &[])?;
-    let Reply::Enforced(enforced) = agent.read_reply()? else {
-        anyhow::bail!("the agent does not say what is enforced");
-    };
-    let own = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("failed to read the boot id")?;
-    if enforced.boot_id.trim() != own.trim() {
-        anyhow::bail!(
-            "the engine runs on another kernel (a virtual machine or another machine), to which descriptors cannot \
-             be passed\n\nhint: use `--engine native`, or a Docker daemon on this machine"
-        );
+    match agent.read_reply()? {
+        Reply::Enforced(enforced) => enforced::check(&enforced),
+        _ => Err(anyhow!("the agent does not say what is enforced")),
     }
-    super::verify::job_is_confined(&enforced)
-}
-
-/// The directory of a container as a project keeps it, for `self stop`.
-pub fn directories_of(directories: &ProjectDirectories) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directories.containers()).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
-}
-
-/// What changes when this program is built anew.
-pub fn agent_stamp(kind: EngineKind, agent: &Path, mounts: &[PathBuf]) -> io::Result<String> {
-    Ok(format!("{kind} {}", stamp(std::iter::once(agent).chain(mounts.iter().map(PathBuf::as_path)))?))
 }

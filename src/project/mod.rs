@@ -2,6 +2,7 @@
 
 mod cache_tag;
 mod directories;
+pub mod record;
 mod workspace;
 
 pub use cache_tag::create_cache_directory;

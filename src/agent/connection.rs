@@ -1,0 +1,175 @@
+//! Receiving one request and sending one reply without ever waiting for the peer.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send,
+};
+
+use super::protocol::{MAX_DESCRIPTORS, MAX_MESSAGE, Request};
+
+/// A request as far as it has come.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// What came of reading.
+#[derive(Debug)]
+pub enum Progress {
+    /// More has to come.
+    Partial,
+    /// The whole request, and its descriptors.
+    Complete(Request, Vec<OwnedFd>),
+}
+
+const CHUNK: usize = 64 << 10;
+
+impl Incoming {
+    /// Takes what has arrived. `chunk` is scratch space that connections share.
+    ///
+    /// # Errors
+    /// When the peer is gone, or sends what is no request.
+    pub fn receive(&mut self, stream: &UnixStream, chunk: &mut Vec<u8>) -> io::Result<Progress> {
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        chunk.resize(CHUNK, 0);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = match recvmsg(stream, &mut [IoSliceMut::new(chunk)], &mut ancillary, flags) {
+            Ok(received) => received,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Progress::Partial),
+            Err(error) => return Err(error.into()),
+        };
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) || self.descriptors.len() > MAX_DESCRIPTORS {
+            return Err(invalid("too many descriptors"));
+        }
+        if received.bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.bytes.extend_from_slice(&chunk[..received.bytes]);
+        let Some((length, body)) = self.bytes.split_first_chunk::<4>() else { return Ok(Progress::Partial) };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > MAX_MESSAGE || body.len() > length {
+            return Err(invalid("a request of another length than it says"));
+        }
+        if body.len() < length {
+            return Ok(Progress::Partial);
+        }
+        let request = postcard::from_bytes(body).map_err(|_| invalid("no request"))?;
+        Ok(Progress::Complete(request, std::mem::take(&mut self.descriptors)))
+    }
+}
+
+/// A reply as far as it has not been sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outgoing {
+    /// A message to send.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, sent: 0 }
+    }
+
+    /// Sends what the peer takes now; returns whether that was all.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    pub fn send(&mut self, stream: &UnixStream) -> io::Result<bool> {
+        while self.sent < self.bytes.len() {
+            match send(stream, &self.bytes[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(sent) => self.sent += sent,
+                Err(rustix::io::Errno::AGAIN) => return Ok(false),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the peer has closed its end, or broken the protocol by saying more.
+pub fn is_over(stream: &UnixStream) -> bool {
+    let mut byte = [0; 1];
+    !matches!(
+        recv(stream, &mut byte, RecvFlags::DONTWAIT | RecvFlags::PEEK),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+
+    use super::super::client::AgentConnection;
+    use super::super::protocol::{Greeting, PROTOCOL_VERSION, encode, write_message};
+    use super::*;
+
+    fn greeted() -> (AgentConnection, UnixStream) {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        write_message(&mut there, &Greeting { version: PROTOCOL_VERSION, fingerprint: "f".into() }).unwrap();
+        (AgentConnection::greeted(here, "f").unwrap(), there)
+    }
+
+    #[test]
+    fn descriptors_come_with_the_request() {
+        let (client, agent) = greeted();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        client.send(&Request::Report, &[file.as_fd(), file.as_fd()]).unwrap();
+        let Progress::Complete(request, descriptors) =
+            Incoming::default().receive(&agent, &mut Vec::new()).unwrap()
+        else {
+            panic!("incomplete");
+        };
+        assert_eq!((request, descriptors.len()), (Request::Report, 2));
+    }
+
+    #[test]
+    fn a_request_may_come_byte_by_byte() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        let bytes = encode(&Request::Stop).unwrap();
+        let mut incoming = Incoming::default();
+        for (index, byte) in bytes.iter().enumerate() {
+            here.write_all(&[*byte]).unwrap();
+            let progress = incoming.receive(&there, &mut Vec::new()).unwrap();
+            assert_eq!(matches!(progress, Progress::Complete(..)), index + 1 == bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_too_long_is_refused() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(&[0xff; 8]).unwrap();
+        let error = Incoming::default().receive(&there, &mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn another_fingerprint_is_refused() {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        write_message(&mut there, &Greeting { version: PROTOCOL_VERSION, fingerprint: "f".into() }).unwrap();
+        let error = AgentConnection::greeted(here, "g").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_closed_end_is_noticed() {
+        let (client, agent) = greeted();
+        assert!(!is_over(&agent));
+        drop(client);
+        assert!(is_over(&agent));
+    }
+}

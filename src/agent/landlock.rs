@@ -1,0 +1,156 @@
+//! What a job may touch: its list of [`Access`]es as Landlock rules.
+//!
+//! Every right that the kernel knows is handled, so that what is not listed is refused. TCP ports are not:
+//! the network is the business of the container's network namespace. Rules are bound to the files that are
+//! there when the job starts.
+
+use std::io;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
+
+use super::failure::{AtStep, Failure, Step};
+use super::protocol::{Access, Rights};
+
+/// The oldest Landlock that keeps the promise: without `TRUNCATE` (Linux 6.2) a file that may not be written
+/// could still be emptied.
+pub const OLDEST_ABI: i32 = 3;
+
+/// The Landlock ABI that the kernel offers; 0 where there is none.
+pub fn kernel_abi() -> i32 {
+    const VERSION: libc::c_uint = 1;
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: with the version flag the call reads nothing.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, VERSION) };
+    i32::try_from(abi).unwrap_or(0).max(0)
+}
+
+/// What every job may touch. Device nodes and terminals also take `ioctl(2)`, or a program could not tell a
+/// terminal from a file.
+const BASE: &[(&str, Base)] = &[
+    ("/proc", Base::Read),
+    ("/dev/null", Base::Device),
+    ("/dev/zero", Base::Device),
+    ("/dev/full", Base::Device),
+    ("/dev/random", Base::Device),
+    ("/dev/urandom", Base::Device),
+    ("/dev/tty", Base::Device),
+    ("/dev/pts", Base::Device),
+];
+
+#[derive(Clone, Copy)]
+enum Base {
+    Read,
+    Device,
+}
+
+/// Restricts this process to `access`, the private directories `private`, and the devices that every program
+/// expects. Returns whether the kernel enforces all of it.
+///
+/// # Errors
+/// When the kernel has no Landlock or an old one, and when a writable path leads through a symbolic link: a
+/// job could have put it there to have another job's directory opened to itself.
+pub fn restrict(abi: i32, access: &[Access], private: &[&str]) -> Result<bool, Failure> {
+    if abi < OLDEST_ABI {
+        return Err(Failure::new(Step::Landlock, io::Error::from_raw_os_error(libc::EOPNOTSUPP)));
+    }
+    let rules = Rules { all: AccessFs::from_all(ABI::from(abi)) };
+    let refused = |error: landlock::RulesetError| Failure::new(Step::Landlock, io::Error::other(error));
+
+    // What is asked for is what this kernel has, so nothing may be dropped silently.
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(rules.all)
+        .map_err(refused)?;
+    if abi >= 6 {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal).map_err(refused)?;
+    }
+    let mut ruleset = ruleset.create().map_err(refused)?;
+    for &(path, base) in BASE {
+        let rights = match base {
+            Base::Read => rules.of(Rights::Read),
+            Base::Device => {
+                AccessFs::ReadFile
+                    | AccessFs::WriteFile
+                    | AccessFs::ReadDir
+                    | AccessFs::IoctlDev
+                    | AccessFs::Truncate
+            }
+        };
+        ruleset = rules.add(ruleset, path.as_bytes(), rights, false)?;
+    }
+    for path in private {
+        ruleset = rules.add(ruleset, path.as_bytes(), rules.of(Rights::WriteAll), true)?;
+    }
+    for Access { path, rights } in access {
+        let write = matches!(rights, Rights::WritePlain | Rights::WriteAll);
+        ruleset = rules.add(ruleset, path, rules.of(*rights), write)?;
+    }
+    // no_new_privs holds since the agent's start.
+    let status = ruleset.no_new_privs(false).restrict_self().map_err(refused)?;
+    Ok(status.ruleset == RulesetStatus::FullyEnforced)
+}
+
+struct Rules {
+    all: BitFlags<AccessFs>,
+}
+
+impl Rules {
+    fn of(&self, rights: Rights) -> BitFlags<AccessFs> {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        // REFER lets rustc hard-link inside its incremental directory; the kernel refuses a link or rename
+        // that would give a file more rights than it has.
+        let plain = read
+            | AccessFs::WriteFile
+            | AccessFs::Truncate
+            | AccessFs::MakeReg
+            | AccessFs::MakeDir
+            | AccessFs::RemoveFile
+            | AccessFs::RemoveDir
+            | AccessFs::Refer;
+        match rights {
+            Rights::Read => read,
+            Rights::ReadExecute => read | AccessFs::Execute,
+            Rights::WritePlain => plain,
+            Rights::WriteAll => {
+                plain
+                    | AccessFs::Execute
+                    | AccessFs::MakeSym
+                    | AccessFs::MakeFifo
+                    | AccessFs::MakeSock
+                    | AccessFs::ResolveUnix
+            }
+        }
+    }
+
+    fn add(
+        &self,
+        ruleset: RulesetCreated,
+        path: &[u8],
+        rights: BitFlags<AccessFs>,
+        write: bool,
+    ) -> Result<RulesetCreated, Failure> {
+        let resolve = if write { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
+        let opened = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+        let file = match opened {
+            Ok(file) => file,
+            // Nothing is there, or nothing that the job could reach.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS) => {
+                return Ok(ruleset);
+            }
+            Err(error) => return Err(Failure::about(Step::Landlock, path, error)),
+        };
+        let stat = fstat(&file).at(Step::Landlock)?;
+        let mut rights = rights & self.all;
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::Directory {
+            // The kernel refuses a rule that has rights of directories for a file.
+            rights &= AccessFs::from_file(ABI::V9);
+        }
+        ruleset
+            .add_rule(PathBeneath::new(file, rights))
+            .map_err(|error| Failure::about(Step::Landlock, path, io::Error::other(error)))
+    }
+}

@@ -1,0 +1,306 @@
+//! The agent's loop: one thread, one `poll(2)`, so that forking is safe and no peer can hold up another.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Pid;
+
+use super::connection::{Incoming, Outgoing, Progress, is_over};
+use super::failure::{AtStep as _, Failure, Step};
+use super::peer::{Peers, may_connect};
+use super::protocol::{Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, encode};
+use super::report::{self, Origin};
+use super::spawn::{self, Confinement, Job, ProcessTree, Work};
+use super::world::Place;
+
+/// The agent once it is in its final world.
+#[derive(Debug)]
+pub struct Server {
+    /// Said in every greeting.
+    pub fingerprint: String,
+    /// Time without a connection after which the agent ends.
+    pub idle: Duration,
+    /// Who may connect.
+    pub peers: Peers,
+    /// What the container was before the agent changed anything.
+    pub origin: Origin,
+    /// What every job goes through.
+    pub confinement: Confinement,
+}
+
+/// One connection, from accept to the last byte of the reply.
+struct Connection {
+    /// `None` when the peer is gone and its job is being killed.
+    stream: Option<UnixStream>,
+    state: State,
+}
+
+enum State {
+    Receiving(Incoming),
+    Running(Job, Purpose),
+    Sending(Outgoing),
+}
+
+enum Purpose {
+    Program,
+    /// The file that the probe writes to.
+    Report(OwnedFd),
+}
+
+/// What `poll` is asked about.
+enum Watched {
+    Listener,
+    Stream(usize),
+    Process(usize),
+}
+
+impl Server {
+    /// Serves until the agent was idle for long enough or was told to stop.
+    ///
+    /// # Errors
+    /// When the listener fails; jobs fail alone.
+    pub fn serve(&self, listener: UnixListener) -> anyhow::Result<()> {
+        listener.set_nonblocking(true).context("cannot prepare the agent's socket")?;
+        let greeting = Greeting { version: PROTOCOL_VERSION, fingerprint: self.fingerprint.clone() };
+        let greeting = encode(&greeting)?;
+        let mut listener = Some(listener);
+        let mut connections: Vec<Connection> = Vec::new();
+        let mut chunk = Vec::new();
+        let mut idle_since = Instant::now();
+        loop {
+            if connections.is_empty() {
+                if listener.is_none() || idle_since.elapsed() >= self.idle {
+                    return Ok(());
+                }
+            } else {
+                idle_since = Instant::now();
+            }
+            for event in self.wait(listener.as_ref(), &connections, idle_since)? {
+                match event {
+                    Watched::Listener => {
+                        if let Some(listener) = &listener {
+                            self.accept(listener, &greeting, &mut connections)?;
+                        }
+                    }
+                    Watched::Stream(index) => {
+                        if self.advance(&mut connections[index], &mut chunk) {
+                            listener = None;
+                        }
+                    }
+                    Watched::Process(index) => self.finish(&mut connections, index),
+                }
+            }
+            connections.retain(|connection| {
+                let receiving = matches!(connection.state, State::Receiving(_));
+                let running = matches!(connection.state, State::Running(..));
+                // Once told to stop, a request that has not come is not waited for.
+                running || (connection.stream.is_some() && !(receiving && listener.is_none()))
+            });
+            // One large request must not stay in memory for the life of the container.
+            chunk = Vec::new();
+        }
+    }
+
+    fn wait(
+        &self,
+        listener: Option<&UnixListener>,
+        connections: &[Connection],
+        idle_since: Instant,
+    ) -> anyhow::Result<Vec<Watched>> {
+        let mut watched = Vec::with_capacity(2 * connections.len() + 1);
+        let mut fds = Vec::with_capacity(2 * connections.len() + 1);
+        if let Some(listener) = listener {
+            watched.push(Watched::Listener);
+            fds.push(PollFd::new(listener, PollFlags::IN));
+        }
+        for (index, connection) in connections.iter().enumerate() {
+            if let Some(stream) = &connection.stream {
+                let wanted = match connection.state {
+                    State::Sending(_) => PollFlags::OUT,
+                    State::Receiving(_) | State::Running(..) => PollFlags::IN | PollFlags::RDHUP,
+                };
+                watched.push(Watched::Stream(index));
+                fds.push(PollFd::new(stream, wanted));
+            }
+            if let State::Running(job, _) = &connection.state {
+                watched.push(Watched::Process(index));
+                fds.push(PollFd::new(job.pidfd(), PollFlags::IN));
+            }
+        }
+        let timeout = if connections.is_empty() {
+            let left = self.idle.saturating_sub(idle_since.elapsed());
+            Some(rustix::event::Timespec::try_from(left).context("the idle time is too long")?)
+        } else {
+            None
+        };
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for requests"),
+        }
+        let ready = fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>();
+        drop(fds);
+        Ok(watched.into_iter().zip(ready).filter_map(|(watched, ready)| ready.then_some(watched)).collect())
+    }
+
+    fn accept(
+        &self,
+        listener: &UnixListener,
+        greeting: &[u8],
+        connections: &mut Vec<Connection>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return Ok(()),
+                    // The peer has gone already; or there are no descriptors left, and jobs will give some
+                    // back.
+                    Some(libc::ECONNABORTED | libc::EINTR | libc::EMFILE | libc::ENFILE | libc::ENOMEM) => {
+                        return Ok(());
+                    }
+                    _ => return Err(error).context("cannot accept connections"),
+                },
+            };
+            let welcome = may_connect(&stream, self.peers).unwrap_or(false);
+            // A fresh socket takes a greeting whole.
+            if welcome && Outgoing::new(greeting.to_vec()).send(&stream).unwrap_or(false) {
+                let state = State::Receiving(Incoming::default());
+                connections.push(Connection { stream: Some(stream), state });
+            }
+        }
+    }
+
+    /// Goes on with a connection whose stream is ready. Returns whether the agent was told to stop.
+    fn advance(&self, connection: &mut Connection, chunk: &mut Vec<u8>) -> bool {
+        let Some(stream) = &connection.stream else { return false };
+        match &mut connection.state {
+            State::Receiving(incoming) => match incoming.receive(stream, chunk) {
+                Ok(Progress::Partial) => false,
+                Ok(Progress::Complete(request, descriptors)) => {
+                    let stop = request == Request::Stop;
+                    match self.begin(request, descriptors) {
+                        Ok(state) => connection.state = state,
+                        Err(reply) => connection.reply(&reply),
+                    }
+                    stop
+                }
+                Err(_) => {
+                    connection.stream = None;
+                    false
+                }
+            },
+            State::Running(job, _) => {
+                if is_over(stream) {
+                    job.kill();
+                    connection.stream = None;
+                }
+                false
+            }
+            State::Sending(outgoing) => {
+                if outgoing.send(stream).unwrap_or(true) {
+                    connection.stream = None;
+                }
+                false
+            }
+        }
+    }
+
+    /// Starts what a request asks for; `Err` is a reply that needs no process.
+    fn begin(&self, request: Request, descriptors: Vec<OwnedFd>) -> Result<State, Reply> {
+        let started = match request {
+            Request::Run(spec) => self.run(*spec, descriptors),
+            Request::Report => self.probe(),
+            Request::Stop => return Err(Reply::Stopping),
+        };
+        started.map_err(Failure::into_reply)
+    }
+
+    fn run(&self, spec: JobSpec, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+        let place = self.place()?;
+        let started = Work::of(spec, descriptors.len(), &place)
+            .and_then(|work| self.confinement.start(&work, descriptors, place.clone()));
+        if started.is_err() {
+            place.remove();
+        }
+        Ok(State::Running(started?, Purpose::Program))
+    }
+
+    fn probe(&self) -> Result<State, Failure> {
+        let file = rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC).at(Step::Probe)?;
+        let output = file.try_clone().at(Step::Probe)?;
+        let job = self.confinement.start(&Work::Probe, vec![output], self.place()?)?;
+        Ok(State::Running(job, Purpose::Report(file)))
+    }
+
+    fn place(&self) -> Result<Place, Failure> {
+        match self.confinement.tree {
+            ProcessTree::Namespace => Ok(Place::Mounted),
+            ProcessTree::Subreaper => Place::shared().at(Step::Tmp),
+        }
+    }
+
+    /// Reaps the job of a connection and replies.
+    fn finish(&self, connections: &mut [Connection], index: usize) {
+        let others: Vec<Pid> = connections
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .filter_map(|(_, connection)| match &connection.state {
+                State::Running(job, _) => Some(job.init()),
+                _ => None,
+            })
+            .collect();
+        let connection = &mut connections[index];
+        let placeholder = State::Receiving(Incoming::default());
+        match std::mem::replace(&mut connection.state, placeholder) {
+            State::Running(job, purpose) => {
+                let reply = job.finish(&others);
+                let reply = match (purpose, reply) {
+                    (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
+                    (_, reply) => reply,
+                };
+                connection.reply(&reply);
+            }
+            other => connection.state = other,
+        }
+    }
+
+    fn enforced(&self, file: OwnedFd) -> Reply {
+        let probe = spawn::read_probe(file).map_err(|error: io::Error| Failure::new(Step::Probe, error));
+        match probe {
+            Ok(probe) => {
+                let tree = match self.confinement.tree {
+                    ProcessTree::Namespace => "pid namespace",
+                    ProcessTree::Subreaper => "subreaper",
+                };
+                let abi = self.confinement.landlock_abi;
+                Reply::Enforced(Box::new(report::enforced(&self.origin, probe, abi, tree)))
+            }
+            Err(failure) => failure.into_reply(),
+        }
+    }
+}
+
+impl Connection {
+    fn reply(&mut self, reply: &Reply) {
+        let Some(stream) = &self.stream else {
+            // Nobody is there to be told; the connection is done with.
+            self.state = State::Receiving(Incoming::default());
+            return;
+        };
+        let Ok(bytes) = encode(reply) else {
+            self.stream = None;
+            return;
+        };
+        let mut outgoing = Outgoing::new(bytes);
+        // Nearly always taken whole; a peer that is gone needs no reply.
+        if outgoing.send(stream).unwrap_or(true) {
+            self.stream = None;
+        }
+        self.state = State::Sending(outgoing);
+    }
+}

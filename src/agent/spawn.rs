@@ -1,0 +1,365 @@
+//! From a request to a running job.
+//!
+//! 1. The agent forks into new process and mount namespaces: the job's init.
+//! 2. The init mounts what is private to the job, writes its files, and forks
+//! 3. the job itself, which puts its descriptors in place, gives up what it must not have, and executes.
+//! 4. The init waits for the job alone, says how it ended, and ends. As it is the first process of its
+//!    namespace, the kernel then kills every other one, and only when they are dead does the agent see the
+//!    init's own end.
+//!
+//! Where namespaces are refused, the init is a subreaper and does the killing ([`super::tree`]).
+
+use std::ffi::{CString, c_char};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::failure::{AtStep, Failure, Step};
+use super::process::{self, Child, Cloned};
+use super::protocol::{Access, JobSpec, Reply};
+use super::report::{self, Probe};
+use super::world::{self, Place};
+use super::{landlock, seccomp, tree};
+
+/// How a job's process tree is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessTree {
+    /// By the kernel, with the first process of a namespace.
+    Namespace,
+    /// By a subreaper that kills until nothing is left.
+    Subreaper,
+}
+
+/// What all jobs of a container have in common; made once.
+#[derive(Debug)]
+pub struct Confinement {
+    /// How process trees are ended.
+    pub tree: ProcessTree,
+    /// Size of each private `/tmp`.
+    pub tmp_bytes: u64,
+    /// The Landlock ABI of the kernel.
+    pub landlock_abi: i32,
+    /// The compiled system call filter.
+    pub filter: seccomp::Filter,
+}
+
+/// What a job does once it is confined.
+#[derive(Debug)]
+pub enum Work {
+    /// Executes a program.
+    Execute(Box<Program>),
+    /// Reads back what is enforced, and writes it to its standard output.
+    Probe,
+}
+
+/// A program in the form that `execve(2)` takes.
+#[derive(Debug)]
+pub struct Program {
+    path: CString,
+    argv: Vec<CString>,
+    env: Vec<CString>,
+    cwd: CString,
+    new_session: bool,
+    access: Vec<Access>,
+    descriptors: Vec<RawFd>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Work {
+    /// Checks a request as far as that is possible without the kernel.
+    ///
+    /// # Errors
+    /// When it contradicts itself.
+    pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
+        if spec.descriptors.len() != received {
+            let numbers = spec.descriptors.len();
+            return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
+        }
+        let mut sorted = spec.descriptors.clone();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) || sorted.first().is_some_and(|first| *first < 0)
+        {
+            return Err(Failure::request("a descriptor's number is negative or comes twice"));
+        }
+        if !spec.program.starts_with(b"/") || !spec.cwd.starts_with(b"/") {
+            return Err(Failure::request("the program and the working directory must be absolute"));
+        }
+        let string = |bytes: Vec<u8>| {
+            CString::new(place.translate(bytes)).map_err(|_| Failure::request("a string holds a zero byte"))
+        };
+        let strings = |list: Vec<Vec<u8>>| list.into_iter().map(string).collect::<Result<Vec<_>, _>>();
+        Ok(Self::Execute(Box::new(Program {
+            path: string(spec.program)?,
+            argv: strings(spec.argv)?,
+            env: strings(spec.env)?,
+            cwd: string(spec.cwd)?,
+            new_session: spec.new_session,
+            access: spec.access,
+            descriptors: spec.descriptors,
+            files: spec.files,
+        })))
+    }
+}
+
+/// How a job ended, as its init says it.
+#[derive(Debug, Serialize, Deserialize)]
+enum End {
+    Exited(i32),
+    Failed(Failure),
+}
+
+/// A job that was started and not yet waited for.
+#[derive(Debug)]
+pub struct Job {
+    init: Child,
+    /// The read end of the pipe for one [`End`].
+    end: OwnedFd,
+    place: Place,
+    tree: ProcessTree,
+}
+
+impl Confinement {
+    /// Starts a job. Its descriptors are closed here, whatever comes.
+    ///
+    /// # Errors
+    /// When no process can be made.
+    pub fn start(&self, work: &Work, descriptors: Vec<OwnedFd>, place: Place) -> Result<Job, Failure> {
+        let (end, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Tree)?;
+        let agent = rustix::process::getpid();
+        let namespaces = match self.tree {
+            ProcessTree::Namespace => libc::CLONE_NEWPID | libc::CLONE_NEWNS,
+            ProcessTree::Subreaper => 0,
+        };
+        // SAFETY: the agent has one thread.
+        match unsafe { process::clone(namespaces) }.at(Step::Tree)? {
+            Cloned::Child => self.init(work, descriptors, &report, &place, agent),
+            Cloned::Parent(init) => Ok(Job { init, end, place, tree: self.tree }),
+        }
+    }
+
+    /// The job's init; never returns into the agent's loop.
+    fn init(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
+        let end = match self.prepare(work, place, agent) {
+            Ok(()) => {
+                // SAFETY: one thread, as in the agent.
+                match unsafe { process::clone(0) } {
+                    Ok(Cloned::Child) => self.job(work, descriptors, report, place),
+                    Ok(Cloned::Parent(Child { pid: job, pidfd })) => {
+                        drop((pidfd, descriptors));
+                        let kept = report.as_raw_fd().cast_unsigned();
+                        // Nothing of the job's, nothing of the agent's: a job that closes its output must
+                        // really have closed it.
+                        let _ = process::close_from_but(0, kept);
+                        match self.tree {
+                            ProcessTree::Namespace => reap_until(job),
+                            ProcessTree::Subreaper => tree::reap_until(job),
+                        }
+                    }
+                    Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
+                }
+            }
+            Err(failure) => Some(End::Failed(failure)),
+        };
+        if let Some(end) = end {
+            say(report, &end);
+        }
+        process::exit_now(0)
+    }
+
+    fn prepare(&self, work: &Work, place: &Place, agent: Pid) -> Result<(), Failure> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::ParentDeath)?;
+        rustix::process::setsid().at(Step::Session)?;
+        match self.tree {
+            // Should the agent have died before the line above, then so did the namespace it was the first
+            // process of.
+            ProcessTree::Namespace => world::make_private_mounts(self.tmp_bytes)?,
+            ProcessTree::Subreaper => {
+                if rustix::process::getppid() != Some(agent) {
+                    return Err(Failure::new(Step::ParentDeath, rustix::io::Errno::SRCH));
+                }
+                tree::become_reaper().at(Step::Tree)?;
+            }
+        }
+        let files = match work {
+            Work::Execute(program) => program.files.as_slice(),
+            Work::Probe => &[],
+        };
+        world::make_private_files(place, files)
+    }
+
+    /// The job itself.
+    fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) -> ! {
+        let mut report = report.as_raw_fd();
+        let Err(failure) = self.confine_and_run(work, descriptors, &mut report, place);
+        // SAFETY: `report` is the number under which the pipe is open here.
+        let report = unsafe { BorrowedFd::borrow_raw(report) };
+        say(&report, &End::Failed(failure));
+        process::exit_now(127)
+    }
+
+    fn confine_and_run(
+        &self,
+        work: &Work,
+        descriptors: Vec<OwnedFd>,
+        report: &mut RawFd,
+        place: &Place,
+    ) -> Result<std::convert::Infallible, Failure> {
+        let (numbers, access): (&[RawFd], &[Access]) = match work {
+            Work::Execute(program) => (&program.descriptors, &program.access),
+            Work::Probe => (&[1], &[]),
+        };
+        if self.tree == ProcessTree::Subreaper {
+            tree::leave_reaper().at(Step::Session)?;
+        }
+        place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
+        process::drop_capabilities().at(Step::Capabilities)?;
+        if let Work::Execute(program) = work {
+            if program.new_session {
+                rustix::process::setsid().at(Step::Session)?;
+            }
+            rustix::process::chdir(&*program.cwd)
+                .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
+        }
+        let tmp = place.tmp().to_string_lossy();
+        let private: &[&str] = match place {
+            Place::Mounted => &[&tmp, "/dev/shm"],
+            Place::Shared(_) => &[&tmp],
+        };
+        let fully = landlock::restrict(self.landlock_abi, access, private)?;
+        self.filter.install().at(Step::Seccomp)?;
+        match work {
+            Work::Execute(program) => Err(program.execute()),
+            Work::Probe => {
+                report::probe(fully).at(Step::Probe)?;
+                process::exit_now(0)
+            }
+        }
+    }
+}
+
+impl Program {
+    /// Replaces this process; returns only if that fails.
+    fn execute(&self) -> Failure {
+        let pointers = |list: &[CString]| -> Vec<*const c_char> {
+            list.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+        };
+        let (argv, env) = (pointers(&self.argv), pointers(&self.env));
+        // SAFETY: the path ends with a zero byte; both lists end with a null pointer and point at strings
+        // that live as long as `self`.
+        unsafe { libc::execve(self.path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+        Failure::about(Step::Exec, self.path.to_bytes(), io::Error::last_os_error())
+    }
+}
+
+impl Job {
+    /// Readable when every process of the job is dead.
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.init.pidfd
+    }
+
+    /// The init's process number.
+    pub fn init(&self) -> Pid {
+        self.init.pid
+    }
+
+    /// Kills every process of the job; [`finish`](Self::finish) waits for them.
+    pub fn kill(&self) {
+        let signal = match self.tree {
+            ProcessTree::Namespace => Signal::KILL,
+            // The init has to kill the others first; nothing else would.
+            ProcessTree::Subreaper => Signal::TERM,
+        };
+        // The only error is that it has ended already.
+        let _ = rustix::process::pidfd_send_signal(&self.init.pidfd, signal);
+    }
+
+    /// Waits for the init, and tells how the job ended. `others` are the inits of other jobs.
+    pub fn finish(self, others: &[Pid]) -> Reply {
+        let status = process::wait(self.init.pid);
+        if self.tree == ProcessTree::Subreaper {
+            // Should the job have killed its init, then what it left is below the agent now.
+            tree::kill_all_but(others);
+        }
+        self.place.remove();
+        let mut record = Vec::new();
+        let _ = std::fs::File::from(self.end).read_to_end(&mut record);
+        // The job's own failure to start comes before the init's report of its end.
+        match postcard::from_bytes::<End>(&record) {
+            Ok(End::Failed(failure)) => failure.into_reply(),
+            Ok(End::Exited(wait_status)) => Reply::Exited { wait_status },
+            // The init was killed, by us or for want of memory, and with it the job.
+            Err(_) => Reply::Exited { wait_status: status.unwrap_or(libc::SIGKILL) },
+        }
+    }
+}
+
+/// Reaps whatever ends in this namespace until the job does.
+fn reap_until(job: Pid) -> Option<End> {
+    loop {
+        match rustix::process::wait(rustix::process::WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == job => return Some(End::Exited(status.as_raw())),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Some(End::Failed(Failure::new(Step::Tree, error))),
+        }
+    }
+}
+
+impl tree::Ended for End {
+    fn exited(status: i32) -> Self {
+        Self::Exited(status)
+    }
+
+    fn failed(error: io::Error) -> Self {
+        Self::Failed(Failure::new(Step::Tree, error))
+    }
+}
+
+/// Writes one record to the pipe: short enough to be whole, and nobody but the agent reads it.
+fn say(report: &impl std::os::fd::AsFd, end: &End) {
+    if let Ok(record) = postcard::to_stdvec(end) {
+        let _ = rustix::io::write(report, &record);
+    }
+}
+
+/// Gives each descriptor its number, and has everything else closed at exec.
+fn place_descriptors(descriptors: Vec<OwnedFd>, numbers: &[RawFd], report: &mut RawFd) -> io::Result<()> {
+    // First out of the way of every number, or a later one could be overwritten before its turn.
+    let beyond = numbers.iter().copied().max().map_or(0, |highest| highest + 1);
+    let mut moved = Vec::with_capacity(descriptors.len());
+    for descriptor in &descriptors {
+        moved.push(rustix::io::fcntl_dupfd_cloexec(descriptor, beyond)?);
+    }
+    // SAFETY: the caller says that this number is open.
+    let old = unsafe { BorrowedFd::borrow_raw(*report) };
+    let new = rustix::io::fcntl_dupfd_cloexec(old, beyond)?;
+    *report = new.as_raw_fd();
+    // Open until exec or exit, by number.
+    std::mem::forget(new);
+    // The values of this process that own a descriptor are on the stack of the agent's loop, to which this
+    // process never returns.
+    std::mem::forget(descriptors);
+    process::close_all_at_exec()?;
+    for (descriptor, number) in moved.iter().zip(numbers) {
+        // SAFETY: dup2 takes two numbers; what was open under the second is not used again here.
+        if unsafe { libc::dup2(descriptor.as_raw_fd(), *number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// What a probe wrote.
+///
+/// # Errors
+/// When it wrote something else.
+pub fn read_probe(file: OwnedFd) -> io::Result<Probe> {
+    let mut file = std::fs::File::from(file);
+    io::Seek::rewind(&mut file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    file.flush()?;
+    postcard::from_bytes(&bytes).map_err(io::Error::other)
+}
