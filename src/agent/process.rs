@@ -134,10 +134,13 @@ pub fn hide_from_others() -> io::Result<()> {
 
 /// Every signal back to its default, none blocked.
 fn default_signals() {
+    // The kernel's `struct sigaction`: zeroes are SIG_DFL, no flags, no restorer and an empty mask.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is a valid disposition for every signal; the kernel refuses it for SIGKILL,
-        // SIGSTOP and the two that libc keeps, which are at their default anyway.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads one `struct sigaction` with a mask of 8 bytes and writes nothing. libc's
+        // own call would leave out the two signals that libc keeps, and a parent may have ignored those.
+        // SIGKILL and SIGSTOP are refused: they are at their default anyway.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0_usize, 8_usize) };
     }
     // SAFETY: all zeroes is a valid value to be overwritten by sigemptyset.
     let mut empty: libc::sigset_t = unsafe { std::mem::zeroed() };

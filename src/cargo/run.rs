@@ -203,7 +203,9 @@ fn remove_stale(sessions: &Path) {
 
 /// [`SESSION_DESCRIPTOR`] while it is open.
 #[derive(Debug)]
-struct InheritedDescriptor(OwnedFd);
+struct InheritedDescriptor {
+    _open: OwnedFd,
+}
 
 impl InheritedDescriptor {
     fn place(opened: &OwnedFd) -> io::Result<Self> {
@@ -230,7 +232,7 @@ impl InheritedDescriptor {
         // SAFETY: fcntl has just made this descriptor, and nothing else owns it.
         let own = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(placed) };
         if placed == SESSION_DESCRIPTOR {
-            return Ok(Self(own));
+            return Ok(Self { _open: own });
         }
         Err(io::Error::other(format!("descriptor {SESSION_DESCRIPTOR} is in use by the caller")))
     }
