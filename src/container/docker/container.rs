@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
@@ -60,6 +61,9 @@ pub(super) fn request(
         Users::Same | Users::KeepId => (spec.uid, spec.gid),
     };
     let mut binds = mounts::resolve(&spec.mounts)?;
+    if flavour == Flavour::Podman {
+        binds.extend(etc_files(&binds));
+    }
     binds.extend(own_mounts(spec, libraries));
     let body = ContainerCreateBody {
         image: Some(image),
@@ -79,6 +83,21 @@ pub(super) fn request(
         ..Default::default()
     };
     Ok(Request { body, mounts: binds, user })
+}
+
+/// Binds of single files of `/etc`, where a mount brings one. Podman puts files of its own there, made from the
+/// image and from the host's, unless it finds that very file among the mounts.
+fn etc_files(binds: &[Mount]) -> Vec<Mount> {
+    let etc = binds.iter().find(|mount| mount.target == Path::new("/etc"));
+    let names = ["passwd", "group", "hosts", "hostname", "resolv.conf"];
+    let files = etc.into_iter().flat_map(|etc| {
+        names.map(|name| Mount {
+            source: etc.source.join(name),
+            target: etc.target.join(name),
+            writable: false,
+        })
+    });
+    files.filter(|mount| mount.source.is_file()).collect()
 }
 
 /// The agent, what it needs, and its directory.
