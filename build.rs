@@ -4,8 +4,10 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let entry = "-Wl,--entry=cargo_sandbox_start";
-    for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", entry] {
+    // Without symbols and debugging information it has one size in every profile.
+    for arg in
+        ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,-s", "-Wl,--entry=cargo_sandbox_start"]
+    {
         println!("cargo::rustc-link-arg-bin=cargo-sandbox-rustc={arg}");
     }
 }

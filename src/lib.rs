@@ -1,4 +1,14 @@
 //! The library behind `cargo-sandbox`.
 
 pub mod agent;
+pub mod broker;
+pub mod cargo;
+pub mod cli;
 pub mod container;
+pub mod project;
+
+#[cfg(test)]
+#[path = "../wrapper/jobserver.rs"]
+mod jobserver;
+#[path = "../wrapper/wire.rs"]
+pub mod wire;

@@ -2,9 +2,10 @@
 //! that shows it, and that succeeds where the step is taken out.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +33,16 @@ impl Agent {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
         command.args(["--inh-caps=-all", "--no-new-privs", PROGRAM]);
+        Self::start_with(600, command)
+    }
+
+    /// Where no further user namespace may be made, so that jobs cannot have namespaces of their own.
+    fn start_flat() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]);
+        command.args(["/bin/sh", "-c"]);
+        command.arg(format!("echo 0 > /proc/sys/user/max_user_namespaces && exec {PROGRAM} \"$@\""));
+        command.arg("sh");
         Self::start_with(600, command)
     }
 
@@ -91,6 +102,13 @@ impl Agent {
         self.run(shell(script))
     }
 
+    /// The output of a job that must succeed.
+    fn output(&self, spec: JobSpec) -> String {
+        let (reply, output) = self.run(spec);
+        assert_eq!(reply, exited(0), "{output}");
+        output
+    }
+
     fn report(&self) -> Enforced {
         match self.ask(&Request::Report, &[]) {
             Reply::Enforced(enforced) => *enforced,
@@ -142,31 +160,469 @@ fn a_job_runs_and_its_exit_status_comes_back() {
     assert_eq!(agent.shell("echo hello; echo there >&2").1, "hello\nthere\n");
 }
 
+/// What a job that does nothing costs over a bare process; printed, since a busy machine decides nothing.
 #[test]
 fn cost_of_a_job() {
+    const ROUNDS: usize = 300;
     let agent = Agent::start();
-    let mut bare = Vec::new();
-    let mut wrapped = Vec::new();
+    let (mut bare, mut confined) = (Vec::new(), Vec::new());
     let input = File::open("/dev/null").unwrap();
-    for _ in 0..200 {
+    for _ in 0..ROUNDS {
         let start = Instant::now();
         Command::new("/bin/true").status().unwrap();
         bare.push(start.elapsed());
         let start = Instant::now();
         let fds = [input.as_fd(), input.as_fd(), input.as_fd()];
         agent.ask(&Request::Run(Box::new(job(&["/bin/true"]))), &fds);
-        wrapped.push(start.elapsed());
+        confined.push(start.elapsed());
     }
     bare.sort();
-    wrapped.sort();
-    println!("bare {:?}, in the agent {:?}", bare[100], wrapped[100]);
+    confined.sort();
+    println!("bare {:?}, as a job {:?}", bare[ROUNDS / 2], confined[ROUNDS / 2]);
+}
+
+#[test]
+fn a_program_that_is_not_there_fails_at_exec() {
+    let agent = Agent::start();
+    let failed = |program: &str| match agent.run(job(&[program])).0 {
+        Reply::Failed { message, errno, at_exec: true } => {
+            assert!(message.contains(program), "{message}");
+            errno
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed("/usr/bin/not-there"), libc::ENOENT);
+    assert_eq!(failed("/etc/passwd"), libc::EACCES);
+}
+
+#[test]
+fn a_request_that_contradicts_itself_fails_alone() {
+    let agent = Agent::start();
+    let wrong: [fn(&mut JobSpec); 6] = [
+        |spec| spec.descriptors = vec![0, 1],
+        |spec| spec.descriptors = vec![0, 1, 1],
+        |spec| spec.descriptors = vec![0, 1, -1],
+        |spec| spec.cwd = b"relative".to_vec(),
+        |spec| spec.env = vec![b"A=\0".to_vec()],
+        |spec| spec.files = vec![("../escape".into(), Vec::new())],
+    ];
+    for change in wrong {
+        let mut spec = job(&["/bin/true"]);
+        change(&mut spec);
+        match agent.run(spec).0 {
+            Reply::Failed { at_exec: false, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(agent.run(job(&["/bin/true"])).0, exited(0));
+}
+
+#[test]
+fn a_job_gets_what_was_asked_for_and_no_more() {
+    let agent = Agent::start();
+    let mut spec = shell("pwd; env | sort; ls /proc/self/fd | tr '\\n' ' '; ulimit -c; umask");
+    spec.cwd = b"/usr/share".to_vec();
+    let output = agent.output(spec);
+    // 3 is the directory that ls reads.
+    assert_eq!(output, "/usr/share\nHOME=/tmp/.home\nPATH=/usr/bin:/bin\nPWD=/usr/share\n0 1 2 3 0\n0022\n");
+}
+
+#[test]
+fn descriptors_get_their_numbers_also_when_these_are_odd() {
+    let agent = Agent::start();
+    let (mut output, writer) = io::pipe().unwrap();
+    let files: Vec<File> = (0..6)
+        .map(|index| {
+            let mut file = tempfile::tempfile().unwrap();
+            write!(file, "{index}").unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            file
+        })
+        .collect();
+    // Reversed and overlapping with the numbers under which they arrive.
+    let numbers = [9, 8, 7, 6, 5, 4];
+    let mut spec = job(&["/bin/bash", "-c", "for fd in 4 5 6 7 8 9; do cat <&$fd; done"]);
+    spec.descriptors = [&[0, 1, 200][..], &numbers].concat();
+    let input = File::open("/dev/null").unwrap();
+    let mut fds = vec![input.as_fd(), writer.as_fd(), input.as_fd()];
+    fds.extend(files.iter().map(|file| file.as_fd()));
+    let connection = agent.try_connect().unwrap();
+    connection.send(&Request::Run(Box::new(spec)), &fds).unwrap();
+    drop(writer);
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!((connection.read_reply().unwrap(), text.as_str()), (exited(0), "543210"));
+}
+
+/// A script that leaves a process behind which has no parent, a session of its own, and ignores signals,
+/// and which would show itself in a file.
+const SURVIVOR: &str =
+    "(setsid sh -c 'trap \"\" TERM HUP INT; sleep 0.3; echo alive > \"$0\"' \"$1\" &) & exit 7";
+
+#[test]
+fn nothing_survives_a_job() {
+    for agent in [Agent::start(), Agent::start_flat()] {
+        let directory = agent.path().join("out");
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        let file = directory.join("file");
+        let mut spec = job(&["/bin/sh", "-c", SURVIVOR, "sh", file.to_str().unwrap()]);
+        spec.access.push(access(&directory, Rights::WriteAll));
+        let (mut output, writer) = io::pipe().unwrap();
+        let connection = agent.try_connect().unwrap();
+        let fds = [writer.as_fd(), writer.as_fd(), writer.as_fd()];
+        connection.send(&Request::Run(Box::new(spec)), &fds).unwrap();
+        drop(writer);
+        assert_eq!(connection.read_reply().unwrap(), exited(7));
+        // Whoever is alive holds the pipe; nobody may, as soon as the reply is there.
+        rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::NONBLOCK).unwrap();
+        assert_eq!(output.read(&mut [0]).unwrap(), 0);
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn a_job_ends_when_its_wrapper_disappears() {
+    for agent in [Agent::start(), Agent::start_flat()] {
+        let (mut output, writer) = io::pipe().unwrap();
+        let connection = agent.try_connect().unwrap();
+        let script = "trap '' TERM HUP INT; (setsid sleep 600 &); echo started; sleep 600";
+        let fds = [writer.as_fd(), writer.as_fd(), writer.as_fd()];
+        connection.send(&Request::Run(Box::new(shell(script))), &fds).unwrap();
+        drop(writer);
+        let mut started = [0; 8];
+        output.read_exact(&mut started).unwrap();
+        drop(connection);
+        let start = Instant::now();
+        output.read_to_end(&mut Vec::new()).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn jobs_run_beside_each_other_and_a_slow_peer_holds_up_nobody() {
+    let agent = Agent::start();
+    let slow = agent.try_connect().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    let jobs: Vec<_> = (0..8)
+        .map(|_| {
+            let connection = agent.try_connect().unwrap();
+            connection.send(&Request::Run(Box::new(shell("sleep 1"))), &[null.as_fd(); 3]).unwrap();
+            connection
+        })
+        .collect();
+    let start = Instant::now();
+    assert_eq!(agent.shell("exit 3").0, exited(3));
+    assert!(start.elapsed() < Duration::from_millis(900));
+    assert!(jobs.iter().all(|job| job.read_reply().unwrap() == exited(0)));
+    assert!(start.elapsed() < Duration::from_secs(4));
+    drop(slow);
+}
+
+#[test]
+fn what_is_not_listed_is_neither_read_nor_written() {
+    for agent in [Agent::start(), Agent::start_flat()] {
+        let directory = agent.path().join("secret");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("file"), "secret").unwrap();
+        for path in [&directory, &directory.join("file")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let path = directory.to_str().unwrap();
+        let attempts = [
+            format!("cat {path}/file"),
+            format!("ls {path}"),
+            format!("echo x > {path}/file"),
+            format!("echo x > {path}/new"),
+            format!("rm {path}/file"),
+            format!("mv {path}/file {path}/other"),
+            format!("mkdir {path}/new"),
+            format!("ln {path}/file /tmp/link"),
+            format!("truncate -s 0 {path}/file"),
+        ];
+        for attempt in attempts {
+            assert_ne!(agent.shell(&attempt).0, exited(0), "{attempt}");
+        }
+        let mut spec = shell(&format!("cat {path}/file"));
+        spec.access.push(access(&directory, Rights::Read));
+        assert_eq!(agent.output(spec), "secret");
+        let mut spec = shell(&format!("echo x > {path}/file"));
+        spec.access.push(access(&directory, Rights::Read));
+        assert_ne!(agent.run(spec).0, exited(0));
+        assert_eq!(fs::read_to_string(directory.join("file")).unwrap(), "secret");
+    }
+}
+
+#[test]
+fn a_plain_directory_takes_plain_files_alone() {
+    let agent = Agent::start();
+    let plain = agent.path().join("plain");
+    let all = agent.path().join("all");
+    for directory in [&plain, &all] {
+        fs::create_dir(directory).unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let run = |script: &str, directory: &Path| {
+        let mut spec = shell(script);
+        spec.cwd = directory.to_str().unwrap().into();
+        spec.access.push(access(&plain, Rights::WritePlain));
+        spec.access.push(access(&all, Rights::WriteAll));
+        agent.run(spec)
+    };
+    let socket =
+        "perl -MSocket -e 'socket(S,AF_UNIX,SOCK_STREAM,0); bind(S,sockaddr_un(\"sock\")) or exit 1'";
+    for script in ["ln -s /etc/passwd link", "mkfifo fifo", socket, "cp /bin/true x && chmod 755 x && ./x"] {
+        let (reply, output) = run(script, &all);
+        assert_eq!(reply, exited(0), "{script}: {output}");
+        assert_ne!(run(script, &plain).0, exited(0), "{script}");
+    }
+    assert_ne!(run("mv link ../plain/link", &all).0, exited(0), "a link by renaming");
+    for script in ["echo 1 > file", "mkdir sub && mv file sub/file", "ln sub/file twin", "rm -r sub twin"] {
+        let (reply, output) = run(script, &plain);
+        assert_eq!(reply, exited(0), "{script}: {output}");
+    }
+}
+
+/// A job cannot have another directory opened to it by putting a link in the place of its own.
+#[test]
+fn a_writable_path_through_a_link_is_refused() {
+    let agent = Agent::start();
+    std::os::unix::fs::symlink("/etc", agent.path().join("link")).unwrap();
+    let mut spec = shell("true");
+    spec.access.push(access(agent.path().join("link"), Rights::WriteAll));
+    match agent.run(spec).0 {
+        Reply::Failed { errno: libc::ELOOP, at_exec: false, .. } => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn files_come_with_the_job_and_cannot_be_changed() {
+    let agent = Agent::start();
+    let attempts =
+        "cd /tmp/.cargo-sandbox; echo x > args; rm -f args; chmod 777 args; mv /tmp/.cargo-sandbox /tmp/x";
+    let mut spec = shell(&format!("({attempts}) 2>/dev/null; cat /tmp/.cargo-sandbox/args"));
+    spec.files = vec![("args".into(), b"--edition=2024".to_vec())];
+    assert_eq!(agent.output(spec), "--edition=2024");
+    // Without mounts they are elsewhere, and arguments follow.
+    let agent = Agent::start_flat();
+    let mut spec = job(&["/bin/cat", "/tmp/.cargo-sandbox/args"]);
+    spec.files = vec![("args".into(), b"--edition=2024".to_vec())];
+    assert_eq!(agent.output(spec), "--edition=2024");
+}
+
+#[test]
+fn temporary_files_and_homes_are_private_and_gone_with_the_job() {
+    let agent = Agent::start();
+    let script = "ls -A /tmp /dev/shm; echo x > /tmp/x; echo y > /dev/shm/y; echo z > ~/z; stat -c %a ~";
+    for _ in 0..2 {
+        assert_eq!(agent.output(shell(script)), "/dev/shm:\n\n/tmp:\n.home\n700\n");
+    }
+    assert_ne!(agent.shell("head -c 100m /dev/zero > /tmp/big").0, exited(0), "larger than the limit");
+}
+
+#[test]
+fn a_job_sees_its_own_processes_alone() {
+    let agent = Agent::start();
+    let other = agent.try_connect().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    other.send(&Request::Run(Box::new(shell("sleep 600"))), &[null.as_fd(); 3]).unwrap();
+    let output = agent.output(shell("cd /proc && echo [0-9]*"));
+    assert_eq!(output, "1 2\n");
+    let (_, output) =
+        agent.shell("cat /proc/1/environ /proc/1/maps /proc/1/auxv; kill -9 1; cat /proc/1/comm");
+    assert!(output.lines().filter(|line| line.contains("denied")).count() >= 3, "{output}");
+    assert!(output.ends_with("cargo-sandbox\n"), "{output}");
+    assert_ne!(agent.shell("echo 1 > /proc/sys/kernel/ns_last_pid").0, exited(0));
+    assert_ne!(agent.shell("echo 0 > /proc/self/oom_score_adj").0, exited(0), "read-only");
+}
+
+#[test]
+fn the_agents_socket_is_out_of_reach_for_a_job() {
+    let script = |path: &Path| {
+        let path = path.to_str().unwrap();
+        let perl = "socket(S,AF_UNIX,SOCK_STREAM,0); connect(S,sockaddr_un($ARGV[0])) or exit 9; \
+                    sysread(S,$b,1) or exit 8; exit 0";
+        job(&["/usr/bin/perl", "-MSocket", "-e", perl, path])
+    };
+    let agent = Agent::start();
+    let socket = agent.path().join("run").join(AGENT_SOCKET);
+    assert_eq!(agent.run(script(&socket)).0, exited(9), "covered by a mount");
+    let agent = Agent::start_flat();
+    let socket = agent.path().join("run").join(AGENT_SOCKET);
+    assert_eq!(agent.run(script(&socket)).0, exited(8), "recognised as a process of the container");
+}
+
+#[test]
+fn abstract_sockets_of_others_are_out_of_reach() {
+    use std::os::linux::net::SocketAddrExt as _;
+    let name = format!("agent-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    let perl = "socket(S,AF_UNIX,SOCK_STREAM,0); connect(S,pack('Sa*',AF_UNIX,\"\\0$ARGV[0]\")) or exit 9";
+    assert!(Command::new("/usr/bin/perl").args(["-MSocket", "-e", perl, &name]).status().unwrap().success());
+    let agent = Agent::start();
+    assert_eq!(agent.run(job(&["/usr/bin/perl", "-MSocket", "-e", perl, &name])).0, exited(9));
+}
+
+/// Not a test of its own: what `refused_system_calls` has a job do. Prints each call's error.
+#[test]
+#[ignore = "runs as a job of another test"]
+fn system_calls_of_a_job() {
+    let zero = [0_u64; 64];
+    let pointer = zero.as_ptr() as usize;
+    let path = c"/tmp/node".as_ptr() as usize;
+    let calls: &[(&str, libc::c_long, [usize; 5])] = &[
+        ("ptrace", libc::SYS_ptrace, [0, 0, 0, 0, 0]),
+        ("process_vm_readv", libc::SYS_process_vm_readv, [1, pointer, 1, pointer, 1]),
+        ("kcmp", libc::SYS_kcmp, [1, 1, 0, 0, 0]),
+        ("keyctl", libc::SYS_keyctl, [0, 0, 0, 0, 0]),
+        ("add_key", libc::SYS_add_key, [pointer, pointer, pointer, 0, 0]),
+        ("bpf", libc::SYS_bpf, [0, pointer, 64, 0, 0]),
+        ("perf_event_open", libc::SYS_perf_event_open, [pointer, 0, 0, 0, 0]),
+        ("userfaultfd", libc::SYS_userfaultfd, [1, 0, 0, 0, 0]),
+        ("io_uring_setup", libc::SYS_io_uring_setup, [1, pointer, 0, 0, 0]),
+        ("mount", libc::SYS_mount, [path, path, path, 0, 0]),
+        ("umount2", libc::SYS_umount2, [path, 0, 0, 0, 0]),
+        ("open_tree", libc::SYS_open_tree, [0, path, 1, 0, 0]),
+        ("mount_setattr", libc::SYS_mount_setattr, [0, path, 0, pointer, 32]),
+        ("unshare", libc::SYS_unshare, [0x1000_0000, 0, 0, 0, 0]),
+        ("setns", libc::SYS_setns, [0, 0, 0, 0, 0]),
+        ("clone", libc::SYS_clone, [0x1000_0011, 0, 0, 0, 0]),
+        ("clone3", libc::SYS_clone3, [pointer, 88, 0, 0, 0]),
+        ("chroot", libc::SYS_chroot, [c"/".as_ptr() as usize, 0, 0, 0, 0]),
+        ("personality", libc::SYS_personality, [0x0004_0000, 0, 0, 0, 0]),
+        ("AF_VSOCK", libc::SYS_socket, [40, 1, 0, 0, 0]),
+        ("AF_ALG", libc::SYS_socket, [38, 5, 0, 0, 0]),
+        ("AF_PACKET", libc::SYS_socket, [17, 3, 0, 0, 0]),
+        ("NETLINK_NETFILTER", libc::SYS_socket, [16, 3, 12, 0, 0]),
+        ("SOCK_RAW", libc::SYS_socket, [2, 3, 1, 0, 0]),
+        ("TIOCSTI", libc::SYS_ioctl, [0, 0x5412, pointer, 0, 0]),
+        ("TIOCLINUX", libc::SYS_ioctl, [0, 0x541c, pointer, 0, 0]),
+        ("device", libc::SYS_mknodat, [libc::AT_FDCWD as usize, path, 0o20666, 0x103, 0]),
+        ("setuid", libc::SYS_fchmodat, [libc::AT_FDCWD as usize, c"/tmp".as_ptr() as usize, 0o4755, 0, 0]),
+        ("setuid file", libc::SYS_openat, [libc::AT_FDCWD as usize, path, 0o101, 0o4755, 0]),
+        ("open_by_handle_at", libc::SYS_open_by_handle_at, [0, pointer, 0, 0, 0]),
+        ("fanotify_init", libc::SYS_fanotify_init, [0, 0, 0, 0, 0]),
+        ("syslog", libc::SYS_syslog, [10, 0, 0, 0, 0]),
+        ("settimeofday", libc::SYS_settimeofday, [0, 0, 0, 0, 0]),
+        ("finit_module", libc::SYS_finit_module, [0, path, 0, 0, 0]),
+        ("reboot", libc::SYS_reboot, [0, 0, 0, 0, 0]),
+        ("swapon", libc::SYS_swapon, [path, 0, 0, 0, 0]),
+        ("quotactl", libc::SYS_quotactl, [0, path, 0, pointer, 0]),
+        ("acct", libc::SYS_acct, [path, 0, 0, 0, 0]),
+        ("x32 getpid", 0x4000_0000 | libc::SYS_getpid, [0, 0, 0, 0, 0]),
+        ("getpid", libc::SYS_getpid, [0, 0, 0, 0, 0]),
+        ("AF_INET", libc::SYS_socket, [2, 1, 0, 0, 0]),
+        ("NETLINK_ROUTE", libc::SYS_socket, [16, 3, 0, 0, 0]),
+        ("plain file", libc::SYS_openat, [libc::AT_FDCWD as usize, path, 0o101, 0o644, 0]),
+    ];
+    for (name, number, [a, b, c, d, e]) in calls {
+        // SAFETY: pointers are to memory that lives here and that no call writes to: those that would are
+        // refused, or fail on these arguments.
+        let result = unsafe { libc::syscall(*number, *a, *b, *c, *d, *e) };
+        let error = if result < 0 { io::Error::last_os_error().raw_os_error().unwrap() } else { 0 };
+        println!("\n=> {name}: {error}");
+    }
+}
+
+#[test]
+fn refused_system_calls() {
+    let agent = Agent::start();
+    // Not below /tmp, where the job has its own.
+    let program = agent.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let program = program.to_str().unwrap();
+    let arguments = ["--ignored", "--exact", "system_calls_of_a_job", "--nocapture", "--test-threads=1"];
+    let mut spec = job(&[&[program][..], &arguments].concat());
+    spec.access.push(access(program, Rights::ReadExecute));
+    let output = agent.output(spec);
+    let results: Vec<_> =
+        output.lines().filter_map(|line| line.strip_prefix("=> ")?.split_once(": ")).collect();
+    assert_eq!(results.len(), 43, "{output}");
+    for (name, error) in results {
+        let wanted: &[i32] = match name {
+            "getpid" | "AF_INET" | "NETLINK_ROUTE" | "plain file" => &[0],
+            "io_uring_setup" | "clone3" | "x32 getpid" => &[libc::ENOSYS],
+            "AF_VSOCK" | "AF_ALG" | "AF_PACKET" | "NETLINK_NETFILTER" => &[libc::EAFNOSUPPORT],
+            _ => &[libc::EPERM],
+        };
+        assert!(wanted.contains(&error.parse().unwrap()), "{name}: {error}");
+    }
+}
+
+fn status_of(agent: &Agent, field: &str) -> String {
+    let report = agent.report();
+    report.agent_status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_thousand_jobs_leave_nothing_behind() {
+    for (agent, jobs) in [(Agent::start(), 1000), (Agent::start_flat(), 200)] {
+        let null = File::open("/dev/null").unwrap();
+        let run = || agent.ask(&Request::Run(Box::new(job(&["/bin/true"]))), &[null.as_fd(); 3]);
+        for _ in 0..20 {
+            assert_eq!(run(), exited(0));
+        }
+        let before = (status_of(&agent, "FDSize:"), status_of(&agent, "VmData:"));
+        for _ in 0..jobs {
+            assert_eq!(run(), exited(0));
+        }
+        assert_eq!((status_of(&agent, "FDSize:"), status_of(&agent, "VmData:")), before);
+        // A zombie of the container's process namespace would show as a child of the agent.
+        let (mut left, mut zombies) = (vec![agent.process.id()], 0);
+        while let Some(pid) = left.pop() {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            for child in children.split_whitespace() {
+                let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+                zombies += usize::from(stat.contains(") Z "));
+                left.push(child.parse().unwrap());
+            }
+        }
+        assert_eq!(zombies, 0);
+    }
+}
+
+#[test]
+fn the_agent_ends_when_idle() {
+    let mut agent = Agent::start_with(1, Command::new(PROGRAM));
+    assert_eq!(agent.shell("sleep 1.5").0, exited(0), "a job is not idleness");
+    let start = Instant::now();
+    assert!(agent.process.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn told_to_stop_the_agent_ends_with_its_last_job() {
+    let mut agent = Agent::start();
+    let job = agent.try_connect().unwrap();
+    let null = File::open("/dev/null").unwrap();
+    job.send(&Request::Run(Box::new(shell("sleep 0.5; exit 5"))), &[null.as_fd(); 3]).unwrap();
+    assert_eq!(agent.ask(&Request::Stop, &[]), Reply::Stopping);
+    assert!(agent.try_connect().is_err());
+    assert_eq!(job.read_reply().unwrap(), exited(5));
+    assert!(agent.process.wait().unwrap().success());
+}
+
+#[test]
+fn everything_ends_with_the_agent() {
+    let mut agent = Agent::start();
+    let (mut output, writer) = io::pipe().unwrap();
+    let connection = agent.try_connect().unwrap();
+    connection.send(&Request::Run(Box::new(shell("sleep 600"))), &[writer.as_fd(); 3]).unwrap();
+    drop(writer);
+    // Answered only by an agent that has taken the request before.
+    agent.report();
+    agent.process.kill().unwrap();
+    output.read_to_end(&mut Vec::new()).unwrap();
+    assert!(connection.read_reply().is_err());
 }
 
 #[test]
 fn what_is_enforced_is_read_back() {
     for agent in [Agent::start(), Agent::start_as_nobody()] {
         let report = agent.report();
-        println!("{report:#?}");
         for line in ["CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000"] {
             assert!(report.job_status.contains(line), "{}", report.job_status);
         }

@@ -339,7 +339,7 @@ impl Check {
             Self::Socket => vec![
                 op(LOAD, argument_offset(0)),
                 branch(JUMP_EQUAL, libc::AF_UNIX.cast_unsigned(), 10, 0),
-                branch(JUMP_EQUAL, libc::AF_NETLINK.cast_unsigned(), 7, 0),
+                branch(JUMP_EQUAL, libc::AF_NETLINK.cast_unsigned(), 6, 0),
                 branch(JUMP_EQUAL, libc::AF_INET.cast_unsigned(), 1, 0),
                 branch(JUMP_EQUAL, libc::AF_INET6.cast_unsigned(), 0, 6),
                 // The type without SOCK_CLOEXEC and SOCK_NONBLOCK: a stream or datagrams.

@@ -8,7 +8,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait, waitpid};
 
 /// What a wait for a job comes to.
 pub trait Ended {
@@ -41,7 +41,7 @@ pub fn reap_until<E: Ended>(job: Pid) -> Option<E> {
     let mut end = None;
     loop {
         loop {
-            match waitpid(None, WaitOptions::NOHANG) {
+            match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == job => end = Some(E::exited(status.as_raw())),
                 Ok(Some(_)) => {}
                 Ok(None) => break,

@@ -1,10 +1,14 @@
 //! Containers: what one is made to, the engines that make them, and their life.
 
 pub mod docker;
+pub mod enforced;
 pub mod engine;
+pub mod engines;
 pub mod host;
+pub mod lifecycle;
 pub mod native;
 pub mod spec;
+pub mod world;
 
 pub use engine::{ContainerInfo, Engine, EngineError, EngineKind};
 pub use spec::{ContainerSpec, Image, Limits, Mount};

@@ -168,7 +168,8 @@ fn a_removed_container_leaves_nothing() {
     container.engine.remove(&listed[0]).unwrap();
     assert_eq!(container.engine.list().unwrap(), []);
     assert!(container.connect().is_err());
-    let left: Vec<_> = fs::read_dir(container.spec.directory()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(container.spec.directory()).unwrap().map(|e| e.unwrap().file_name()).collect();
     println!("{left:?}");
     container.engine.start(&container.spec).unwrap();
     container.output("true");

@@ -187,17 +187,19 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
         .map_err(|error| Trouble::step("cannot record the container", error))
         .and_then(|()| hand_over(plan, owner, &child, &record.cgroup, &ours));
     // From here on the container answers, by itself or by ending.
+    let mut told = false;
     let result = match prepared {
         Ok(()) => {
             answer.0 = None;
-            wait(&child);
+            told = wait(&child);
             Ok(())
         }
         Err(trouble) => Err(trouble),
     };
     let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
     let status = process::wait(child.pid);
-    if let Some(reason) = record.cgroup.out_of_memory(plan.memory).or_else(|| reason(status.ok()?)) {
+    let own = || status.ok().filter(|_| !told).and_then(reason);
+    if let Some(reason) = record.cgroup.out_of_memory(plan.memory).or_else(own) {
         let _ = fs::write(POST_MORTEM, reason);
     }
     record.cgroup.remove();
@@ -300,8 +302,8 @@ fn receive_descriptors(stream: &UnixStream, number: usize) -> io::Result<Vec<Own
     Ok(received)
 }
 
-/// Waits until the container has ended or the keeper is told to end it.
-fn wait(child: &Child) {
+/// Waits until the container has ended or the keeper is told to end it; returns whether it was told.
+fn wait(child: &Child) -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
     // SAFETY: all zeroes is a valid value to be overwritten by sigemptyset.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
@@ -322,7 +324,7 @@ fn wait(child: &Child) {
         fds.extend(told.as_ref().map(|told| PollFd::new(told, PollFlags::IN)));
         match poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => {}
-            _ => return,
+            _ => return fds.get(1).is_some_and(|told| !told.revents().is_empty()),
         }
     }
 }

@@ -1,0 +1,257 @@
+//! What each kind of job may touch: the table "A job's world" of docs/architecture.md, as Landlock rules.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::agent::protocol::{Access, Rights};
+
+use super::identify::Refusal;
+use super::request::Request;
+use super::rustc_arguments::RustcArguments;
+use super::session::{Origin, Session, normalized};
+
+/// Collects the rules of one job.
+struct Rules(Vec<Access>);
+
+impl Rules {
+    /// What every job may read and run: the system, as the container shows it, and the toolchain.
+    fn common(session: &Session) -> Self {
+        let mut rules = Self(Vec::new());
+        for path in session.containers.system_directories() {
+            rules.add(path, Rights::ReadExecute);
+        }
+        rules.add(&session.toolchain.sysroot, Rights::ReadExecute);
+        rules
+    }
+
+    fn add(&mut self, path: &Path, rights: Rights) {
+        let path = path.as_os_str().as_bytes().to_vec();
+        let access = Access { path, rights };
+        if !self.0.contains(&access) {
+            self.0.push(access);
+        }
+    }
+
+    /// A package's own source. Members of the workspace read all of it, and all sources of crates: the
+    /// compiler shows lines of them in its messages.
+    fn source(&mut self, session: &Session, origin: &Origin) {
+        match origin {
+            Origin::Package(directory) | Origin::Extra(directory) => self.add(directory, Rights::ReadExecute),
+            Origin::Workspace => {
+                self.add(&session.project.root, Rights::ReadExecute);
+                self.add(&session.registry_sources(), Rights::ReadExecute);
+                self.add(&session.git_checkouts(), Rights::ReadExecute);
+                for extra in &session.extra_reads {
+                    self.add(extra, Rights::ReadExecute);
+                }
+            }
+        }
+    }
+
+    /// What other crates left for the compiler: `deps` and the output of build scripts, in every part of the
+    /// build directory that the command line names.
+    fn artifacts(&mut self, session: &Session, parsed: &RustcArguments) {
+        let build = session.directories.build();
+        for path in parsed.search.iter().chain(&parsed.out_dir) {
+            let Some(path) = normalized(path) else { continue };
+            let Some(root) = artifact_root(&build, &path) else { continue };
+            for name in ["deps", "build", "examples"] {
+                self.add(&root.join(name), Rights::ReadExecute);
+            }
+        }
+    }
+}
+
+/// The directory of a profile in the build directory (`debug`, `<triple>/release`) that a path is in.
+fn artifact_root(build: &Path, path: &Path) -> Option<PathBuf> {
+    let below = path.strip_prefix(build).ok()?;
+    let known =
+        |part: &Path| ["deps", "build", "examples", "incremental"].iter().any(|name| part.ends_with(name));
+    // The part nearest to the build directory: a package may be named `deps`.
+    let ancestors: Vec<&Path> = below.ancestors().collect();
+    let place = ancestors.iter().rev().skip(2).find(|part| known(part))?;
+    Some(build.join(place.parent()?))
+}
+
+/// The compiler is asked about itself.
+pub fn query(session: &Session) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    // Target descriptions and the like; the workspace is what the user works on.
+    rules.add(&session.project.root, Rights::Read);
+    rules.0
+}
+
+/// rustc on any crate.
+///
+/// # Errors
+/// When the places for its output are not in the build directory.
+pub fn rustc(
+    session: &Session,
+    origin: &Origin,
+    parsed: &RustcArguments,
+    request: &Request,
+) -> Result<Vec<Access>, Refusal> {
+    let mut rules = Rules::common(session);
+    rules.source(session, origin);
+    rules.artifacts(session, parsed);
+    for output in [&parsed.out_dir, &parsed.incremental].into_iter().flatten() {
+        rules.add(&in_build_dir(session, &request.cwd.join(output))?, Rights::WritePlain);
+    }
+    Ok(rules.0)
+}
+
+/// rustdoc. Documentation is final output and lands in the target directory.
+///
+/// # Errors
+/// When the place for its output is elsewhere.
+pub fn rustdoc(
+    session: &Session,
+    origin: &Origin,
+    parsed: &RustcArguments,
+    request: &Request,
+) -> Result<Vec<Access>, Refusal> {
+    let mut rules = Rules::common(session);
+    rules.source(session, origin);
+    rules.artifacts(session, parsed);
+    if let Some(output) = &parsed.out_dir {
+        let output = request.cwd.join(output);
+        let path = normalized(&output).ok_or_else(|| Refusal::Path(output.clone()))?;
+        if !path.starts_with(&session.target_dir) && !path.starts_with(session.directories.build()) {
+            return Err(Refusal::Path(path));
+        }
+        rules.add(&path, Rights::WritePlain);
+    }
+    Ok(rules.0)
+}
+
+/// A build script at `place` below the build directory.
+///
+/// # Errors
+/// When its `OUT_DIR` is not a package's own directory in the build directory. cargo sets that variable last,
+/// but what it grants is checked all the same.
+pub fn build_script(
+    session: &Session,
+    origin: &Origin,
+    place: &Path,
+    request: &Request,
+) -> Result<Vec<Access>, Refusal> {
+    let mut rules = Rules::common(session);
+    rules.source(session, origin);
+    let build = session.directories.build();
+    let root =
+        artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))?;
+    let out = PathBuf::from(request.variable("OUT_DIR").unwrap_or_default());
+    let out = in_build_dir(session, &out).map_err(|_| Refusal::OutDir(place.to_owned()))?;
+    // For a foreign target the script's own place is in the host's part, its output in the target's.
+    let out_root = artifact_root(&build, &out).ok_or_else(|| Refusal::OutDir(place.to_owned()))?;
+    if out.file_name().is_none_or(|name| name != "out") || !out.starts_with(out_root.join("build")) {
+        return Err(Refusal::OutDir(place.to_owned()));
+    }
+    for root in [root, out_root] {
+        for name in ["deps", "build"] {
+            rules.add(&root.join(name), Rights::ReadExecute);
+        }
+    }
+    rules.add(&session.directories.scripts().join(place), Rights::ReadExecute);
+    rules.add(&out, Rights::WriteAll);
+    Ok(rules.0)
+}
+
+/// A program of the project: `run`, `test`, `bench`.
+pub fn program(session: &Session, path: &Path) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    rules.source(session, &Origin::Workspace);
+    let build = session.directories.build();
+    rules.add(&build, Rights::ReadExecute);
+    rules.add(&session.target_dir, Rights::ReadExecute);
+    rules.add(path.parent().unwrap_or(path), Rights::ReadExecute);
+    // CARGO_TARGET_TMPDIR
+    rules.add(&build.join("tmp"), Rights::WriteAll);
+    rules.0
+}
+
+/// A path that must be in the build directory.
+fn in_build_dir(session: &Session, path: &Path) -> Result<PathBuf, Refusal> {
+    let clean = normalized(path).ok_or_else(|| Refusal::Path(path.to_owned()))?;
+    if clean.starts_with(session.directories.build()) && clean != session.directories.build() {
+        Ok(clean)
+    } else {
+        Err(Refusal::Path(path.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::tests::session;
+    use super::*;
+    use std::ffi::OsString;
+
+    fn writes(rules: &[Access]) -> Vec<String> {
+        let writable = |access: &&Access| matches!(access.rights, Rights::WriteAll | Rights::WritePlain);
+        rules
+            .iter()
+            .filter(writable)
+            .map(|access| String::from_utf8_lossy(&access.path).into_owned())
+            .collect()
+    }
+
+    fn readable(rules: &[Access], path: &str) -> bool {
+        rules.iter().any(|access| Path::new(path).starts_with(std::ffi::OsStr::from_bytes(&access.path)))
+    }
+
+    fn request(env: &str) -> Request {
+        let env = vec![OsString::from(env)];
+        Request { exe: "/x".into(), cwd: "/w/app".into(), argv: Vec::new(), env, descriptors: Vec::new() }
+    }
+
+    #[test]
+    fn the_root_of_a_profile_is_found() {
+        let root = |path: &str| artifact_root(Path::new("/b"), Path::new(path));
+        assert_eq!(root("/b/debug/deps"), Some("/b/debug".into()));
+        assert_eq!(root("/b/triple/release/build/deps-1/out"), Some("/b/triple/release".into()));
+        assert_eq!(root("/b/debug/build/deps/1/out/lib"), Some("/b/debug".into()));
+        assert_eq!(root("/elsewhere/debug/deps"), None);
+        assert_eq!(root("/b/debug"), None);
+        assert_eq!(root("/b/deps"), None);
+    }
+
+    #[test]
+    fn a_dependency_reads_neither_the_workspace_nor_other_packages() {
+        let session = session();
+        let build = session.directories.build();
+        let parsed = RustcArguments { out_dir: Some(build.join("debug/deps")), ..RustcArguments::default() };
+        let origin = Origin::Package("/c/registry/src/i/a-1".into());
+        let rules = rustc(&session, &origin, &parsed, &request("")).unwrap();
+        assert!(readable(&rules, "/c/registry/src/i/a-1/src/lib.rs"));
+        assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs") && !readable(&rules, "/w/app/.env"));
+        assert!(!readable(&rules, build.join("debug/.fingerprint/x/y.json").to_str().unwrap()));
+        assert_eq!(writes(&rules), [build.join("debug/deps").to_str().unwrap()]);
+    }
+
+    #[test]
+    fn output_outside_of_the_build_directory_is_refused() {
+        let session = session();
+        let build = session.directories.build();
+        for out in ["/etc".into(), build.join("../x"), build.clone()] {
+            let parsed = RustcArguments { out_dir: Some(out), ..RustcArguments::default() };
+            assert!(rustc(&session, &Origin::Workspace, &parsed, &request("")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_build_script_writes_its_own_output_directory_only() {
+        let session = session();
+        let build = session.directories.build();
+        let place = Path::new("debug/build/x-1/build_script_build-1");
+        let origin = Origin::Package("/c/registry/src/i/x-1".into());
+        let out = build.join("triple/debug/build/x-2/out");
+        let env = format!("OUT_DIR={}", out.display());
+        let rules = build_script(&session, &origin, place, &request(&env)).unwrap();
+        assert_eq!(writes(&rules), [out.to_str().unwrap()]);
+        for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]
+        {
+            let env = format!("OUT_DIR={}", build.join(bad).display());
+            assert!(build_script(&session, &origin, place, &request(&env)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The broker: takes what wrappers were given, decides what job that is and what it may do, and hands it to the
+//! agent.
+//!
+//! Follow a request in this order: [`request`] (what came), [`identify`] (what it means), [`access`] and
+//! [`environment`] (what the job gets), [`server`] (run it and answer), [`scripts`] and [`probes`] (what is
+//! kept of it). Nothing here believes a variable: a build script sets any of them in the wrapper
+//! (`cargo::rustc-env`). Arguments and the working directory are cargo's own.
+
+pub mod access;
+pub mod environment;
+pub mod identify;
+pub mod outputs;
+pub mod probes;
+pub mod request;
+pub mod rustc_arguments;
+pub mod scripts;
+pub mod server;
+pub mod session;
+
+pub use server::Broker;
+pub use session::Session;

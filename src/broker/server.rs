@@ -1,0 +1,210 @@
+//! Listening for wrappers, and seeing each request through.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::agent::client::AgentConnection;
+use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
+use crate::wire::{BROKER_SOCKET, Reply};
+
+use super::identify::{After, Job, JobKind, identify};
+use super::outputs;
+use super::probes::{Capture, Question, write_to};
+use super::request::Request;
+use super::scripts;
+use super::session::Session;
+
+/// What cargo itself exits with when it fails.
+const FAILED: Reply = Reply::Exit(101);
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    session: Session,
+    /// The wrapper's content, for shims.
+    wrapper: Vec<u8>,
+    jobs: AtomicU64,
+}
+
+impl Broker {
+    /// Starts a broker whose socket is in `directory`, which must be the user's own.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<Self> {
+        let listener = listen(directory)?;
+        let shared = Arc::new(Shared { session, wrapper, jobs: AtomicU64::new(0) });
+        let accepting = Arc::clone(&shared);
+        std::thread::Builder::new().name("broker".to_owned()).spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&accepting);
+                // A thread for each job: as many as cargo runs at once. Where none can be had, the wrapper
+                // sees its connection closed, and fails.
+                let _started = std::thread::Builder::new().spawn(move || shared.serve(&stream));
+            }
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// How many jobs were handed to an agent.
+    pub fn jobs(&self) -> u64 {
+        self.shared.jobs.load(Ordering::Relaxed)
+    }
+
+    /// What this broker works for.
+    pub fn session(&self) -> &Session {
+        &self.shared.session
+    }
+}
+
+/// Binds the socket by the directory's descriptor: the name of a socket may have 107 bytes only.
+fn listen(directory: &Path) -> io::Result<UnixListener> {
+    use std::os::fd::AsRawFd;
+    let opened = std::fs::File::open(directory)?;
+    UnixListener::bind(PathBuf::from(format!("/proc/self/fd/{}/{BROKER_SOCKET}", opened.as_raw_fd())))
+}
+
+impl Shared {
+    fn serve(&self, stream: &UnixStream) {
+        // A wrapper that went away, or something else that found the socket: nothing to answer.
+        let Ok(request) = Request::receive(stream) else { return };
+        let reply = match self.run(stream, &request) {
+            Ok(reply) => reply,
+            Err(error) => {
+                say(&request, &error);
+                FAILED
+            }
+        };
+        let _gone = (&*stream).write_all(&reply.encode());
+    }
+
+    fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {
+        let session = &self.session;
+        let mut job = identify(session, request)?;
+        if session.verbose {
+            say_line(request, &format!("{} of {}", job.kind.name(), job.package));
+        }
+        let question = match job.kind {
+            JobKind::Query => Question::of(&session.probes, &job, request),
+            _ => None,
+        };
+        if let Some(stdout) = question.as_ref().and_then(Question::known) {
+            write_to(request, 1, &stdout)?;
+            return Ok(Reply::Exit(0));
+        }
+        let capture = question.as_ref().map(|_| Capture::new()).transpose()?;
+        let reply = self.hand_over(stream, request, &mut job, capture.as_ref())?;
+        if let (Some(capture), Some(question)) = (capture, question) {
+            let answer = capture.forward(request)?;
+            if let (Some(answer), Reply::Exit(0)) = (answer, reply) {
+                question.keep(answer)?;
+            }
+        }
+        if reply == Reply::Exit(0) {
+            self.after(&job)?;
+        }
+        Ok(reply)
+    }
+
+    fn after(&self, job: &Job) -> anyhow::Result<()> {
+        let directories = &self.session.directories;
+        match &job.after {
+            After::Nothing => {}
+            After::CheckOutputs { directory, stem } => outputs::check(&directories.build(), directory, stem)?,
+            After::TakeScript { executable } => scripts::take(directories, executable, &self.wrapper)?,
+        }
+        Ok(())
+    }
+
+    /// Runs a job in the container and waits for its end, or for the end of the wrapper.
+    fn hand_over(
+        &self,
+        stream: &UnixStream,
+        request: &Request,
+        job: &mut Job,
+        capture: Option<&Capture>,
+    ) -> anyhow::Result<Reply> {
+        let agent = self.session.containers.connect(&self.session)?;
+        self.jobs.fetch_add(1, Ordering::Relaxed);
+        let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
+            .descriptors
+            .iter()
+            .map(|(number, own)| match (number, capture) {
+                (1, Some(capture)) => (1, capture.stdout.as_fd()),
+                (2, Some(capture)) => (2, capture.stderr.as_fd()),
+                _ => (*number, own.as_fd()),
+            })
+            .collect();
+        job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
+        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
+        let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
+        let reply = sent.and_then(|()| wait(stream, &agent));
+        match reply {
+            Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
+            Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
+                let what = format!("{} of {}", job.kind.name(), job.package);
+                if at_exec {
+                    let reason = io::Error::from_raw_os_error(errno);
+                    anyhow::bail!("could not execute the {what}: {reason}");
+                }
+                anyhow::bail!("the {what} cannot be confined as promised, and was not started: {message}");
+            }
+            Ok(Some(other)) => anyhow::bail!("the agent answered {other:?} to a job"),
+            // The wrapper went away; nobody reads the reply.
+            Ok(None) => Ok(FAILED),
+            Err(error) => Err(self.session.containers.lost(&self.session, &error)),
+        }
+    }
+}
+
+/// The agent's reply, or nothing where the wrapper went away first.
+fn wait(stream: &UnixStream, agent: &AgentConnection) -> io::Result<Option<AgentReply>> {
+    loop {
+        let mut both =
+            [PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
+        match poll(&mut both, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            result => result?,
+        };
+        if !both[0].revents().is_empty() {
+            return agent.read_reply().map(Some);
+        }
+        // A wrapper sends nothing behind its request: it is gone.
+        agent.shutdown()?;
+        return Ok(None);
+    }
+}
+
+fn ended(wait_status: i32) -> Reply {
+    let status = ExitStatus::from_raw(wait_status);
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Reply::Exit(code),
+        (None, Some(signal)) => Reply::Signal(signal),
+        (None, None) => FAILED,
+    }
+}
+
+/// Says why a job failed where the job would have said something itself.
+fn say(request: &Request, error: &anyhow::Error) {
+    let mut text = String::from("error: ");
+    let _infallible = writeln!(text, "{error:#}");
+    let _gone = write_to(request, 2, text.as_bytes());
+}
+
+fn say_line(request: &Request, line: &str) {
+    eprintln!("[sandbox] {line} ({})", request.cwd.display());
+}

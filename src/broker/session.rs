@@ -1,0 +1,156 @@
+//! What is fixed while one command runs: who, where, which toolchain, which container.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::cargo::Toolchain;
+use crate::container::lifecycle::Containers;
+use crate::project::{Project, ProjectDirectories};
+
+/// One command of one user in one project.
+#[derive(Debug)]
+pub struct Session {
+    /// The project.
+    pub project: Project,
+    /// Its directories.
+    pub directories: ProjectDirectories,
+    /// Where answers of the compiler about itself are kept.
+    pub probes: PathBuf,
+    /// The toolchain whose programs run.
+    pub toolchain: Toolchain,
+    /// cargo's own directory, canonical where it exists.
+    pub cargo_home: PathBuf,
+    /// Where final artifacts land.
+    pub target_dir: PathBuf,
+    /// What the user lets jobs read beyond the project (`--sandbox-read`), canonical.
+    pub extra_reads: Vec<PathBuf>,
+    /// The project's containers.
+    pub containers: Containers,
+    /// Say each job on standard error.
+    pub verbose: bool,
+}
+
+/// Where a source file comes from, and with it what its package may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A member of the workspace: it may read all of it.
+    Workspace,
+    /// A package from a registry or a git checkout, or the standard library: it may read this directory.
+    Package(PathBuf),
+    /// A directory that the user named.
+    Extra(PathBuf),
+}
+
+impl Session {
+    /// Where a source file or a package's directory comes from; `None` for a place that no job may read.
+    pub fn origin(&self, path: &Path) -> Option<Origin> {
+        let path = normalized(path)?;
+        // CARGO_HOME first: it may be inside the workspace (as CI caches have it).
+        let registry = self.registry_sources();
+        if let Ok(below) = path.strip_prefix(&registry) {
+            // <index>/<package>-<version>
+            return Some(Origin::Package(registry.join(first_parts(below, 2)?)));
+        }
+        let checkouts = self.git_checkouts();
+        if let Ok(below) = path.strip_prefix(&checkouts) {
+            // <repository>/<revision>
+            return Some(Origin::Package(checkouts.join(first_parts(below, 2)?)));
+        }
+        let library = self.toolchain.sysroot.join("lib/rustlib/src");
+        if path.starts_with(&library) {
+            return Some(Origin::Package(library));
+        }
+        if path.starts_with(&self.project.root) {
+            return Some(Origin::Workspace);
+        }
+        self.extra_reads.iter().find(|extra| path.starts_with(extra)).cloned().map(Origin::Extra)
+    }
+
+    /// Where cargo unpacks crates.
+    pub fn registry_sources(&self) -> PathBuf {
+        self.cargo_home.join("registry/src")
+    }
+
+    /// Where cargo checks out git dependencies.
+    pub fn git_checkouts(&self) -> PathBuf {
+        self.cargo_home.join("git/checkouts")
+    }
+}
+
+/// A path without `.` and `..`; `None` for one that is not absolute or leads above the root.
+pub fn normalized(path: &Path) -> Option<PathBuf> {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::RootDir => clean.push("/"),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !clean.pop() {
+                    return None;
+                }
+            }
+            Component::Normal(name) => clean.push(name),
+            Component::Prefix(_) => return None,
+        }
+    }
+    clean.is_absolute().then_some(clean)
+}
+
+fn first_parts(path: &Path, count: usize) -> Option<PathBuf> {
+    let parts: PathBuf = path.components().take(count).collect();
+    (parts.components().count() == count).then_some(parts)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::project::StateDirectory;
+
+    /// A session of a project at `/w/app` that can start no container.
+    pub fn session() -> Session {
+        let state = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(Some(state.path().join("state").into())).unwrap();
+        let project = Project::new(Path::new("/w/app"));
+        let directories = state.project(&project.id);
+        Session {
+            probes: state.probes(),
+            toolchain: Toolchain { name: "stable".into(), sysroot: "/t".into() },
+            cargo_home: "/c".into(),
+            target_dir: "/w/app/target".into(),
+            extra_reads: vec!["/w/shared".into()],
+            containers: Containers::none(&directories),
+            verbose: false,
+            project,
+            directories,
+        }
+    }
+
+    #[test]
+    fn every_source_has_one_origin() {
+        let session = session();
+        let origin = |path: &str| session.origin(Path::new(path));
+        let package = |path: &str| Some(Origin::Package(path.into()));
+        assert_eq!(origin("/w/app/a/src/lib.rs"), Some(Origin::Workspace));
+        assert_eq!(
+            origin("/c/registry/src/index-1/serde-1.0/src/lib.rs"),
+            package("/c/registry/src/index-1/serde-1.0")
+        );
+        assert_eq!(origin("/c/git/checkouts/x-1/abc/sub/lib.rs"), package("/c/git/checkouts/x-1/abc"));
+        assert_eq!(origin("/t/lib/rustlib/src/rust/library/std/src/lib.rs"), package("/t/lib/rustlib/src"));
+        assert_eq!(origin("/w/shared/lib.rs"), Some(Origin::Extra("/w/shared".into())));
+    }
+
+    #[test]
+    fn what_leads_elsewhere_has_none() {
+        let session = session();
+        for path in [
+            "/w/other/lib.rs",
+            "/w/app/../other/lib.rs",
+            "/w/application/lib.rs",
+            "/c/registry/src/x",
+            "rel.rs",
+            "/c/registry/src/i/p/../../../../../etc/passwd",
+        ] {
+            assert_eq!(session.origin(Path::new(path)), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a cargo command line asks for, as far as this tool must know. Nothing of it is changed.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A cargo command line (without `cargo` and `+toolchain`) and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CargoCommand {
+    /// The arguments as they were given.
+    pub arguments: Vec<OsString>,
+    /// The subcommand, aliases of cargo's own resolved (`b` is `build`); empty where there is none.
+    pub subcommand: String,
+    /// What is known of the subcommand.
+    pub kind: CommandKind,
+    /// `--manifest-path`.
+    pub manifest_path: Option<PathBuf>,
+    /// `--target-dir`.
+    pub target_dir: Option<PathBuf>,
+    /// Every `--target`.
+    pub targets: Vec<String>,
+    /// Every `--config`.
+    pub config: Vec<String>,
+    /// `-q` or `--quiet`.
+    pub quiet: bool,
+    /// Where the subcommand stands among the arguments.
+    pub position: Option<usize>,
+}
+
+/// What a subcommand does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandKind {
+    /// Compiles or runs code of the project: through the Build container.
+    Compile,
+    /// Runs no foreign code beyond asking the compiler about itself.
+    Host,
+    /// Known, and not confined yet: refused, with the reason.
+    Refused(&'static str),
+    /// Not known here: an alias, an installed subcommand, or a mistake.
+    Unknown,
+}
+
+/// Options before the subcommand that take a value (`cargo --help`).
+const GLOBAL_WITH_VALUE: &[&str] = &["--color", "--config", "-Z", "-C", "--explain"];
+
+/// One table for all subcommands.
+const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
+    (&["build", "check", "test", "bench", "run", "doc", "rustc", "rustdoc", "clippy"], CommandKind::Compile),
+    (
+        &[
+            "",
+            "add",
+            "clean",
+            "config",
+            "fetch",
+            "fmt",
+            "generate-lockfile",
+            "help",
+            "info",
+            "init",
+            "locate-project",
+            "metadata",
+            "new",
+            "pkgid",
+            "read-manifest",
+            "remove",
+            "report",
+            "rm",
+            "search",
+            "tree",
+            "uninstall",
+            "update",
+            "vendor",
+            "verify-project",
+            "version",
+        ],
+        CommandKind::Host,
+    ),
+    (
+        &["fix"],
+        CommandKind::Refused("it applies what macros suggest to files on the host, and is not confined yet"),
+    ),
+    (&["install"], CommandKind::Refused("it builds outside any project, and is not confined yet")),
+    (&["package"], CommandKind::Refused("its verify build is not confined yet (`--no-verify` needs none)")),
+    (
+        &["publish", "login", "logout", "owner", "yank"],
+        CommandKind::Refused(
+            "it needs the registry token, which gets a container of its own that is not there yet",
+        ),
+    ),
+];
+
+/// cargo's built-in aliases (`cargo --list`).
+const ALIASES: &[(&str, &str)] = &[("b", "build"), ("c", "check"), ("d", "doc"), ("r", "run"), ("t", "test")];
+
+impl CargoCommand {
+    /// Reads a command line. What cargo would refuse is left to cargo.
+    pub fn parse(arguments: Vec<OsString>) -> Self {
+        let at = subcommand_position(&arguments);
+        let given = at.map_or(String::new(), |at| arguments[at].to_string_lossy().into_owned());
+        let subcommand =
+            ALIASES.iter().find(|(alias, _)| *alias == given).map_or(given, |(_, name)| (*name).to_owned());
+        // What follows `--` belongs to a program or to rustc.
+        let own = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
+        let own = &arguments[..own];
+        let flag = |names: &[&str]| own.iter().any(|word| names.iter().any(|name| word == name));
+        let quiet = flag(&["-q", "--quiet"]);
+        let mut kind = SUBCOMMANDS
+            .iter()
+            .find(|(names, _)| names.contains(&subcommand.as_str()))
+            .map_or(CommandKind::Unknown, |(_, kind)| *kind);
+        kind = match (subcommand.as_str(), kind) {
+            ("clippy", _) if flag(&["--fix"]) => CommandKind::Refused(
+                "`--fix` applies what macros suggest to files on the host, and is not confined yet",
+            ),
+            ("doc" | "rustdoc", _) if flag(&["--open"]) => CommandKind::Refused(
+                "`--open` starts a browser that the repository's configuration may name; leave it out",
+            ),
+            ("package", _) if flag(&["--no-verify", "-l", "--list"]) => CommandKind::Host,
+            ("help", _) | (_, CommandKind::Refused(_)) if flag(&["--help", "-h"]) => CommandKind::Host,
+            (_, kind) => kind,
+        };
+        Self {
+            subcommand,
+            kind,
+            manifest_path: values(own, "--manifest-path").pop().map(PathBuf::from),
+            target_dir: values(own, "--target-dir").pop().map(PathBuf::from),
+            targets: strings(values(own, "--target")),
+            config: strings(values(own, "--config")),
+            quiet,
+            position: at,
+            arguments,
+        }
+    }
+
+    /// The directory that cargo works from: `-C` before the subcommand, else the given one.
+    pub fn working_directory(&self, cwd: &Path) -> PathBuf {
+        let end = self.position.unwrap_or(self.arguments.len());
+        values(&self.arguments[..end], "-C")
+            .pop()
+            .map_or_else(|| cwd.to_owned(), |directory| cwd.join(directory))
+    }
+}
+
+/// Where the subcommand stands among the arguments.
+fn subcommand_position(arguments: &[OsString]) -> Option<usize> {
+    let mut at = 0;
+    while at < arguments.len() {
+        let word = arguments[at].as_bytes();
+        if !word.starts_with(b"-") {
+            return Some(at);
+        }
+        at += if GLOBAL_WITH_VALUE.iter().any(|option| option.as_bytes() == word) { 2 } else { 1 };
+    }
+    None
+}
+
+/// The values of an option, given as `--name value` or `--name=value`.
+fn values(arguments: &[OsString], name: &str) -> Vec<OsString> {
+    let mut found = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == name {
+            found.extend(words.next().cloned());
+        } else if let Some(rest) = word.as_bytes().strip_prefix(name.as_bytes())
+            && let Some(value) = rest.strip_prefix(b"=")
+        {
+            found.push(OsStr::from_bytes(value).to_owned());
+        }
+    }
+    found
+}
+
+fn strings(values: Vec<OsString>) -> Vec<String> {
+    values.into_iter().map(|value| value.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> CargoCommand {
+        CargoCommand::parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_subcommand_is_found_behind_global_options() {
+        for line in
+            ["build", "-v build", "--color always build", "-Z unstable-options b", "--config a=1 -q b"]
+        {
+            assert_eq!(parse(line).subcommand, "build", "{line}");
+            assert_eq!(parse(line).kind, CommandKind::Compile, "{line}");
+        }
+        assert_eq!(parse("--version").subcommand, "");
+        assert_eq!(parse("").kind, CommandKind::Host);
+    }
+
+    #[test]
+    fn options_are_read_in_both_forms_and_not_behind_the_dashes() {
+        let command =
+            parse("run --target=a --target b --target-dir t --manifest-path=m/Cargo.toml -- --target c -q");
+        assert_eq!(command.targets, ["a", "b"]);
+        assert_eq!(command.target_dir, Some("t".into()));
+        assert_eq!(command.manifest_path, Some("m/Cargo.toml".into()));
+        assert!(!command.quiet);
+    }
+
+    #[test]
+    fn what_is_not_confined_is_refused() {
+        for line in ["fix", "clippy --fix", "install x", "publish", "login", "doc --open", "package"] {
+            assert!(matches!(parse(line).kind, CommandKind::Refused(_)), "{line}");
+        }
+        for line in ["clippy", "doc", "package --no-verify", "package --list"] {
+            assert!(!matches!(parse(line).kind, CommandKind::Refused(_)), "{line}");
+        }
+        assert_eq!(parse("nextest run").kind, CommandKind::Unknown);
+    }
+
+    #[test]
+    fn the_working_directory_follows_the_option_before_the_subcommand() {
+        assert_eq!(parse("-C sub build").working_directory(Path::new("/p")), Path::new("/p/sub"));
+        assert_eq!(parse("build -C sub").working_directory(Path::new("/p")), Path::new("/p"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The host side: which toolchain, which command, which environment, and cargo itself.
+
+pub mod command_line;
+pub mod configuration;
+pub mod environment;
+pub mod run;
+pub mod signals;
+pub mod toolchain;
+pub mod version;
+
+pub use command_line::{CargoCommand, CommandKind};
+pub use toolchain::{Toolchain, ToolchainError};

@@ -1,0 +1,50 @@
+//! Signals while cargo runs.
+//!
+//! The terminal sends Ctrl-C to the whole foreground group: cargo ends by it, and the front end must outlive
+//! cargo to tidy up and to end the same way. What is sent to the front end alone is passed on.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The process that gets what the front end gets; 0 while there is none.
+static CARGO: AtomicI32 = AtomicI32::new(0);
+
+/// Sent by the terminal to the whole group: cargo has it already.
+const FROM_TERMINAL: [i32; 2] = [libc::SIGINT, libc::SIGQUIT];
+
+/// Sent to one process.
+const FORWARDED: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
+
+extern "C" fn ignore(_: i32) {}
+
+extern "C" fn forward(signal: i32) {
+    let cargo = CARGO.load(Ordering::Relaxed);
+    if cargo > 0 {
+        // SAFETY: kill(2) is safe in a signal handler (signal-safety(7)) and takes no pointer; `cargo` is a
+        // child that was not waited for yet, so that the number is still its own.
+        unsafe { libc::kill(cargo, signal) };
+    }
+}
+
+/// From now on the front end outlives signals that are meant for cargo. Handlers, and not `SIG_IGN`, which cargo
+/// would inherit.
+pub fn hold() {
+    for (signals, handler) in [(FROM_TERMINAL, ignore as extern "C" fn(i32)), (FORWARDED, forward)] {
+        for signal in signals {
+            // SAFETY: both handlers only do what a handler may (signal-safety(7)).
+            unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+        }
+    }
+}
+
+/// Names the process that forwarded signals go to; `None` before it is waited for.
+pub fn forward_to(process: Option<u32>) {
+    CARGO.store(process.and_then(|id| i32::try_from(id).ok()).unwrap_or(0), Ordering::Relaxed);
+}
+
+/// Ends this process by a signal, as cargo was ended; returns where the signal does not end it.
+pub fn die_by(signal: i32) {
+    // SAFETY: the default action is a valid disposition for every signal; an invalid number is an error.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: takes no pointer.
+    unsafe { libc::raise(signal) };
+}

@@ -1,0 +1,194 @@
+//! A command of cargo's, from the words to the exit code.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::broker::{Broker, Session};
+use crate::cargo::configuration::Configuration;
+use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
+use crate::cargo::{CargoCommand, CommandKind, Toolchain, environment, version};
+use crate::container::engines::Engines;
+use crate::container::host::system_world;
+use crate::container::lifecycle::Containers;
+use crate::container::world::{World, default_limits};
+use crate::project::{Project, ProjectDirectories, StateDirectory, find_manifest, record, workspace_root};
+
+use super::{FrontEnd, Options};
+
+/// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
+pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
+    let (toolchain_name, words) = split_toolchain(words);
+    let cargo_home = front_end.cargo_home()?;
+    let command = understood(front_end, &cargo_home, words.to_vec())?;
+    match command.kind {
+        CommandKind::Refused(reason) => {
+            bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
+        }
+        CommandKind::Unknown => bail!(
+            "no such command: `{}`\n\nhint: commands that are installed beside cargo are not confined yet, and \
+             therefore not run",
+            command.subcommand
+        ),
+        CommandKind::Compile | CommandKind::Host => {}
+    }
+    warn_of_ignored(front_end, &command);
+
+    let directory = command.working_directory(&front_end.cwd);
+    let toolchain = front_end.toolchain(toolchain_name)?.resolve(&directory)?;
+    let cargo = CargoRun {
+        toolchain: &toolchain,
+        arguments: &command.arguments,
+        environment: environment::scrub(front_end.environment(), &options.variables),
+        cargo_home: &cargo_home,
+    };
+    let root =
+        find_manifest(&directory, command.manifest_path.as_deref()).and_then(|path| workspace_root(&path));
+    let root = match (root, command.kind) {
+        (Ok(root), _) => root,
+        // `new`, `--version`, `search` need no project; cargo says so where another one does.
+        (Err(_), CommandKind::Host) => return Ok(exit_code(cargo.without_project()?)),
+        (Err(error), _) => return Err(error.into()),
+    };
+    let project = Project::new(&root);
+    let state = front_end.state()?;
+    let prepared = prepare(front_end, options, &command, &toolchain, &state, project)?;
+    let wrapper = install_wrapper(&own_executable()?, &prepared.session.directories)?;
+    let directories = prepared.session.directories.clone();
+    let session_directory = SessionDirectory::create(&directories.sessions())
+        .context("failed to make a directory for this session")?;
+    let _broker = Broker::start(prepared.session, wrapper, session_directory.path())
+        .context("failed to listen for cargo's compilers")?;
+    let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
+    drop(session_directory);
+    if command.subcommand == "clean" && !directories.build().exists() {
+        forget_scripts(&directories);
+    }
+    Ok(exit_code(status))
+}
+
+/// A session, and what cargo must be told beside it.
+pub(super) struct Prepared {
+    pub session: Session,
+    pub triples: Vec<String>,
+}
+
+/// Everything that is fixed before cargo starts.
+pub(super) fn prepare(
+    front_end: &FrontEnd,
+    options: &Options,
+    command: &CargoCommand,
+    toolchain: &Toolchain,
+    state: &StateDirectory,
+    project: Project,
+) -> anyhow::Result<Prepared> {
+    let user = front_end.user()?;
+    if user.home.starts_with(&project.root) {
+        bail!(
+            "the project's root is `{}`, so that all of your home directory would be shown to its jobs\n\nhint: move \
+             the project to a directory of its own",
+            project.root.display()
+        );
+    }
+    let directory = command.working_directory(&front_end.cwd);
+    let cargo_home = front_end.cargo_home()?;
+    let configuration = Configuration::read(&directory, &cargo_home, &command.config)?;
+    let directories = state.project(&project.id);
+    directories.create().context("failed to make the directories of this project")?;
+    let stamp = record::read(&directories).and_then(|record| record.cargo_stamp);
+    let stamp = version::check(toolchain, stamp)?;
+    record::write(&directories, &project, stamp).context("failed to write down this project")?;
+
+    let target_dir = target_dir(front_end, command, &configuration, &project);
+    let mut triples = toolchain.installed_targets();
+    triples.extend(command.targets.iter().cloned());
+    triples.extend(configuration.targets());
+    let from_environment = front_end.variable("CARGO_BUILD_TARGET");
+    triples.extend(from_environment.map(|triple| triple.to_string_lossy().into_owned()));
+    triples.sort();
+    triples.dedup();
+
+    let engines = Engines::new(options.engine, front_end.docker_endpoints(), state.projects());
+    let world = World {
+        system: system_world(&state.etc(), &user).context("failed to look at the system's directories")?,
+        user,
+        documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
+        limits: default_limits()?,
+        idle: options.idle,
+        agent: own_executable()?,
+    };
+    let session = Session {
+        probes: state.probes(),
+        toolchain: toolchain.clone(),
+        cargo_home,
+        target_dir,
+        extra_reads: options.reads.clone(),
+        containers: Containers::new(engines, world),
+        verbose: options.verbose,
+        project,
+        directories,
+    };
+    Ok(Prepared { session, triples })
+}
+
+/// `+name` before the command.
+pub(super) fn split_toolchain(words: &[OsString]) -> (Option<String>, &[OsString]) {
+    match words.split_first() {
+        Some((first, rest)) if first.to_string_lossy().starts_with('+') => {
+            (Some(first.to_string_lossy()[1..].to_owned()), rest)
+        }
+        _ => (None, words),
+    }
+}
+
+/// The command, with aliases of the configuration written out where it is none of cargo's own.
+fn understood(front_end: &FrontEnd, cargo_home: &Path, words: Vec<OsString>) -> anyhow::Result<CargoCommand> {
+    let command = CargoCommand::parse(words);
+    let directory = command.working_directory(&front_end.cwd);
+    let Some(position) = command.position else { return Ok(command) };
+    let configuration = Configuration::read(&directory, cargo_home, &command.config)?;
+    match configuration.expand_alias(&command.arguments, position)? {
+        Some(words) => Ok(CargoCommand::parse(words)),
+        None => Ok(command),
+    }
+}
+
+/// The order of the cargo book: option, variables, configuration, default.
+fn target_dir(
+    front_end: &FrontEnd,
+    command: &CargoCommand,
+    configuration: &Configuration,
+    project: &Project,
+) -> PathBuf {
+    let directory = command.working_directory(&front_end.cwd);
+    let variable = |name| front_end.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let relative = command
+        .target_dir
+        .clone()
+        .or_else(|| variable("CARGO_TARGET_DIR"))
+        .or_else(|| variable("CARGO_BUILD_TARGET_DIR"))
+        .map(|path| directory.join(path));
+    let path = relative.or_else(|| configuration.target_dir()).unwrap_or_else(|| project.root.join("target"));
+    path.canonicalize().unwrap_or(path)
+}
+
+/// A wrapper of the user's own would run on the host; there is one slot, and this tool needs it.
+fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
+    for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        if let Some(value) = front_end.variable(name).filter(|value| !value.is_empty())
+            && !command.quiet
+        {
+            eprintln!("warning: {name}={} is ignored: it would run on this machine", value.to_string_lossy());
+        }
+    }
+}
+
+/// After `clean` nothing is there that the shims stand for.
+fn forget_scripts(directories: &ProjectDirectories) {
+    for path in [directories.shims(), directories.scripts()] {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

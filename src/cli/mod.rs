@@ -1,0 +1,178 @@
+//! The command line: our own options, our own commands under `self`, and everything else, which is cargo's.
+
+mod cargo_command;
+mod front_end;
+mod own;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::container::engines::Selection;
+
+pub use front_end::FrontEnd;
+
+/// What cargo exits with when it fails, and this program with it.
+pub const EXIT_FAILURE: u8 = 101;
+
+const HELP: &str = "\
+Examples:
+  cargo-sandbox check                    as `cargo check`, every compiler and build script in a container
+  cargo-sandbox --engine native test     without a daemon
+  cargo-sandbox +nightly build --release
+  cargo-sandbox self doctor              what this machine offers, proved by running a job
+
+`cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
+What is protected, and what is not: docs/architecture.md and README.md.";
+
+/// Runs cargo so that other people's code (compilers with their macros, build scripts, tests, programs) runs in
+/// the project's container and not on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo-sandbox",
+    version,
+    after_help = HELP,
+    disable_help_subcommand = true,
+    override_usage = "cargo-sandbox [OPTIONS] [+toolchain] <cargo command>...\n       cargo-sandbox self <command>"
+)]
+struct Arguments {
+    /// What makes the container [default: auto, or CARGO_SANDBOX_ENGINE]
+    #[arg(long, value_enum)]
+    engine: Option<Selection>,
+
+    /// Say on standard error what runs in the container
+    #[arg(long)]
+    sandbox_verbose: bool,
+
+    /// Let jobs read this directory outside of the project (a path dependency, say); may be given again
+    #[arg(long, value_name = "DIR")]
+    sandbox_read: Vec<PathBuf>,
+
+    /// Pass this environment variable to cargo and to jobs; may be given again
+    #[arg(long, value_name = "NAME")]
+    sandbox_env: Vec<String>,
+
+    /// End the container after so many seconds without a job
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    sandbox_idle: u64,
+
+    /// cargo's command line, or `self` and one of: doctor, status, stop, prune
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// The user's own options, understood.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which engine.
+    pub engine: Selection,
+    /// Say what runs.
+    pub verbose: bool,
+    /// More that jobs may read, canonical.
+    pub reads: Vec<PathBuf>,
+    /// More variables that pass.
+    pub variables: Vec<String>,
+    /// How long a container stays without a job.
+    pub idle: std::time::Duration,
+}
+
+/// Runs a whole command line; what goes wrong is said on standard error.
+pub fn run(front_end: &FrontEnd) -> ExitCode {
+    match try_run(front_end) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
+    let arguments = match Arguments::try_parse_from(&front_end.arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap prints help and version on standard output, everything else as an error.
+            let _gone = error.print();
+            return Ok(if error.use_stderr() { EXIT_FAILURE } else { 0 });
+        }
+    };
+    let options = options(front_end, &arguments)?;
+    match arguments.command.first().and_then(|word| word.to_str()) {
+        None => {
+            Arguments::command().print_help()?;
+            Ok(0)
+        }
+        Some("sandbox") => anyhow::bail!(
+            "`cargo sandbox …` cannot protect: an alias or a toolchain file of the repository has been obeyed before \
+             this program starts\n\nhint: write `cargo-sandbox`, with a dash"
+        ),
+        Some("self") => own::run(front_end, &options, &arguments.command[1..]),
+        Some(_) => cargo_command::run(front_end, &options, &arguments.command),
+    }
+}
+
+fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Options> {
+    let engine = match (arguments.engine, front_end.variable("CARGO_SANDBOX_ENGINE")) {
+        (Some(engine), _) => engine,
+        (None, Some(name)) if !name.is_empty() => {
+            let name = name.to_string_lossy();
+            <Selection as clap::ValueEnum>::from_str(&name, true).map_err(|_| {
+                anyhow::anyhow!("CARGO_SANDBOX_ENGINE is `{name}`; it can be `auto`, `docker` or `native`")
+            })?
+        }
+        _ => Selection::Auto,
+    };
+    let reads = arguments.sandbox_read.iter().map(|path| {
+        let canonical = front_end.cwd.join(path).canonicalize();
+        canonical.map_err(|error| anyhow::anyhow!("--sandbox-read `{}`: {error}", path.display()))
+    });
+    Ok(Options {
+        engine,
+        verbose: arguments.sandbox_verbose,
+        reads: reads.collect::<Result<_, _>>()?,
+        variables: arguments.sandbox_env.clone(),
+        idle: std::time::Duration::from_secs(arguments.sandbox_idle),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Arguments {
+        Arguments::try_parse_from(line.split_whitespace()).unwrap()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_first_word_of_cargos_is_cargos() {
+        let parsed =
+            parse("cargo-sandbox --engine native +nightly build --engine x --help -V --sandbox-verbose");
+        assert_eq!(parsed.engine, Some(Selection::Native));
+        assert_eq!(
+            parsed.command,
+            ["+nightly", "build", "--engine", "x", "--help", "-V", "--sandbox-verbose"]
+        );
+        assert!(!parsed.sandbox_verbose);
+    }
+
+    #[test]
+    fn an_option_of_cargos_before_its_command_is_cargos() {
+        assert_eq!(
+            parse("cargo-sandbox --sandbox-verbose -v --locked build").command,
+            ["-v", "--locked", "build"]
+        );
+        assert_eq!(parse("cargo-sandbox --color always check").command, ["--color", "always", "check"]);
+    }
+
+    #[test]
+    fn the_dashes_of_run_stay() {
+        assert_eq!(parse("cargo-sandbox run -- -x -- y").command, ["run", "--", "-x", "--", "y"]);
+    }
+}

@@ -1,0 +1,96 @@
+//! Our own commands, all under `self`, a word that cargo has no use for.
+
+mod doctor;
+mod prune;
+mod status;
+mod stop;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::container::engines::Engines;
+use crate::project::{Project, StateDirectory, find_manifest, workspace_root};
+
+use super::{EXIT_FAILURE, FrontEnd, Options};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo-sandbox self", about = "Commands about cargo-sandbox itself")]
+struct OwnArguments {
+    #[command(subcommand)]
+    command: OwnCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OwnCommand {
+    /// Say what this machine offers and prove it by running a job; exit code 0 only if jobs can run
+    Doctor,
+    /// Say where this project's build directory and containers are
+    Status {
+        /// How to say it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// End the containers of this project
+    Stop {
+        /// Of every project
+        #[arg(long)]
+        all: bool,
+    },
+    /// Remove containers, images and build directories of projects that are gone
+    Prune,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one JSON object
+    Json,
+}
+
+/// Runs one of them; `words` is what follows `self`.
+pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
+    let name = OsString::from("cargo-sandbox self");
+    let arguments = match OwnArguments::try_parse_from(std::iter::once(&name).chain(words)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _gone = error.print();
+            return Ok(if error.use_stderr() { EXIT_FAILURE } else { 0 });
+        }
+    };
+    let context = Context::new(front_end, options)?;
+    match arguments.command {
+        OwnCommand::Doctor => doctor::run(front_end, options, &context),
+        OwnCommand::Status { format } => status::run(&context, format),
+        OwnCommand::Stop { all } => stop::run(&context, all),
+        OwnCommand::Prune => prune::run(&context),
+    }
+}
+
+/// What these commands share.
+struct Context {
+    state: StateDirectory,
+    engines: Engines,
+    /// The project of the working directory, where there is one.
+    project: Option<Project>,
+}
+
+impl Context {
+    fn new(front_end: &FrontEnd, options: &Options) -> anyhow::Result<Self> {
+        let state = front_end.state()?;
+        let engines = Engines::new(options.engine, front_end.docker_endpoints(), state.projects());
+        let root = find_manifest(&front_end.cwd, None).and_then(|manifest| workspace_root(&manifest));
+        Ok(Self { state, engines, project: root.ok().map(|root| Project::new(&root)) })
+    }
+
+    fn needed_project(&self, front: &str) -> anyhow::Result<&Project> {
+        self.project.as_ref().ok_or_else(|| {
+            anyhow::anyhow!(
+                "there is no `Cargo.toml` here or above\n\nhint: change to a project's directory{front}"
+            )
+        })
+    }
+}

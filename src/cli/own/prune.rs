@@ -1,0 +1,93 @@
+//! `self prune`.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::container::engines::explain;
+use crate::project::record;
+
+use super::Context;
+
+/// Removes what belongs to projects that are gone, and images that no container uses.
+pub fn run(context: &Context) -> anyhow::Result<u8> {
+    let mut freed = 0;
+    let engines = context.engines.available();
+    for entry in std::fs::read_dir(context.state.projects()).into_iter().flatten().flatten() {
+        let id = entry.file_name().to_string_lossy().into_owned();
+        let directories = context.state.project(&id);
+        let root = record::read(&directories).map(|record| record.root);
+        if root.as_ref().is_some_and(|root| root.join("Cargo.toml").is_file())
+            || is_used(&directories.sessions())
+        {
+            continue;
+        }
+        for engine in &engines {
+            for container in
+                engine.list().unwrap_or_default().iter().filter(|container| container.project == id)
+            {
+                engine
+                    .remove(container)
+                    .map_err(|error| explain(&format!("stop {}", container.name), &error))?;
+            }
+        }
+        freed += size_of_tree(directories.path());
+        std::fs::remove_dir_all(directories.path())?;
+        let name = root.map_or(id, |root| root.display().to_string());
+        println!("removed the build directory of {name}");
+    }
+    for engine in &engines {
+        freed += engine.prune().map_err(|error| explain("remove unused images", &error))?;
+    }
+    println!("freed {}", human(freed));
+    Ok(0)
+}
+
+/// Whether a front end works for the project just now: its session's lock is held.
+fn is_used(sessions: &Path) -> bool {
+    let sessions = std::fs::read_dir(sessions).into_iter().flatten().flatten();
+    sessions.flat_map(|session| File::open(session.path().join("lock"))).any(|lock| lock.try_lock().is_err())
+}
+
+/// What a directory takes on disk, in bytes; links are not followed.
+fn size_of_tree(path: &Path) -> u64 {
+    let Ok(metadata) = path.symlink_metadata() else { return 0 };
+    let below = if metadata.is_dir() {
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size_of_tree(&entry.path())).sum()
+    } else {
+        0
+    };
+    metadata.blocks() * 512 + below
+}
+
+fn human(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "a figure with one decimal for people")]
+    let value = bytes as f64;
+    for (unit, size) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes >= 1 << size {
+            return format!("{:.1} {unit}", value / f64::from(1_u32 << size));
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(human(0), "0 bytes");
+        assert_eq!(human(1536), "1.5 KiB");
+        assert_eq!(human(5 << 30), "5.0 GiB");
+    }
+
+    #[test]
+    fn a_tree_is_summed_without_following_links() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::write(tree.path().join("file"), vec![1; 10_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", tree.path().join("link")).unwrap();
+        let size = size_of_tree(tree.path());
+        assert!((10_000..1 << 20).contains(&size), "{size}");
+    }
+}

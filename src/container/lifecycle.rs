@@ -1,0 +1,154 @@
+//! The life of a project's containers: started with the first job, shared by all commands, replaced when what
+//! they are made to changes.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::{Context, anyhow};
+
+use crate::agent::client::AgentConnection;
+use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
+use crate::broker::Session;
+use crate::project::private_directory;
+
+use super::engines::Engines;
+use super::world::World;
+use super::{ContainerSpec, EngineKind, enforced};
+
+/// The containers of one project, as one command uses them.
+#[derive(Debug)]
+pub struct Containers {
+    engines: Engines,
+    world: World,
+    /// What this command's first job chose; later jobs use the same.
+    current: Mutex<Option<(EngineKind, ContainerSpec)>>,
+}
+
+impl Containers {
+    /// Containers made to `world` by the engines that the user selects.
+    pub fn new(engines: Engines, world: World) -> Self {
+        Self { engines, world, current: Mutex::new(None) }
+    }
+
+    /// Containers that cannot be started, for tests of what comes before.
+    #[cfg(test)]
+    pub fn none(directories: &crate::project::ProjectDirectories) -> Self {
+        let endpoints = super::docker::DockerEndpoints::from_env_of_front_end(None, None, None);
+        let engines =
+            Engines::new(super::engines::Selection::Native, endpoints, directories.path().to_owned());
+        Self::new(engines, World::for_tests())
+    }
+
+    /// The system directories that a container shows.
+    pub fn system_directories(&self) -> impl Iterator<Item = &Path> {
+        self.world.system.mounts.iter().map(|mount| mount.target.as_path())
+    }
+
+    /// The engines.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// A connection to the agent of the container that this command uses; it is started if it is not there.
+    ///
+    /// # Errors
+    /// When no engine can start it, with the cause and what to do.
+    pub fn connect(&self, session: &Session) -> anyhow::Result<AgentConnection> {
+        let mut current =
+            self.current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
+        if let Some((_, spec)) = current.as_ref()
+            && let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint())
+        {
+            return Ok(agent);
+        }
+        self.world.prepare(session)?;
+        // A container that is there already needs no look for an engine.
+        for kind in self.engines.preference() {
+            let spec = self.world.spec(session, *kind)?;
+            if let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint()) {
+                *current = Some((*kind, spec));
+                return Ok(agent);
+            }
+        }
+        let kind = self.engines.choose()?;
+        let spec = self.world.spec(session, kind)?;
+        let agent = self.start(session, kind, &spec)?;
+        *current = Some((kind, spec));
+        Ok(agent)
+    }
+
+    /// Starts a container, unless another command was faster.
+    fn start(
+        &self,
+        session: &Session,
+        kind: EngineKind,
+        spec: &ContainerSpec,
+    ) -> anyhow::Result<AgentConnection> {
+        let containers = session.directories.containers();
+        let lock =
+            File::create(containers.join("lock")).context("failed to open the lock of the containers")?;
+        lock.lock().context("failed to lock the containers")?;
+        let directory = spec.directory();
+        if let Ok(agent) = AgentConnection::open(&directory, &spec.fingerprint()) {
+            return Ok(agent);
+        }
+        retire_others(&containers, &directory);
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)
+                .with_context(|| format!("failed to clear `{}`", directory.display()))?;
+        }
+        private_directory(&directory)?;
+        let engine = self.engines.engine(kind)?;
+        if let Err(error) = engine.start(spec) {
+            let _left = std::fs::remove_dir_all(&directory);
+            return Err(super::engines::explain("start the Build container", &error));
+        }
+        let agent = AgentConnection::open(&directory, &spec.fingerprint())
+            .context("the container started, but its agent does not answer")?;
+        if let Err(error) = check(&agent) {
+            let _stopping = AgentConnection::open(&directory, &spec.fingerprint())
+                .and_then(|agent| agent.send(&Request::Stop, &[]));
+            return Err(error);
+        }
+        AgentConnection::open(&directory, &spec.fingerprint())
+            .context("the container went away right after its start")
+    }
+
+    /// Why a container went away in the middle of a job.
+    pub fn lost(&self, session: &Session, error: &io::Error) -> anyhow::Error {
+        let current = self.current.lock().ok().and_then(|current| current.clone());
+        let cause =
+            current.as_ref().and_then(|(kind, spec)| self.engines.engine(*kind).ok()?.post_mortem(spec));
+        let cause = cause.unwrap_or_else(|| format!("its agent does not answer any more ({error})"));
+        anyhow!(
+            "the Build container of `{}` went away: {cause}\n\nhint: run the command again; if memory ran out, build \
+             with fewer jobs at once (`-j 1`)",
+            session.project.root.display()
+        )
+    }
+}
+
+/// Asks containers that were made to something else to end with their last job.
+fn retire_others(containers: &Path, keep: &Path) {
+    for entry in std::fs::read_dir(containers).into_iter().flatten().flatten() {
+        let directory = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if directory == keep || !directory.join(AGENT_SOCKET).exists() {
+            continue;
+        }
+        if let Ok(agent) = AgentConnection::open(&directory, &name) {
+            let _gone = agent.send(&Request::Stop, &[]).and_then(|()| agent.read_reply());
+        }
+    }
+}
+
+/// Looks at what is really in force before the first job.
+fn check(agent: &AgentConnection) -> anyhow::Result<()> {
+    agent.send(&Request::Report, &[])?;
+    match agent.read_reply()? {
+        Reply::Enforced(enforced) => enforced::check(&enforced),
+        _ => Err(anyhow!("the agent does not say what is enforced")),
+    }
+}

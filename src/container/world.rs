@@ -1,0 +1,185 @@
+//! What the Build container of a project shows: the system, the toolchain, the sources, the build directory.
+
+use std::fmt::Write as _;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::broker::Session;
+use crate::project::{create_cache_directory, private_directory};
+
+use super::EngineKind;
+use super::host::{SystemWorld, UserIdentity};
+use super::spec::{ContainerSpec, Image, Limits, Mount};
+
+/// What of a container does not depend on the project.
+#[derive(Debug)]
+pub struct World {
+    /// The host's system directories.
+    pub system: SystemWorld,
+    /// Who the caller is.
+    pub user: UserIdentity,
+    /// Whether this command writes documentation, which lands in the target directory.
+    pub documents: bool,
+    /// Limits of the container.
+    pub limits: Limits,
+    /// How long a container stays without a job.
+    pub idle: Duration,
+    /// The executable that is the agent: this program.
+    pub agent: PathBuf,
+}
+
+impl World {
+    /// Creates what is mounted and not there yet, as cargo would.
+    ///
+    /// # Errors
+    /// When a directory cannot be made.
+    pub fn prepare(&self, session: &Session) -> anyhow::Result<()> {
+        // cargo marks these two as caches, and makes what is below them itself.
+        for (cache, below) in [("registry", session.registry_sources()), ("git", session.git_checkouts())] {
+            create_cache_directory(&session.cargo_home.join(cache))
+                .and_then(|()| std::fs::create_dir_all(&below))
+                .with_context(|| format!("failed to create `{}`", below.display()))?;
+        }
+        if self.shows_target(session) {
+            create_cache_directory(&session.target_dir)
+                .with_context(|| format!("failed to create `{}`", session.target_dir.display()))?;
+        }
+        private_directory(&session.directories.containers())?;
+        Ok(())
+    }
+
+    /// Whether the target directory needs a mount of its own.
+    fn shows_target(&self, session: &Session) -> bool {
+        self.documents || !session.target_dir.starts_with(&session.project.root)
+    }
+
+    /// The container that this session's jobs need from an engine.
+    ///
+    /// # Errors
+    /// When something that is to be mounted is not there.
+    pub fn spec(&self, session: &Session, kind: EngineKind) -> anyhow::Result<ContainerSpec> {
+        let mut mounts = self.system.mounts.clone();
+        mounts.push(Mount::read_only(&session.toolchain.sysroot));
+        mounts.push(Mount::read_only(session.registry_sources()));
+        mounts.push(Mount::read_only(session.git_checkouts()));
+        mounts.push(Mount::read_only(&session.project.root));
+        mounts.extend(session.extra_reads.iter().map(Mount::read_only));
+        if self.shows_target(session) {
+            let target = session.target_dir.clone();
+            mounts.push(Mount { source: target.clone(), target, writable: self.documents });
+        }
+        mounts.push(Mount::read_only(session.directories.scripts()));
+        mounts.push(Mount::writable(session.directories.work()));
+        // Parents before children; of two for one place the later, which may write.
+        mounts.sort_by(|one, other| one.target.cmp(&other.target).then(one.writable.cmp(&other.writable)));
+        mounts.reverse();
+        mounts.dedup_by(|later, first| later.target == first.target);
+        mounts.reverse();
+        let sources = mounts.iter().map(|mount| mount.source.as_path());
+        let stamp = stamp(std::iter::once(self.agent.as_path()), sources)
+            .context("failed to look at what the container is to show")?;
+        Ok(ContainerSpec {
+            project: session.project.id.clone(),
+            project_root: session.project.root.clone(),
+            containers_directory: session.directories.containers(),
+            image: Image::Host,
+            mounts,
+            links: self.system.links.clone(),
+            uid: self.user.uid,
+            gid: self.user.gid,
+            limits: self.limits.clone(),
+            idle: self.idle,
+            agent: self.agent.clone(),
+            agent_stamp: format!("{kind} {stamp}"),
+        })
+    }
+
+    /// A world that nothing can be started in.
+    #[cfg(test)]
+    pub fn for_tests() -> Self {
+        let user = UserIdentity {
+            uid: 1000,
+            gid: 1000,
+            name: "me".into(),
+            group: "me".into(),
+            home: "/home/me".into(),
+            shell: "/bin/sh".into(),
+        };
+        Self {
+            system: SystemWorld { mounts: vec![Mount::read_only("/usr")], links: Vec::new() },
+            user,
+            documents: false,
+            limits: Limits { memory: 1 << 30, pids: 100, tmp: 1 << 20 },
+            idle: Duration::from_secs(1),
+            agent: "/proc/self/exe".into(),
+        }
+    }
+}
+
+/// Limits that keep a build from taking the machine with it: nine tenths of the memory (half of it for each
+/// private `/tmp` at most), and as many processes as no build needs.
+///
+/// # Errors
+/// When the kernel does not say how much memory there is.
+pub fn default_limits() -> io::Result<Limits> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let total = kibibytes.ok_or_else(|| io::Error::other("/proc/meminfo has no MemTotal"))? << 10;
+    // Whole mebibytes, so that a value that varies a little between boots asks for no new container.
+    let memory = (total / 10 * 9) >> 20 << 20;
+    Ok(Limits { memory, pids: 16_384, tmp: memory / 2 })
+}
+
+/// What changes when a file is replaced (its time and size) and when a mounted directory is: a container keeps
+/// showing the directory that it was given, also after that one was removed and made again.
+///
+/// # Errors
+/// When one is not there.
+fn stamp<'a>(
+    files: impl Iterator<Item = &'a Path>,
+    directories: impl Iterator<Item = &'a Path>,
+) -> io::Result<String> {
+    let mut stamp = String::new();
+    let look = |path: &Path| {
+        std::fs::metadata(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))
+    };
+    for path in files {
+        let file = look(path)?;
+        let _infallible = write!(stamp, "{}.{}.{} ", file.mtime(), file.mtime_nsec(), file.len());
+    }
+    for path in directories {
+        let directory = look(path)?;
+        let _infallible = write!(stamp, "{}.{} ", directory.dev(), directory.ino());
+    }
+    Ok(stamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_made_again_has_another_stamp() {
+        let parent = tempfile::tempdir().unwrap();
+        let (one, two) = (parent.path().join("one"), parent.path().join("two"));
+        std::fs::create_dir(&one).unwrap();
+        let of = |path: &Path| stamp(std::iter::empty(), std::iter::once(path)).unwrap();
+        let before = of(&one);
+        assert_eq!(before, of(&one));
+        std::fs::rename(&one, &two).unwrap();
+        std::fs::create_dir(&one).unwrap();
+        assert_ne!(before, of(&one));
+    }
+
+    #[test]
+    fn limits_are_below_what_the_machine_has() {
+        let limits = default_limits().unwrap();
+        assert!(limits.memory > 1 << 28 && limits.tmp < limits.memory);
+    }
+}
