@@ -7,8 +7,8 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use super::connection::Connection;
 use super::labels;
 
-/// Every state but the one that an ended container is in.
-const NOT_ENDED: &[&str] = &["created", "restarting", "running", "removing", "paused", "dead"];
+/// The states that a container has before it ends and that every engine takes in a filter.
+const NOT_ENDED: &[&str] = &["created", "running", "paused"];
 
 /// Whatever state they are in.
 ///

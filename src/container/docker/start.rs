@@ -104,6 +104,8 @@ async fn leftover(connection: &Connection, name: &str) -> Result<Option<String>,
     let found = match connection.docker.inspect_container(name, None::<InspectContainerOptions>).await {
         Ok(found) => found,
         Err(error) if status(&error) == Some(404) => return Ok(None),
+        // Podman's, in the moment between its end and its removal (see `list`).
+        Err(Error::JsonDataError { .. }) => return Ok(None),
         Err(error) => return Err(explain(&format!("cannot inspect {name}"), &error)),
     };
     let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
