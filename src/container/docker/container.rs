@@ -146,7 +146,7 @@ fn host_config(
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".into()]),
-        security_opt: Some(vec!["no-new-privileges:true".into(), seccomp_option(spec, flavour)?]),
+        security_opt: Some(security_options(spec, flavour, uid)?),
         masked_paths: uncovered_proc(uid),
         readonly_paths: uncovered_proc(uid),
         tmpfs: Some(HashMap::from([("/tmp".into(), tmpfs)])),
@@ -181,6 +181,15 @@ fn host_config(
 /// there the covers stay.
 fn uncovered_proc(uid: u32) -> Option<Vec<String>> {
     (uid != 0).then(Vec::new)
+}
+
+fn security_options(spec: &ContainerSpec, flavour: Flavour, uid: u32) -> Result<Vec<String>, EngineError> {
+    let mut options = vec!["no-new-privileges:true".to_owned(), seccomp_option(spec, flavour)?];
+    if flavour == Flavour::Podman && uncovered_proc(uid).is_some() {
+        // Podman reads no list of paths from its API, an empty one included.
+        options.push("unmask=ALL".into());
+    }
+    Ok(options)
 }
 
 /// Docker takes the profile itself, Podman the name of a file on its host.
