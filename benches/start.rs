@@ -5,6 +5,7 @@
 //! if a wrapped start costs more microseconds than that over a bare one. What cannot run here is named.
 
 use std::fs;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use cargo_sandbox::wire::SESSION_DESCRIPTOR;
 use support::program;
 use support::run::{Running, run, spawn};
 use support::tool::Engine;
@@ -114,7 +116,25 @@ struct Session {
     project: PathBuf,
     build: Option<Running>,
     runner: PathBuf,
+    /// The session's directory, as cargo's children have it.
+    inherited: Option<OwnedFd>,
     engine: Engine,
+}
+
+/// The one entry of a directory.
+fn only_entry(directory: &Path) -> Option<PathBuf> {
+    fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).next()
+}
+
+/// Opens a directory once more under the number that wrappers know, for every program that is started from here.
+fn inherit(directory: &fs::File) -> Result<OwnedFd, String> {
+    // SAFETY: F_DUPFD takes a number; what it makes is owned by nothing else.
+    let made = unsafe { libc::fcntl(directory.as_raw_fd(), libc::F_DUPFD, SESSION_DESCRIPTOR) };
+    if made != SESSION_DESCRIPTOR {
+        return Err(format!("descriptor {SESSION_DESCRIPTOR} is not free"));
+    }
+    // SAFETY: fcntl made this descriptor just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
 }
 
 impl Session {
@@ -130,50 +150,49 @@ impl Session {
         world.write(&project.join("build.rs"), script);
         world.write(&project.join("src/main.rs"), "fn main() {}\n");
         let build = spawn(world.sandbox(engine, &project).arg("build"));
-        let mut session = Self { world, project, build: Some(build), runner: PathBuf::new(), engine };
-        session.runner = session.find_runner()?;
+        let mut session = Self { world, project, build: Some(build), runner: PathBuf::new(), inherited: None, engine };
+        session.runner = session.join()?;
         Ok(session)
     }
 
-    /// The runner that the front end gave to cargo, from the environment of that cargo.
-    fn find_runner(&mut self) -> Result<PathBuf, String> {
+    /// Waits until the build script runs, so that the container is warm, and opens the session's directory
+    /// under the number by which cargo's children find their broker. Returns the runner.
+    fn join(&mut self) -> Result<PathBuf, String> {
         let limit = Instant::now() + Duration::from_secs(60);
-        let home = format!("HOME={}", self.world.home.display());
+        let projects = self.world.state().join("projects");
         while Instant::now() < limit {
             if !self.build.as_mut().is_some_and(Running::running) {
                 let said = self.build.take().map(|build| build.wait(Duration::from_secs(60)).stderr);
                 return Err(format!("the session ended early: {}", said.unwrap_or_default()));
             }
-            for process in fs::read_dir("/proc").expect("/proc").flatten() {
-                let Ok(environment) = fs::read_to_string(process.path().join("environ")) else { continue };
-                let is_ours = environment.split('\0').any(|variable| variable == home);
-                let runner = environment.split('\0').find_map(|variable| {
-                    let (name, value) = variable.split_once('=')?;
-                    (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER")).then_some(value)
-                });
-                if let (true, Some(runner)) = (is_ours, runner) {
-                    // Only once the build script runs is the container sure to be warm.
-                    let warm = !self.world.status(self.engine, &self.project).running.is_empty();
-                    if warm {
-                        return Ok(runner.split(' ').next().unwrap_or(runner).into());
-                    }
-                }
+            // The scripts directory is filled when the script was compiled, which takes a warm container.
+            if let Some(project) = only_entry(&projects)
+                && only_entry(&project.join("scripts")).is_some()
+                && let Some(session) = only_entry(&project.join("sessions"))
+            {
+                let opened = fs::File::open(session).map_err(|error| error.to_string())?;
+                self.inherited = Some(inherit(&opened)?);
+                return Ok(project.join("bin/runner"));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Err("no cargo with a runner was seen".into())
+        Err("the build script did not start".into())
     }
 
     /// A wrapped `/bin/true`: the runner as cargo starts it for a program of the project.
     fn way(&self) -> Way {
+        // Only artifacts of the project are run.
+        let program = self.project.join("target/debug/true");
+        fs::copy(TRUE, &program).expect("a copy of /bin/true");
         let mut wrapped = command(&self.runner);
-        wrapped.arg(TRUE).current_dir(&self.project);
+        wrapped.arg(program).current_dir(&self.project);
         Way::new(format!("wrapped, {} engine", self.engine), wrapped, 1)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.inherited = None;
         self.world.write(&self.project.join("end"), "");
         if let Some(build) = self.build.take() {
             build.wait(Duration::from_secs(60));
