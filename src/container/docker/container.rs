@@ -146,9 +146,13 @@ fn host_config(
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".into()]),
-        security_opt: Some(security_options(spec, flavour, uid)?),
-        masked_paths: uncovered_proc(uid),
-        readonly_paths: uncovered_proc(uid),
+        security_opt: Some(security_options(spec, flavour)?),
+        cap_add: Some(added_capabilities(uid)),
+        // The agent makes a fresh `/proc` for each job, in namespaces of its own, and mounts it read-only. The
+        // kernel allows that only where nothing of the container's own `/proc` is covered, as engines do by
+        // default.
+        masked_paths: Some(Vec::new()),
+        readonly_paths: Some(Vec::new()),
         tmpfs: Some(HashMap::from([("/tmp".into(), tmpfs)])),
         memory: Some(memory),
         memory_swap: Some(memory),
@@ -173,20 +177,20 @@ fn host_config(
     })
 }
 
-/// The agent makes a fresh `/proc` for each job, in namespaces of its own, and mounts it read-only. The kernel
-/// allows that only where nothing of the container's own `/proc` is covered, as engines do by default.
-///
-/// Root is another matter. The kernel lets nobody without `CAP_SETFCAP` map root into a new namespace, so there
-/// jobs share the container's `/proc`; and root may write to much of `/proc/sys` without any capability. So
-/// there the covers stay.
-fn uncovered_proc(uid: u32) -> Option<Vec<String>> {
-    (uid != 0).then(Vec::new)
+/// The capability that the container of root has; see [`added_capabilities`].
+pub(super) const ROOTS_CAPABILITY: &str = "SETFCAP";
+
+/// None, but for root: the kernel lets nobody without `CAP_SETFCAP` map root into a user namespace
+/// (user_namespaces(7)), which the agent needs for the namespaces of jobs. The agent gives it up as soon as it
+/// has made that namespace, and no job is ever outside of it.
+fn added_capabilities(uid: u32) -> Vec<String> {
+    if uid == 0 { vec![ROOTS_CAPABILITY.into()] } else { Vec::new() }
 }
 
-fn security_options(spec: &ContainerSpec, flavour: Flavour, uid: u32) -> Result<Vec<String>, EngineError> {
+fn security_options(spec: &ContainerSpec, flavour: Flavour) -> Result<Vec<String>, EngineError> {
     let mut options = vec!["no-new-privileges:true".to_owned(), seccomp_option(spec, flavour)?];
-    if flavour == Flavour::Podman && uncovered_proc(uid).is_some() {
-        // Podman reads no list of paths from its API, an empty one included.
+    if flavour == Flavour::Podman {
+        // It reads no list of covered paths from its API, an empty one included.
         options.push("unmask=ALL".into());
     }
     Ok(options)

@@ -16,7 +16,6 @@ mod image;
 pub mod labels;
 mod libraries;
 mod list;
-mod mountinfo;
 mod mounts;
 mod post_mortem;
 pub mod seccomp;

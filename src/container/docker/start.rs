@@ -207,15 +207,17 @@ pub(super) async fn verify(
     }
     wrong.extend(verify::inherited(&report.agent_status, Some(started.request.user)));
     wrong.extend(verify::mounts(&report.agent_mountinfo, &started.request.mounts));
+    wrong.extend(verify::settings(&report.job_mountinfo, started.request.user.0));
     wrong.extend(verify::interfaces(&report.interfaces));
     match peer.and_then(status_from_outside) {
         Some(text) => {
             let user = (started.users == Users::Same).then_some(started.request.user);
-            let seen = [verify::inherited(&text, user), verify::capabilities(&text)].concat();
+            let seen = [verify::inherited(&text, user), verify::capabilities(&text, started.request.user.0)]
+                .concat();
             wrong.extend(seen.into_iter().map(|line| format!("seen from outside, {line}")));
         }
         // Not visible from here: this front end is in a container itself.
-        None => wrong.extend(verify::capabilities(&report.agent_status)),
+        None => wrong.extend(verify::capabilities(&report.agent_status, started.request.user.0)),
     }
     if wrong.is_empty() {
         return Ok(());
