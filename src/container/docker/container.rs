@@ -190,7 +190,7 @@ fn added_capabilities(uid: u32) -> Vec<String> {
 fn security_options(spec: &ContainerSpec, flavour: Flavour) -> Result<Vec<String>, EngineError> {
     let mut options = vec!["no-new-privileges:true".to_owned(), seccomp_option(spec, flavour)?];
     if flavour == Flavour::Podman {
-        // It reads no list of covered paths from its API, an empty one included.
+        // Podman reads no list of paths from its API, an empty one included.
         options.push("unmask=ALL".into());
     }
     Ok(options)
