@@ -87,6 +87,17 @@ fn is_of_the_container(entry: &MountEntry) -> bool {
     }
 }
 
+/// `/proc/<pid>/mountinfo` of a job. Root writes to `/proc/sys`, the host's own settings, without any capability;
+/// so where the agent could give jobs no `/proc` of their own, root's must not run.
+pub(super) fn settings(text: &str, uid: u32) -> Vec<String> {
+    let entries = mountinfo::parse(text);
+    let proc = entries.iter().rev().find(|entry| entry.target == Path::new("/proc"));
+    if uid != 0 || proc.is_some_and(|entry| entry.read_only) {
+        return Vec::new();
+    }
+    vec!["root's jobs could write to /proc/sys (does the host refuse mounts in containers?)".into()]
+}
+
 /// The names of the network interfaces inside.
 pub(super) fn interfaces(names: &[String]) -> Vec<String> {
     let others = names.iter().filter(|name| *name != "lo");
@@ -202,6 +213,13 @@ mod tests {
         let mut more = asked();
         more.push(Mount::read_only("/opt"));
         assert_eq!(mounts(MOUNTS, &more), ["/opt is not mounted"]);
+    }
+
+    #[test]
+    fn a_writable_proc_is_found_where_it_matters() {
+        assert_eq!(settings(MOUNTS, 0).len(), 1);
+        assert!(settings(MOUNTS, 1000).is_empty());
+        assert!(settings(&MOUNTS.replace("/ /proc rw", "/ /proc ro"), 0).is_empty());
     }
 
     #[test]
