@@ -150,7 +150,8 @@ impl Session {
         world.write(&project.join("build.rs"), script);
         world.write(&project.join("src/main.rs"), "fn main() {}\n");
         let build = spawn(world.sandbox(engine, &project).arg("build"));
-        let mut session = Self { world, project, build: Some(build), runner: PathBuf::new(), inherited: None, engine };
+        let mut session =
+            Self { world, project, build: Some(build), runner: PathBuf::new(), inherited: None, engine };
         session.runner = session.join()?;
         Ok(session)
     }

@@ -64,7 +64,9 @@ pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Fail
         mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
         return mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory);
     }
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    // With what is mounted below: the kernel does not give out a part of what it locked together.
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
+    let flags = clone | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let trees = shown.iter().map(|path| Ok((path, open_tree(CWD, path, flags)?)));
     let trees: Vec<_> = trees.collect::<io::Result<_>>().at(Step::Tmp)?;
     mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
@@ -94,7 +96,14 @@ fn show_again(path: &Path, tree: &OwnedFd) -> io::Result<()> {
 pub fn mounts_below_tmp() -> io::Result<Vec<PathBuf>> {
     let text = fs::read_to_string("/proc/self/mountinfo")?;
     let mounts = mountinfo::parse(&text).into_iter().map(|entry| entry.target);
-    Ok(mounts.filter(|path| path.starts_with("/tmp") && path != Path::new("/tmp")).collect())
+    let mut below: Vec<PathBuf> = Vec::new();
+    for path in mounts.filter(|path| path.starts_with("/tmp") && path != Path::new("/tmp")) {
+        // What is below another one comes with it.
+        if !below.iter().any(|known| path.starts_with(known)) {
+            below.push(path);
+        }
+    }
+    Ok(below)
 }
 
 /// Tries in a process of its own whether jobs can have private file systems here.

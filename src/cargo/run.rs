@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -209,32 +209,27 @@ struct InheritedDescriptor {
 
 impl InheritedDescriptor {
     fn place(opened: &OwnedFd) -> io::Result<Self> {
-        let minimum = SESSION_DESCRIPTOR;
         let mut limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let needed = u64::try_from(minimum).unwrap_or(0) + 1;
+        let needed = u64::try_from(SESSION_DESCRIPTOR).unwrap_or(0) + 1;
         if limits.current.is_some_and(|current| current < needed) {
             limits.current = limits.maximum.map(|maximum| maximum.min(1024)).or(Some(1024));
             rustix::process::setrlimit(rustix::process::Resource::Nofile, limits)?;
         }
-        // Without close-on-exec. The lowest free number from there on: anything else than the number itself
-        // means that the caller left that one open.
-        let placed = loop {
-            // SAFETY: fcntl with F_DUPFD takes a number and no pointer.
-            let placed = unsafe { libc::fcntl(opened.as_fd().as_raw_fd(), libc::F_DUPFD, minimum) };
-            if placed >= 0 {
-                break placed;
+        // Without close-on-exec, and in the place of whatever the caller left open under that number: a front
+        // end that was started by something under another one inherits the other's.
+        loop {
+            // SAFETY: dup2 takes two numbers and no pointer. What was open under the second one belongs to
+            // nobody in this process, which opens its own from the lowest free number on.
+            if unsafe { libc::dup2(opened.as_raw_fd(), SESSION_DESCRIPTOR) } == SESSION_DESCRIPTOR {
+                break;
             }
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
-        };
-        // SAFETY: fcntl has just made this descriptor, and nothing else owns it.
-        let own = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(placed) };
-        if placed == SESSION_DESCRIPTOR {
-            return Ok(Self { _open: own });
         }
-        Err(io::Error::other(format!("descriptor {SESSION_DESCRIPTOR} is in use by the caller")))
+        // SAFETY: dup2 has just made this descriptor, and nothing else owns it.
+        Ok(Self { _open: unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(SESSION_DESCRIPTOR) } })
     }
 }
 
