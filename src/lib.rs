@@ -5,6 +5,7 @@ pub mod broker;
 pub mod cargo;
 pub mod cli;
 pub mod container;
+mod mountinfo;
 pub mod project;
 
 #[cfg(test)]

@@ -35,11 +35,7 @@ impl AgentConnection {
     /// `NotFound` and `ConnectionRefused` when no agent is there, `TimedOut` or `UnexpectedEof` when it does
     /// not greet, `InvalidData` when the container was made to another specification or by another version.
     pub fn open(directory: &Path, fingerprint: &str) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(CWD, directory, flags, Mode::empty())?;
-        // By descriptor: the name of a socket may have 107 bytes, a project's directory has more.
-        let name = format!("/proc/self/fd/{}/{AGENT_SOCKET}", directory.as_raw_fd());
-        Self::greeted(UnixStream::connect(name)?, fingerprint)
+        Self::greeted(connect(directory)?, fingerprint)
     }
 
     /// Takes over a connected stream and reads the greeting.
@@ -103,6 +99,17 @@ impl AgentConnection {
     pub fn shutdown(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Both)
     }
+}
+
+/// Connects to the socket of the agent in `directory`, and says nothing yet.
+///
+/// # Errors
+/// `NotFound` and `ConnectionRefused` when no agent is there.
+pub fn connect(directory: &Path) -> io::Result<UnixStream> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, directory, flags, Mode::empty())?;
+    // By descriptor: the name of a socket may have 107 bytes, a project's directory has more.
+    UnixStream::connect(format!("/proc/self/fd/{}/{AGENT_SOCKET}", directory.as_raw_fd()))
 }
 
 impl AsFd for AgentConnection {

@@ -65,6 +65,8 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
         }
         Ok(Cloned::Parent(child)) => {
             drop(say_ready);
+            // Root's container has one, by which the namespace could be made (see the engine).
+            process::drop_capabilities().context("cannot give up capabilities")?;
             if ready.read(&mut [0]).unwrap_or(0) == 1 {
                 drop(listener);
                 return wait_with(&child);

@@ -72,8 +72,13 @@ pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundi
         let own = rustix::process::getpid();
         rustix::process::set_child_subreaper(Some(own)).context("cannot become a subreaper")?;
     }
+    let shown = match surroundings.tree {
+        ProcessTree::Namespace => world::mounts_below_tmp().context("cannot read what is mounted")?,
+        ProcessTree::Subreaper => Vec::new(),
+    };
     let confinement = spawn::Confinement {
         tree: surroundings.tree,
+        shown,
         tmp_bytes: config.tmp_bytes,
         landlock_abi: landlock::kernel_abi(),
         filter: seccomp::Filter::new(),

@@ -250,7 +250,8 @@ impl Server {
 
     fn place(&self) -> Result<Place, Failure> {
         match self.confinement.tree {
-            ProcessTree::Namespace => Ok(Place::Mounted),
+            ProcessTree::Namespace if self.confinement.shown.is_empty() => Ok(Place::Mounted),
+            ProcessTree::Namespace => Ok(Place::Apart),
             ProcessTree::Subreaper => Place::shared().at(Step::Tmp),
         }
     }

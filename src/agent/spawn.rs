@@ -13,6 +13,7 @@
 use std::ffi::{CString, c_char};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::ptr;
 
 use rustix::process::{Pid, Signal};
@@ -41,6 +42,8 @@ pub struct Confinement {
     pub tree: ProcessTree,
     /// Size of each private `/tmp`.
     pub tmp_bytes: u64,
+    /// What a private `/tmp` must show of the container's ([`world::mounts_below_tmp`]).
+    pub shown: Vec<PathBuf>,
     /// The Landlock ABI of the kernel.
     pub landlock_abi: i32,
     /// The compiled system call filter.
@@ -92,10 +95,14 @@ impl Work {
             CString::new(place.translate(bytes)).map_err(|_| Failure::request("a string holds a zero byte"))
         };
         let strings = |list: Vec<Vec<u8>>| list.into_iter().map(string).collect::<Result<Vec<_>, _>>();
+        let mut env = strings(spec.env)?;
+        if let Some(variable) = place.variable() {
+            env.push(string(variable)?);
+        }
         Ok(Self::Execute(Box::new(Program {
             path: string(spec.program)?,
             argv: strings(spec.argv)?,
-            env: strings(spec.env)?,
+            env,
             cwd: string(spec.cwd)?,
             new_session: spec.new_session,
             access: spec.access,
@@ -184,7 +191,7 @@ impl Confinement {
         match self.tree {
             // Should the agent have died before the line above, then so did the namespace it was the first
             // process of.
-            ProcessTree::Namespace => world::make_private_mounts(self.tmp_bytes)?,
+            ProcessTree::Namespace => world::make_private_mounts(self.tmp_bytes, &self.shown)?,
             ProcessTree::Subreaper => {
                 if rustix::process::getppid() != Some(agent) {
                     return Err(Failure::new(Step::ParentDeath, rustix::io::Errno::SRCH));
@@ -235,7 +242,7 @@ impl Confinement {
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
-            Place::Shared(_) => &[&tmp],
+            Place::Apart | Place::Shared(_) => &[&tmp],
         };
         let fully = landlock::restrict(self.landlock_abi, access, private)?;
         self.filter.install().at(Step::Seccomp)?;

@@ -4,16 +4,26 @@
 use std::ffi::CStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_remount};
+use rustix::fs::CWD;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
+    mount_remount, move_mount, open_tree,
+};
 
 use super::failure::{AtStep, Failure, Step};
 use super::process::{self, Cloned};
 use super::protocol::{JOB_FILES, JOB_HOME};
+use crate::mountinfo;
 
 const NO_DATA: Option<&CStr> = None;
+
+/// The private directory of a job whose `/tmp` shows mounts of the container.
+const APART: &str = "/tmp/.job";
 
 /// Keeps every later mount to the namespace that makes it. Done once; jobs inherit it.
 ///
@@ -43,14 +53,48 @@ pub fn mount_scratch(target: &str, bytes: u64) -> io::Result<()> {
     Ok(mount("tmpfs", target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(data))?)
 }
 
-/// Makes a job's own file systems. The process is the first of its mount and process namespaces.
+/// Makes a job's own file systems. The process is the first of its mount and process namespaces. `shown` are
+/// the mounts that the job's own `/tmp` would cover.
 ///
 /// # Errors
 /// Names the mount that failed.
-pub fn make_private_mounts(tmp_bytes: u64) -> Result<(), Failure> {
+pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Failure> {
     mount_proc("/proc").at(Step::Proc)?;
+    if shown.is_empty() {
+        mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
+        return mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory);
+    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let trees = shown.iter().map(|path| Ok((path, open_tree(CWD, path, flags)?)));
+    let trees: Vec<_> = trees.collect::<io::Result<_>>().at(Step::Tmp)?;
     mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
-    mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory)
+    for (path, tree) in trees {
+        show_again(path, &tree)
+            .map_err(|error| Failure::about(Step::Tmp, path.as_os_str().as_bytes(), error))?;
+    }
+    DirBuilder::new().mode(0o700).create(APART).at(Step::Tmp)
+}
+
+/// Attaches a mount where it was.
+fn show_again(path: &Path, tree: &OwnedFd) -> io::Result<()> {
+    let directory = fs::File::from(tree.try_clone()?).metadata()?.is_dir();
+    if directory {
+        fs::create_dir_all(path)?;
+    } else if !path.exists() {
+        fs::create_dir_all(path.parent().unwrap_or(path))?;
+        fs::File::create(path)?;
+    }
+    Ok(move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// The mounts below `/tmp`, parents before children: a project, or this tool's own directories, may be there.
+///
+/// # Errors
+/// When the kernel does not say what is mounted.
+pub fn mounts_below_tmp() -> io::Result<Vec<PathBuf>> {
+    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = mountinfo::parse(&text).into_iter().map(|entry| entry.target);
+    Ok(mounts.filter(|path| path.starts_with("/tmp") && path != Path::new("/tmp")).collect())
 }
 
 /// Tries in a process of its own whether jobs can have private file systems here.
@@ -60,7 +104,7 @@ pub fn make_private_mounts(tmp_bytes: u64) -> Result<(), Failure> {
 pub fn try_private_mounts(tmp_bytes: u64) -> io::Result<()> {
     // SAFETY: the agent has one thread.
     match unsafe { process::clone(libc::CLONE_NEWPID | libc::CLONE_NEWNS) }? {
-        Cloned::Child => process::exit_now(i32::from(make_private_mounts(tmp_bytes).is_err())),
+        Cloned::Child => process::exit_now(i32::from(make_private_mounts(tmp_bytes, &[]).is_err())),
         Cloned::Parent(child) => match process::wait(child.pid)? {
             0 => Ok(()),
             _ => Err(io::ErrorKind::PermissionDenied.into()),
@@ -90,10 +134,10 @@ pub fn make_private_files(place: &Place, files: &[(String, Vec<u8>)]) -> Result<
     }
     match place {
         // The job owns these files and its rules let it write to all of /tmp, so only a mount keeps them.
-        Place::Mounted => {
+        Place::Mounted | Place::Apart => {
             let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-            mount_bind(JOB_FILES, JOB_FILES).at(Step::Files)?;
-            mount_remount(JOB_FILES, flags, c"").at(Step::Files)
+            mount_bind(&directory, &directory).at(Step::Files)?;
+            mount_remount(&directory, flags, c"").at(Step::Files)
         }
         Place::Shared(_) => Ok(()),
     }
@@ -104,6 +148,9 @@ pub fn make_private_files(place: &Place, files: &[(String, Vec<u8>)]) -> Result<
 pub enum Place {
     /// On file systems of its own, at the paths that the protocol names.
     Mounted,
+    /// In a directory beside the mounts that its `/tmp` shows. What a rule allows in a directory it allows in
+    /// everything that is mounted below it (landlock(7)), so that all of `/tmp` cannot be allowed then.
+    Apart,
     /// In a directory of its own below the container's `/tmp`, where mounts are refused.
     Shared(PathBuf),
 }
@@ -122,7 +169,7 @@ impl Place {
     pub fn home(&self) -> PathBuf {
         match self {
             Self::Mounted => JOB_HOME.into(),
-            Self::Shared(path) => path.join(".home"),
+            Self::Apart | Self::Shared(_) => self.tmp().join(".home"),
         }
     }
 
@@ -130,7 +177,7 @@ impl Place {
     pub fn files(&self) -> PathBuf {
         match self {
             Self::Mounted => JOB_FILES.into(),
-            Self::Shared(path) => path.join(".cargo-sandbox"),
+            Self::Apart | Self::Shared(_) => self.tmp().join(".cargo-sandbox"),
         }
     }
 
@@ -138,14 +185,25 @@ impl Place {
     pub fn tmp(&self) -> &Path {
         match self {
             Self::Mounted => Path::new("/tmp"),
+            Self::Apart => Path::new(APART),
             Self::Shared(path) => path,
+        }
+    }
+
+    /// The variable that tells the job where its `/tmp` is, if it is elsewhere.
+    pub fn variable(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Mounted => None,
+            Self::Apart | Self::Shared(_) => Some([b"TMPDIR=", self.tmp().as_os_str().as_bytes()].concat()),
         }
     }
 
     /// Rewrites the protocol's paths in an argument or a variable to where they are.
     pub fn translate(&self, bytes: Vec<u8>) -> Vec<u8> {
-        let Self::Shared(path) = self else { return bytes };
-        let path = path.as_os_str().as_encoded_bytes();
+        if *self == Self::Mounted {
+            return bytes;
+        }
+        let path = self.tmp().as_os_str().as_bytes();
         let mut result = Vec::with_capacity(bytes.len());
         let mut rest = bytes.as_slice();
         while let Some(first) = rest.first() {

@@ -99,6 +99,19 @@ fn a_container_that_was_killed_leaves_nothing_but_the_reason() {
 }
 
 #[test]
+fn an_idle_container_ends_by_itself_and_leaves_nothing() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    fixture.spec.idle = Duration::from_secs(1);
+    fixture.start();
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while fixture.listed().is_some() {
+        assert!(Instant::now() < deadline, "it is still there");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(fixture.engine.post_mortem(&fixture.spec), None);
+}
+
+#[test]
 fn an_agent_that_cannot_start_is_quoted_and_leaves_nothing() {
     let Some(mut fixture) = Fixture::new() else { return };
     fixture.spec.agent = PathBuf::from("/usr/bin/env");

@@ -38,6 +38,8 @@ fn another_user_than_the_caller_is_taken_on() {
     let report = report(&fixture.spec);
     assert!(report.agent_status.contains("Uid:\t12345\t12345\t12345\t12345"));
     assert_eq!(run(&fixture.spec, "id -u; id -g"), "12345\n12346\n");
+    // An engine's covers of /proc would have made the agent do with less.
+    assert_eq!(report.process_tree, "pid namespace");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
@@ -60,6 +61,9 @@ pub(super) fn request(
         Users::Same | Users::KeepId => (spec.uid, spec.gid),
     };
     let mut binds = mounts::resolve(&spec.mounts)?;
+    if flavour == Flavour::Podman {
+        binds.extend(etc_files(&binds));
+    }
     binds.extend(own_mounts(spec, libraries));
     let body = ContainerCreateBody {
         image: Some(image),
@@ -79,6 +83,21 @@ pub(super) fn request(
         ..Default::default()
     };
     Ok(Request { body, mounts: binds, user })
+}
+
+/// Binds of single files of `/etc`, where a mount brings one. Podman puts files of its own there, made from the
+/// image and from the host's, unless it finds that very file among the mounts.
+fn etc_files(binds: &[Mount]) -> Vec<Mount> {
+    let etc = binds.iter().find(|mount| mount.target == Path::new("/etc"));
+    let names = ["passwd", "group", "hosts", "hostname", "resolv.conf"];
+    let files = etc.into_iter().flat_map(|etc| {
+        names.map(|name| Mount {
+            source: etc.source.join(name),
+            target: etc.target.join(name),
+            writable: false,
+        })
+    });
+    files.filter(|mount| mount.source.is_file()).collect()
 }
 
 /// The agent, what it needs, and its directory.
@@ -127,9 +146,13 @@ fn host_config(
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".into()]),
-        security_opt: Some(vec!["no-new-privileges:true".into(), seccomp_option(spec, flavour)?]),
-        masked_paths: uncovered_proc(uid),
-        readonly_paths: uncovered_proc(uid),
+        security_opt: Some(security_options(spec, flavour)?),
+        cap_add: Some(added_capabilities(uid)),
+        // The agent makes a fresh `/proc` for each job, in namespaces of its own, and mounts it read-only. The
+        // kernel allows that only where nothing of the container's own `/proc` is covered, as engines do by
+        // default.
+        masked_paths: Some(Vec::new()),
+        readonly_paths: Some(Vec::new()),
         tmpfs: Some(HashMap::from([("/tmp".into(), tmpfs)])),
         memory: Some(memory),
         memory_swap: Some(memory),
@@ -154,14 +177,23 @@ fn host_config(
     })
 }
 
-/// The agent makes a fresh `/proc` for each job, in namespaces of its own, and mounts it read-only. The kernel
-/// allows that only where nothing of the container's own `/proc` is covered, as engines do by default.
-///
-/// Root is another matter. The kernel lets nobody without `CAP_SETFCAP` map root into a new namespace, so there
-/// jobs share the container's `/proc`; and root may write to much of `/proc/sys` without any capability. So
-/// there the covers stay.
-fn uncovered_proc(uid: u32) -> Option<Vec<String>> {
-    (uid != 0).then(Vec::new)
+/// The capability that the container of root has; see [`added_capabilities`].
+pub(super) const ROOTS_CAPABILITY: &str = "SETFCAP";
+
+/// None, but for root: the kernel lets nobody without `CAP_SETFCAP` map root into a user namespace
+/// (user_namespaces(7)), which the agent needs for the namespaces of jobs. The agent gives it up as soon as it
+/// has made that namespace, and no job is ever outside of it.
+fn added_capabilities(uid: u32) -> Vec<String> {
+    if uid == 0 { vec![ROOTS_CAPABILITY.into()] } else { Vec::new() }
+}
+
+fn security_options(spec: &ContainerSpec, flavour: Flavour) -> Result<Vec<String>, EngineError> {
+    let mut options = vec!["no-new-privileges:true".to_owned(), seccomp_option(spec, flavour)?];
+    if flavour == Flavour::Podman {
+        // Podman reads no list of paths from its API, an empty one included.
+        options.push("unmask=ALL".into());
+    }
+    Ok(options)
 }
 
 /// Docker takes the profile itself, Podman the name of a file on its host.

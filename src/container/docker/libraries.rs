@@ -5,11 +5,12 @@
 //! (`libc.so.6` was `libc-2.31.so` until glibc 2.34).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use object::elf::FileHeader64;
 use object::read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _};
+use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
 
 use crate::container::EngineError;
@@ -84,11 +85,12 @@ struct Object {
 
 fn read(path: &Path) -> Result<Object, EngineError> {
     let failed = |error: String| EngineError::failed(format!("cannot read {}: {error}", path.display()));
-    let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
-    parse(&bytes).map_err(|error| failed(error.to_string()))
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    // An executable with its debug information has a hundred megabytes, of which a few pages matter here.
+    parse(&ReadCache::new(file)).map_err(|error| failed(error.to_string()))
 }
 
-fn parse(bytes: &[u8]) -> object::Result<Object> {
+fn parse<'data>(bytes: impl ReadRef<'data>) -> object::Result<Object> {
     let header = FileHeader64::<Endianness>::parse(bytes)?;
     let endian = header.endian()?;
     let mut result = Object::default();
@@ -106,7 +108,9 @@ fn parse(bytes: &[u8]) -> object::Result<Object> {
         if tag != needed && tag != name {
             continue;
         }
-        let text = String::from_utf8_lossy(entry.string(endian, strings)?).into_owned();
+        let offset = u32::try_from(entry.d_val(endian)).ok();
+        let Some(Ok(text)) = offset.map(|offset| strings.get(offset)) else { continue };
+        let text = String::from_utf8_lossy(text).into_owned();
         if tag == name {
             result.name = Some(text);
         } else {

@@ -15,7 +15,7 @@ mod errors;
 mod image;
 pub mod labels;
 mod libraries;
-mod mountinfo;
+mod list;
 mod mounts;
 mod post_mortem;
 pub mod seccomp;
@@ -24,7 +24,6 @@ mod verify;
 
 use std::time::Duration;
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use tokio::runtime::{Builder, Runtime};
 
 use self::connection::Connection;
@@ -82,10 +81,7 @@ impl Engine for DockerEngine {
     }
 
     fn list(&self) -> Result<Vec<ContainerInfo>, EngineError> {
-        let filters =
-            labels::filter(&[labels::PROJECT.to_owned(), format!("{}={}", labels::UID, labels::own_uid())]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let list = self.runtime.block_on(self.connection.docker.list_containers(Some(options)));
+        let list = self.runtime.block_on(list::own(&self.connection));
         let list = list.map_err(|error| explain("cannot list containers", &error))?;
         Ok(list.into_iter().filter_map(labels::info).collect())
     }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use bollard::models::{Mount as EngineMount, MountBindOptions, MountType};
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::mountinfo::{self, MountEntry};
 use crate::container::{EngineError, Mount};
+use crate::mountinfo::{self, MountEntry};
 
 /// What to bind for `mounts`: these, without duplicate targets, and the mounts below their sources. Parents
 /// come before children.

@@ -2,7 +2,7 @@
 //!
 //! It is an allow-list. It has to leave the agent what it builds each job's world from (namespaces, mounts,
 //! Landlock), so it is wider there than an engine's own profile, and narrower elsewhere: what no build needs
-//! and what kernel exploits are made of is absent ([`ABSENT`] names the notable ones). The agent installs a
+//! and what kernel exploits are made of is absent (`ABSENT` names the notable ones). The agent installs a
 //! stricter filter in each job; this one is what still holds if that ever failed.
 
 use std::collections::BTreeMap;

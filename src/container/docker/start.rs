@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -21,8 +19,8 @@ use super::connection::{Connection, Users, another_kernel};
 use super::container::{self, Request};
 use super::errors::{explain, status};
 use super::{image, labels, libraries, verify};
-use crate::agent::client::AgentConnection;
-use crate::agent::protocol::{AGENT_SOCKET, Enforced, Reply, Request as AgentRequest};
+use crate::agent::client::{AgentConnection, connect};
+use crate::agent::protocol::{Enforced, Reply, Request as AgentRequest};
 use crate::container::{ContainerSpec, EngineError};
 
 /// Longest time from the start of a container to its agent's first answer.
@@ -104,6 +102,8 @@ async fn leftover(connection: &Connection, name: &str) -> Result<Option<String>,
     let found = match connection.docker.inspect_container(name, None::<InspectContainerOptions>).await {
         Ok(found) => found,
         Err(error) if status(&error) == Some(404) => return Ok(None),
+        // Podman's, in the moment between its end and its removal (see `list`).
+        Err(Error::JsonDataError { .. }) => return Ok(None),
         Err(error) => return Err(explain(&format!("cannot inspect {name}"), &error)),
     };
     let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
@@ -122,18 +122,18 @@ async fn run(connection: &Connection, spec: &ContainerSpec, id: &str) -> Result<
     let output = attached.map_err(|error| explain("cannot attach to the container", &error))?.output;
     let started = connection.docker.start_container(id, None::<StartContainerOptions>).await;
     started.map_err(|error| explain("cannot start the container", &error))?;
-    wait(&spec.directory().join(AGENT_SOCKET), output).await
+    wait(spec, output).await
 }
 
 /// Waits until the agent accepts a connection, and keeps what it says meanwhile.
 async fn wait(
-    socket: &Path,
+    spec: &ContainerSpec,
     mut output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
 ) -> Result<(), EngineError> {
     let deadline = Instant::now() + START_PATIENCE;
     let mut said = String::new();
     loop {
-        if tokio::net::UnixStream::connect(socket).await.is_ok() {
+        if AgentConnection::open(&spec.directory(), &spec.fingerprint()).is_ok() {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -209,11 +209,12 @@ pub(super) async fn verify(
     match peer.and_then(status_from_outside) {
         Some(text) => {
             let user = (started.users == Users::Same).then_some(started.request.user);
-            let seen = [verify::inherited(&text, user), verify::capabilities(&text)].concat();
+            let seen = [verify::inherited(&text, user), verify::capabilities(&text, started.request.user.0)]
+                .concat();
             wrong.extend(seen.into_iter().map(|line| format!("seen from outside, {line}")));
         }
         // Not visible from here: this front end is in a container itself.
-        None => wrong.extend(verify::capabilities(&report.agent_status)),
+        None => wrong.extend(verify::capabilities(&report.agent_status, started.request.user.0)),
     }
     if wrong.is_empty() {
         return Ok(());
@@ -239,8 +240,7 @@ fn report(spec: &ContainerSpec) -> Result<(Enforced, Option<Pid>), EngineError> 
         EngineError::failed(format!("cannot learn from the agent what is enforced: {error}"))
     };
     let ask = || -> io::Result<(Option<Pid>, Reply)> {
-        let directory = spec.directory();
-        let stream = UnixStream::connect(directory.join(AGENT_SOCKET))?;
+        let stream = connect(&spec.directory())?;
         // Fails where the number would be 0, which is how the kernel says "not visible".
         let peer = socket_peercred(&stream).ok().map(|credentials| credentials.pid);
         let socket = stream.try_clone()?;

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use bollard::models::ContainerInspectResponse;
 
-use super::container::Request;
-use super::mountinfo::{self, MountEntry};
+use super::container::{ROOTS_CAPABILITY, Request};
 use crate::container::{ContainerSpec, Mount};
+use crate::mountinfo::{self, MountEntry};
 
 /// `/proc/<pid>/status` of a process of the agent: what every process of the container inherits. `user` is left
 /// out where numbers are those of another user namespace.
@@ -22,10 +22,14 @@ pub(super) fn inherited(text: &str, user: Option<(u32, u32)>) -> Vec<String> {
 }
 
 /// `/proc/<pid>/status` of a process that is in the user namespace in which the engine started it: it has no
-/// capability and can get none.
-pub(super) fn capabilities(text: &str) -> Vec<String> {
+/// capability and can get none. Root's agent has given up the one that it started with, which stays in the
+/// bounding set.
+pub(super) fn capabilities(text: &str, uid: u32) -> Vec<String> {
     let none = || "0000000000000000".to_owned();
-    compare(text, &["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| (set, none())))
+    // CAP_SETFCAP is number 31 (linux/capability.h).
+    let bounding = if uid == 0 { "0000000080000000".to_owned() } else { none() };
+    let empty = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|set| (set, none()));
+    compare(text, &[empty.as_slice(), &[("CapBnd", bounding)]].concat())
 }
 
 /// Fields that do not have the expected value, in every column.
@@ -105,7 +109,9 @@ pub(super) fn inspect(
     expect(host.network_mode.as_deref() == Some("none"), "the network is not off");
     expect(host.readonly_rootfs == Some(true), "the root file system is not read-only");
     expect(host.privileged != Some(true), "it is privileged");
-    expect(host.cap_add.as_ref().is_none_or(Vec::is_empty), "it has extra capabilities");
+    // Engines write the name with and without its prefix.
+    let known = |name: &String| asked.user.0 == 0 && name.trim_start_matches("CAP_") == ROOTS_CAPABILITY;
+    expect(host.cap_add.iter().flatten().all(known), "it has extra capabilities");
     expect(
         host.memory.and_then(|bytes| u64::try_from(bytes).ok()) == Some(spec.limits.memory),
         "memory is not limited",
@@ -139,7 +145,7 @@ mod tests {
         5 1 8:1 /p /p rw - ext4 /dev/vda rw\n";
 
     fn status(text: &str) -> Vec<String> {
-        [inherited(text, Some((1000, 100))), capabilities(text)].concat()
+        [inherited(text, Some((1000, 100))), capabilities(text, 1000)].concat()
     }
 
     fn asked() -> Vec<Mount> {
@@ -167,6 +173,14 @@ mod tests {
             assert_eq!(status(&STATUS.replace(line, other)).len(), 1, "{line}");
         }
         assert_eq!(status("").len(), 9);
+    }
+
+    #[test]
+    fn root_may_have_had_the_one_capability_that_it_needs() {
+        let root = STATUS.replace("CapBnd:\t0000000000000000", "CapBnd:\t0000000080000000");
+        assert!(capabilities(&root, 0).is_empty());
+        assert_eq!(capabilities(&root, 1000).len(), 1);
+        assert_eq!(capabilities(&root.replace("CapEff:\t00000000", "CapEff:\t00000001"), 0).len(), 1);
     }
 
     #[test]

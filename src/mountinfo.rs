@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct MountEntry {
+pub(crate) struct MountEntry {
     /// The kernel's number of it.
     pub id: u64,
     /// Where it is.
@@ -18,7 +18,7 @@ pub(super) struct MountEntry {
 }
 
 /// Every mount, in the kernel's order: a later one covers an earlier one at the same place.
-pub(super) fn parse(text: &str) -> Vec<MountEntry> {
+pub(crate) fn parse(text: &str) -> Vec<MountEntry> {
     text.lines().filter_map(entry).collect()
 }
 

@@ -1,0 +1,3 @@
+//! A greeting that a build script made.
+
+include!(concat!(env!("OUT_DIR"), "/greeting.rs"));

@@ -1,0 +1,5 @@
+nice_macro::nothing!();
+
+fn main() {
+    println!("{}", nice_helper::help());
+}

@@ -1,0 +1,6 @@
+//! Looks useful.
+
+/// Helps.
+pub fn help() -> &'static str {
+    "the program works all the same"
+}

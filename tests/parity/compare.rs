@@ -1,0 +1,315 @@
+//! The same commands with two tools from the same wiped state and under the same paths, and what differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::normalise;
+use crate::projects::{Project, Seed};
+use crate::support::run::{Output, run};
+use crate::support::tool::Engine;
+use crate::support::tree::{self, Entry};
+use crate::support::world::{self, User, World};
+
+/// What runs the commands.
+pub enum Tool<'a> {
+    /// cargo itself with the build dir that the sandbox uses.
+    Plain,
+    /// cargo with variables that make it differ, to see that the harness notices.
+    Tampered {
+        variables: &'a [(&'a str, &'a str)],
+        touch_before_fresh: bool,
+    },
+    Sandbox(Engine),
+}
+
+/// One command of the sequence.
+struct Step {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    touch: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As a user sees it.
+    Shown,
+    /// Every unit by name with whether it was rebuilt, and the paths of its artifacts.
+    Json,
+    /// Every unit with the reason why it was rebuilt.
+    Verbose,
+}
+
+/// Built, fresh, touched; then the same once more in the forms that name every unit.
+const SEQUENCE: &[Step] = &[
+    Step { name: "1 build", arguments: &["build"], touch: false, kind: Kind::Shown },
+    Step { name: "2 check", arguments: &["check"], touch: false, kind: Kind::Shown },
+    Step { name: "3 fresh build", arguments: &["build"], touch: false, kind: Kind::Shown },
+    Step { name: "4 fresh check", arguments: &["check"], touch: false, kind: Kind::Shown },
+    Step { name: "5 touched build", arguments: &["build"], touch: true, kind: Kind::Shown },
+    Step { name: "6 touched check", arguments: &["check"], touch: false, kind: Kind::Shown },
+    Step {
+        name: "7 json build",
+        arguments: &["build", "--message-format", "json"],
+        touch: true,
+        kind: Kind::Json,
+    },
+    Step { name: "8 verbose check", arguments: &["check", "-v"], touch: false, kind: Kind::Verbose },
+    Step { name: "9 verbose build", arguments: &["build", "-v"], touch: false, kind: Kind::Verbose },
+];
+
+/// The steps behind which the directories are read: all cold, and at the end.
+const SNAPSHOTS: [usize; 2] = [1, SEQUENCE.len() - 1];
+
+/// Everything that one tool did, place by place; equal places are parity.
+pub struct Outcome {
+    places: BTreeMap<String, String>,
+    artifacts: usize,
+    pub steps: Vec<(&'static str, Duration)>,
+}
+
+/// Where two outcomes differ.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    pub place: String,
+    pub plain: Option<String>,
+    pub other: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (plain, other) = (self.plain.as_deref(), self.other.as_deref());
+        let lines = lines_that_differ(plain.unwrap_or("[absent]"), other.unwrap_or("[absent]"));
+        write!(f, "\n* {}\n{lines}", self.place)
+    }
+}
+
+/// One user's copy of a project, and plain cargo's outcome in it.
+pub struct Bench<'a> {
+    project: &'a Project,
+    world: World,
+    dir: PathBuf,
+    seed: Seed,
+    reference: Option<(PathBuf, Outcome)>,
+    /// Places where plain cargo differs from plain cargo, once it had to be found out.
+    unstable: Option<BTreeSet<String>>,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(project: &'a Project, user: &User, purpose: &str) -> Result<Self, String> {
+        let seed = project.seed()?;
+        let world = World::new(&format!("{purpose}-{}", project.name), user)?;
+        world.copy(&seed.cargo_home, &world.home.join(".cargo"));
+        let dir = world.work().join(project.name);
+        Ok(Self { project, world, dir, seed, reference: None, unstable: None })
+    }
+
+    /// Runs the sequence with one tool. The state before is always the same: sources as published, no
+    /// target directory, nothing of the tool's own.
+    pub fn outcome(&self, tool: &Tool<'_>, build_dir: &Path) -> Outcome {
+        self.wipe();
+        let mut outcome = Outcome { places: BTreeMap::new(), artifacts: 0, steps: Vec::new() };
+        for (index, step) in SEQUENCE.iter().enumerate() {
+            let tampered = matches!(tool, Tool::Tampered { touch_before_fresh: true, .. }) && index == 2;
+            if step.touch || tampered {
+                self.touch(index);
+            }
+            let mut command = match tool {
+                Tool::Sandbox(engine) => self.world.sandbox(*engine, &self.dir),
+                Tool::Plain | Tool::Tampered { .. } => self.world.plain(&self.dir),
+            };
+            if !matches!(tool, Tool::Sandbox(_)) {
+                command.env("CARGO_BUILD_BUILD_DIR", build_dir);
+            }
+            if let Tool::Tampered { variables, .. } = tool {
+                command.envs(variables.iter().copied());
+            }
+            let output = run(command.args(step.arguments));
+            outcome.steps.push((step.name, output.elapsed));
+            outcome.record(step, &output);
+            if SNAPSHOTS.contains(&index) {
+                outcome.artifacts +=
+                    outcome.snapshot(step.name, "target", &self.dir.join("target"), &|_| true);
+                outcome.snapshot(step.name, "build dir", build_dir, &normalise::kept_of_build_dir);
+            }
+        }
+        outcome
+    }
+
+    /// Compares plain cargo with a tool. What plain cargo does not even do twice alike is found by a second
+    /// plain run, made only if something differs, and counted apart.
+    pub fn compare(&mut self, tool: &Tool<'_>, build_dir: &Path) -> Comparison {
+        let outcome = self.outcome(tool, build_dir);
+        if let Tool::Sandbox(engine) = tool {
+            // The next run would find a mount of what is wiped.
+            self.world.stop(*engine, &self.dir);
+        }
+        if self.reference.as_ref().is_none_or(|(dir, _)| dir != build_dir) {
+            let plain = self.outcome(&Tool::Plain, build_dir);
+            let code = &plain.places["1 build: exit code"];
+            let said = &plain.places["1 build: stderr"];
+            assert_eq!(*code, self.project.exit.to_string(), "plain cargo on {}:\n{said}", self.project.name);
+            self.reference = Some((build_dir.to_path_buf(), plain));
+            self.unstable = None;
+        }
+        let mut found = differences(&self.reference.as_ref().expect("just made").1, &outcome);
+        if !found.is_empty() && self.unstable.is_none() {
+            let again = self.outcome(&Tool::Plain, build_dir);
+            let reference = &self.reference.as_ref().expect("just made").1;
+            let places = differences(reference, &again).into_iter().map(|found| found.place);
+            self.unstable = Some(places.collect());
+        }
+        let unstable = self.unstable.clone().unwrap_or_default();
+        let before = found.len();
+        found.retain(|difference| !unstable.contains(&difference.place));
+        let excused = before - found.len();
+        let plain = &self.reference.as_ref().expect("just made").1;
+        Comparison {
+            differences: found,
+            excused,
+            times: times(plain, &outcome),
+            summary: summary(plain, &outcome),
+        }
+    }
+
+    /// The build dir that the sandbox uses for this project, known before anything is built.
+    pub fn build_dir(&self, engine: Engine) -> PathBuf {
+        self.wipe();
+        self.world.status(engine, &self.dir).build_dir
+    }
+
+    /// A build dir for runs in which no sandbox has a say.
+    pub fn own_build_dir(&self) -> PathBuf {
+        self.world.home.join(".cache/build")
+    }
+
+    fn wipe(&self) {
+        world::remove(&self.dir);
+        world::remove(&self.world.home.join(".cache"));
+        self.world.copy(&self.seed.project, &self.dir);
+    }
+
+    fn touch(&self, index: usize) {
+        let path = self.dir.join(self.project.touched);
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        writeln!(file, "// touched before step {index}").expect("append");
+    }
+}
+
+impl Outcome {
+    fn record(&mut self, step: &Step, output: &Output) {
+        let (stdout, stderr) = match step.kind {
+            Kind::Shown => (output.stdout.clone(), normalise::stderr(&output.stderr)),
+            Kind::Json => (normalise::json_stdout(&output.stdout), normalise::stderr(&output.stderr)),
+            Kind::Verbose => (output.stdout.clone(), normalise::verbose_stderr(&output.stderr)),
+        };
+        self.places.insert(format!("{}: exit code", step.name), output.code().to_string());
+        self.places.insert(format!("{}: stdout", step.name), stdout);
+        self.places.insert(format!("{}: stderr", step.name), stderr);
+    }
+
+    /// Kind, access and bytes are places of their own, so that bytes which plain cargo does not reproduce
+    /// excuse nothing but themselves.
+    fn snapshot(&mut self, step: &str, what: &str, root: &Path, keep: &dyn Fn(&Path) -> bool) -> usize {
+        let entries = tree::read(root, keep);
+        for (path, Entry { kind, access, digest }) in &entries {
+            let place = format!("after {step}: {what}/{}", path.display());
+            self.places.insert(format!("{place}: access"), access.clone());
+            // A build script that names no files depends on the newest of its package, and the fingerprint
+            // holds that one's time: when the touched file was touched. Cold ones hold no such time.
+            let holds_time =
+                step != SEQUENCE[SNAPSHOTS[0]].name && path.iter().any(|part| part == ".fingerprint");
+            if kind == "file" && !holds_time {
+                self.places.insert(format!("{place}: bytes"), digest.clone());
+            }
+            self.places.insert(place, kind.clone());
+        }
+        entries.values().filter(|entry| entry.kind == "file").count()
+    }
+}
+
+/// Every place where two outcomes are not the same.
+pub fn differences(plain: &Outcome, other: &Outcome) -> Vec<Difference> {
+    let places: BTreeSet<_> = plain.places.keys().chain(other.places.keys()).collect();
+    let of = |outcome: &Outcome, place: &str| outcome.places.get(place).cloned();
+    places
+        .into_iter()
+        .filter(|place| plain.places.get(*place) != other.places.get(*place))
+        .map(|place| Difference { place: place.clone(), plain: of(plain, place), other: of(other, place) })
+        .collect()
+}
+
+fn summary(plain: &Outcome, other: &Outcome) -> String {
+    let total = |outcome: &Outcome| outcome.steps.iter().map(|(_, took)| took.as_secs_f64()).sum::<f64>();
+    format!(
+        "{} commands, {} places, {} final artifacts; {:.1} s against cargo's {:.1} s",
+        other.steps.len(),
+        other.places.len(),
+        other.artifacts,
+        total(other),
+        total(plain)
+    )
+}
+
+fn times(plain: &Outcome, other: &Outcome) -> String {
+    let mut text = String::new();
+    for ((name, cargo), (_, took)) in plain.steps.iter().zip(&other.steps) {
+        let (cargo, took) = (cargo.as_secs_f64(), took.as_secs_f64());
+        let _ = writeln!(
+            text,
+            "  {name:<16} cargo {cargo:>7.3} s  here {took:>7.3} s  {:>6.2} times",
+            took / cargo
+        );
+    }
+    text
+}
+
+/// What one comparison found.
+pub struct Comparison {
+    pub differences: Vec<Difference>,
+    /// Differences where plain cargo differs from itself in the same place.
+    pub excused: usize,
+    pub summary: String,
+    /// Each command's time beside cargo's.
+    pub times: String,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.summary)?;
+        let number = self.differences.len();
+        writeln!(f, "{number} differences, {} more where cargo differs from itself", self.excused)?;
+        for difference in self.differences.iter().take(40) {
+            write!(f, "{difference}")?;
+        }
+        if number > 40 {
+            writeln!(f, "\n… and {} more places", number - 40)?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of each side that the other has not (as a multiset), at most 15 of each.
+fn lines_that_differ(plain: &str, other: &str) -> String {
+    let mut text = String::new();
+    for (mark, from, without) in [('-', plain, other), ('+', other, plain)] {
+        let mut without: Vec<_> = without.lines().collect();
+        let mut shown = 0;
+        for line in from.lines() {
+            if let Some(at) = without.iter().position(|other| *other == line) {
+                without.swap_remove(at);
+            } else if shown < 15 {
+                shown += 1;
+                let _ = writeln!(text, "    {mark} {}", line.chars().take(400).collect::<String>());
+            }
+        }
+    }
+    if text.is_empty() { "    (the same lines in another order)\n".into() } else { text }
+}

@@ -1,0 +1,114 @@
+//! What is taken out before two runs are compared, each with its reason. Everything else counts.
+
+use std::path::Path;
+
+/// cargo's standard error: blocks in an order of their own, without the times.
+///
+/// - The time in `Finished … in 1.23s` differs in every run.
+/// - Units finish in the order that the scheduler likes, so status lines and diagnostics are sorted as whole
+///   blocks; how often each occurs still counts. What cargo says last (`Finished …`, `error: could not
+///   compile …`) stays where it is.
+/// - `warning: build failed, waiting for other jobs to finish...` is said only if others still ran.
+pub fn stderr(text: &str) -> String {
+    let mut blocks: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line = without_time(line);
+        if line == "warning: build failed, waiting for other jobs to finish..." {
+            continue;
+        }
+        match blocks.last_mut() {
+            Some(block) if !starts_block(&line) => {
+                block.push('\n');
+                block.push_str(&line);
+            }
+            _ => blocks.push(line),
+        }
+    }
+    for block in &mut blocks {
+        block.truncate(block.trim_end().len());
+    }
+    let last = blocks.pop();
+    blocks.sort();
+    blocks.extend(last);
+    blocks.join("\n")
+}
+
+/// A status line (`   Compiling x v1.0.0`) or the head of a diagnostic.
+fn starts_block(line: &str) -> bool {
+    let status = line.len() > 12
+        && line.is_char_boundary(12)
+        && line[..12].trim_start().starts_with(|first: char| first.is_ascii_uppercase())
+        && line[..12].ends_with(|last: char| last.is_ascii_lowercase())
+        && line[12..].starts_with(' ');
+    status || line.starts_with("warning: ") || line.starts_with("error: ") || line.starts_with("error[")
+}
+
+fn without_time(line: &str) -> String {
+    let Some((head, time)) = line.rsplit_once(" in ") else { return line.to_owned() };
+    // `0.52s` or `1m 02s`, and nothing behind it.
+    let is_time = time.ends_with('s')
+        && time.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'm' | 's' | ' '))
+        && time.starts_with(|c: char| c.is_ascii_digit());
+    if line.trim_start().starts_with("Finished ") && is_time {
+        format!("{head} in [TIME]")
+    } else {
+        line.to_owned()
+    }
+}
+
+/// `-v` shows the command line of every rustc call, which begins with the wrapper: that there is one is the
+/// whole point. The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+/// Which units are `Fresh`, `Dirty` (and why) or compiled is what remains.
+pub fn verbose_stderr(text: &str) -> String {
+    let kept: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("Running `"))
+        .map(|line| {
+            line.split_once(" has changed (")
+                .map_or(line.to_owned(), |(file, _)| format!("{file} has changed"))
+        })
+        .collect();
+    stderr(&kept.join("\n"))
+}
+
+/// Lines in an order of their own: `--message-format json` reports units as they finish.
+pub fn json_stdout(text: &str) -> String {
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+/// What is looked at in a build dir, which no user looks into, by its relative path.
+pub fn kept_of_build_dir(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let inside = |dir: &str| path.components().any(|part| part.as_os_str() == dir);
+    // cargo's memory of what rustc answered, keyed by path and modification time of the wrapper.
+    let rustc_info = name == ".rustc_info.json";
+    // rustc's own cache: session directories are named by time and chance.
+    let incremental = name == "incremental";
+    // The executable of a build script is replaced for cargo by a shim: that is the product. What the script
+    // did (`output`, `out/`) is compared, and so are the names of everything else in its directory.
+    let script = name.starts_with("build-script-") || name.starts_with("build_script_");
+    let script = script && inside("build") && !inside("out");
+    !rustc_info && !incremental && !script
+}
+
+#[test]
+fn time_is_taken_out_and_nothing_else() {
+    let finished = "    Finished `dev` profile [unoptimized + debuginfo] target(s) in 1m 02s";
+    assert_eq!(
+        without_time(finished),
+        "    Finished `dev` profile [unoptimized + debuginfo] target(s) in [TIME]"
+    );
+    assert_eq!(without_time("warning: rebuilt in 3s"), "warning: rebuilt in 3s");
+}
+
+#[test]
+fn order_is_free_but_number_and_last_line_count() {
+    let one = "   Compiling a v1.0.0\n   Compiling b v1.0.0\nwarning: unused\n --> src/lib.rs\n\n    Finished x in 1s";
+    let two = "   Compiling b v1.0.0\nwarning: unused\n --> src/lib.rs\n\n   Compiling a v1.0.0\n    Finished x in 2.5s";
+    assert_eq!(stderr(one), stderr(two));
+    assert_ne!(stderr(one), stderr(&one.replace("   Compiling b v1.0.0\n", "")));
+    assert_ne!(stderr(one), stderr("    Finished x in 1s\n   Compiling a v1.0.0\n   Compiling b v1.0.0"));
+    assert_ne!(stderr(one), stderr(&one.replace("src/lib.rs", "src/main.rs")));
+}
