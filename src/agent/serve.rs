@@ -14,7 +14,7 @@ use super::failure::{AtStep as _, Failure, Step};
 use super::peer::{Peers, may_connect};
 use super::protocol::{Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, encode};
 use super::report::{self, Origin};
-use super::spawn::{self, Confinement, Job, ProcessTree, Work};
+use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
 use super::world::Place;
 
 /// The agent once it is in its final world.
@@ -56,6 +56,7 @@ enum Watched {
     Listener,
     Stream(usize),
     Process(usize),
+    Remains,
 }
 
 impl Server {
@@ -69,6 +70,7 @@ impl Server {
         let greeting = encode(&greeting)?;
         let mut listener = Some(listener);
         let mut connections: Vec<Connection> = Vec::new();
+        let mut remains: Vec<Remains> = Vec::new();
         let mut chunk = Vec::new();
         let mut idle_since = Instant::now();
         loop {
@@ -79,7 +81,7 @@ impl Server {
             } else {
                 idle_since = Instant::now();
             }
-            for event in self.wait(listener.as_ref(), &connections, idle_since)? {
+            for event in self.wait(listener.as_ref(), &connections, &remains, idle_since)? {
                 match event {
                     Watched::Listener => {
                         if let Some(listener) = &listener {
@@ -91,7 +93,8 @@ impl Server {
                             listener = None;
                         }
                     }
-                    Watched::Process(index) => self.finish(&mut connections, index),
+                    Watched::Process(index) => remains.extend(self.finish(&mut connections, index)),
+                    Watched::Remains => remains.retain(|remains| !remains.bury()),
                 }
             }
             connections.retain(|connection| {
@@ -109,6 +112,7 @@ impl Server {
         &self,
         listener: Option<&UnixListener>,
         connections: &[Connection],
+        remains: &[Remains],
         idle_since: Instant,
     ) -> anyhow::Result<Vec<Watched>> {
         let mut watched = Vec::with_capacity(2 * connections.len() + 1);
@@ -129,7 +133,15 @@ impl Server {
             if let State::Running(job, _) = &connection.state {
                 watched.push(Watched::Process(index));
                 fds.push(PollFd::new(job.pidfd(), PollFlags::IN));
+                if let Some(end) = job.end() {
+                    watched.push(Watched::Process(index));
+                    fds.push(PollFd::new(end, PollFlags::IN));
+                }
             }
+        }
+        for remains in remains {
+            watched.push(Watched::Remains);
+            fds.push(PollFd::new(remains.pidfd(), PollFlags::IN));
         }
         let timeout = if connections.is_empty() {
             let left = self.idle.saturating_sub(idle_since.elapsed());
@@ -244,8 +256,12 @@ impl Server {
         }
     }
 
-    /// Reaps the job of a connection and replies.
-    fn finish(&self, connections: &mut [Connection], index: usize) {
+    /// Replies for the job of a connection, if it is over.
+    fn finish(&self, connections: &mut [Connection], index: usize) -> Option<Remains> {
+        let State::Running(job, _) = &mut connections[index].state else { return None };
+        if !job.is_over() {
+            return None;
+        }
         let others: Vec<Pid> = connections
             .iter()
             .enumerate()
@@ -259,14 +275,18 @@ impl Server {
         let placeholder = State::Receiving(Incoming::default());
         match std::mem::replace(&mut connection.state, placeholder) {
             State::Running(job, purpose) => {
-                let reply = job.finish(&others);
+                let (reply, remains) = job.finish(&others);
                 let reply = match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
                     (_, reply) => reply,
                 };
                 connection.reply(&reply);
+                Some(remains)
             }
-            other => connection.state = other,
+            other => {
+                connection.state = other;
+                None
+            }
         }
     }
 

@@ -3,9 +3,10 @@
 //! 1. The agent forks into new process and mount namespaces: the job's init.
 //! 2. The init mounts what is private to the job, writes its files, and forks
 //! 3. the job itself, which puts its descriptors in place, gives up what it must not have, and executes.
-//! 4. The init waits for the job alone, says how it ended, and ends. As it is the first process of its
-//!    namespace, the kernel then kills every other one, and only when they are dead does the agent see the
-//!    init's own end.
+//! 4. The init waits for the job, kills everything else in its namespace, waits for that too, and only then
+//!    says how the job ended. Its own end comes after the reply: taking down a mount namespace has the kernel
+//!    wait for all processors, which nobody needs to wait for. Should the init be killed, the kernel kills
+//!    everything in its namespace before the agent sees the init's end.
 //!
 //! Where namespaces are refused, the init is a subreaper and does the killing ([`super::tree`]).
 
@@ -118,15 +119,21 @@ enum End {
     Failed(Failure),
 }
 
-/// A job that was started and not yet waited for.
+/// A job that was started and whose processes may live.
 #[derive(Debug)]
 pub struct Job {
     init: Child,
-    /// The read end of the pipe for one [`End`].
-    end: OwnedFd,
+    /// The read end of the pipe for [`End`]s: the job's, if it could not start, then the init's. `None` when
+    /// both are gone.
+    end: Option<OwnedFd>,
+    said: Vec<u8>,
     place: Place,
     tree: ProcessTree,
 }
+
+/// The init of a job that is over; it has nothing to do but to end.
+#[derive(Debug)]
+pub struct Remains(Child);
 
 impl Confinement {
     /// Starts a job. Its descriptors are closed here, whatever comes.
@@ -143,7 +150,9 @@ impl Confinement {
         // SAFETY: the agent has one thread.
         match unsafe { process::clone(namespaces) }.at(Step::Tree)? {
             Cloned::Child => self.init(work, descriptors, &report, &place, agent),
-            Cloned::Parent(init) => Ok(Job { init, end, place, tree: self.tree }),
+            Cloned::Parent(init) => {
+                Ok(Job { init, end: Some(end), said: Vec::new(), place, tree: self.tree })
+            }
         }
     }
 
@@ -262,9 +271,14 @@ impl Program {
 }
 
 impl Job {
-    /// Readable when every process of the job is dead.
+    /// Readable when the init is dead, and with it the job.
     pub fn pidfd(&self) -> &OwnedFd {
         &self.init.pidfd
+    }
+
+    /// Readable when the job may be over.
+    pub fn end(&self) -> Option<&OwnedFd> {
+        self.end.as_ref()
     }
 
     /// The init's process number.
@@ -272,7 +286,7 @@ impl Job {
         self.init.pid
     }
 
-    /// Kills every process of the job; [`finish`](Self::finish) waits for them.
+    /// Kills every process of the job.
     pub fn kill(&self) {
         let signal = match self.tree {
             ProcessTree::Namespace => Signal::KILL,
@@ -283,32 +297,93 @@ impl Job {
         let _ = rustix::process::pidfd_send_signal(&self.init.pidfd, signal);
     }
 
-    /// Waits for the init, and tells how the job ended. `others` are the inits of other jobs.
-    pub fn finish(self, others: &[Pid]) -> Reply {
-        let status = process::wait(self.init.pid);
-        if self.tree == ProcessTree::Subreaper {
+    /// Whether the job is over: every process of it is dead. Asked when one of the descriptors is readable.
+    pub fn is_over(&mut self) -> bool {
+        self.hear() || is_ready(&self.init.pidfd)
+    }
+
+    /// Takes what the job or its init says. Returns whether that was the init's last word.
+    fn hear(&mut self) -> bool {
+        let Some(end) = self.end.as_ref().filter(|end| is_ready(end)) else { return false };
+        let mut bytes = [0; libc::PIPE_BUF];
+        match rustix::io::read(end, &mut bytes) {
+            // The init is on its way out; `poll` would say so again and again until it is dead.
+            Ok(0) | Err(_) => self.end = None,
+            Ok(length) => self.said.extend_from_slice(&bytes[..length]),
+        }
+        self.ends().iter().any(|end| matches!(end, End::Exited(_)))
+    }
+
+    fn ends(&self) -> Vec<End> {
+        let mut ends = Vec::new();
+        let mut rest = self.said.as_slice();
+        while let Ok((end, left)) = postcard::take_from_bytes(rest) {
+            ends.push(end);
+            rest = left;
+        }
+        ends
+    }
+
+    /// How the job ended, once it [is over](Self::is_over). `others` are the inits of other jobs.
+    pub fn finish(mut self, others: &[Pid]) -> (Reply, Remains) {
+        let dead = is_ready(&self.init.pidfd);
+        if dead {
+            self.hear();
+        }
+        if self.tree == ProcessTree::Subreaper && dead {
             // Should the job have killed its init, then what it left is below the agent now.
             tree::kill_all_but(others);
         }
         self.place.remove();
-        let mut record = Vec::new();
-        let _ = std::fs::File::from(self.end).read_to_end(&mut record);
-        // The job's own failure to start comes before the init's report of its end.
-        match postcard::from_bytes::<End>(&record) {
-            Ok(End::Failed(failure)) => failure.into_reply(),
-            Ok(End::Exited(wait_status)) => Reply::Exited { wait_status },
+        let reply = match self.ends().into_iter().next() {
+            // The job's own failure to start comes before the init's report of its end.
+            Some(End::Failed(failure)) => failure.into_reply(),
+            Some(End::Exited(wait_status)) => Reply::Exited { wait_status },
             // The init was killed, by us or for want of memory, and with it the job.
-            Err(_) => Reply::Exited { wait_status: status.unwrap_or(libc::SIGKILL) },
-        }
+            None => Reply::Exited { wait_status: libc::SIGKILL },
+        };
+        (reply, Remains(self.init))
     }
 }
 
-/// Reaps whatever ends in this namespace until the job does.
+impl Remains {
+    /// Readable when there is something to [bury](Self::bury).
+    pub fn pidfd(&self) -> &OwnedFd {
+        &self.0.pidfd
+    }
+
+    /// Reaps the init if it has ended; returns whether it has.
+    pub fn bury(&self) -> bool {
+        let ended = is_ready(&self.0.pidfd);
+        if ended {
+            let _ = process::wait(self.0.pid);
+        }
+        ended
+    }
+}
+
+fn is_ready(descriptor: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready == 1)
+}
+
+/// Reaps whatever ends in this namespace until the job does, then kills and reaps all that is left.
 fn reap_until(job: Pid) -> Option<End> {
+    let mut end = None;
     loop {
         match rustix::process::wait(rustix::process::WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == job => return Some(End::Exited(status.as_raw())),
+            Ok(Some((pid, status))) if pid == job => {
+                end = Some(End::Exited(status.as_raw()));
+                // All processes of this namespace but this one. None can fork its way out: the kernel lets
+                // no process fork that is about to be killed.
+                // SAFETY: kill takes numbers.
+                unsafe { libc::kill(-1, libc::SIGKILL) };
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // No child is left. Every process of a namespace has its first one as an ancestor, so nothing
+            // else is left either.
+            Err(rustix::io::Errno::CHILD) => return end,
             Err(error) => return Some(End::Failed(Failure::new(Step::Tree, error))),
         }
     }

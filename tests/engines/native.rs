@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,16 +16,38 @@ use cargo_sandbox::container::{ContainerSpec, Engine, Image, Limits, Mount};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-sandbox");
 
+/// Where everything of a test is.
+enum Base {
+    Own(tempfile::TempDir),
+    Other(PathBuf),
+}
+
+impl Base {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(directory) => directory.path(),
+            Self::Other(path) => path,
+        }
+    }
+}
+
 /// A project and its container.
 struct Container {
     engine: NativeEngine,
     spec: ContainerSpec,
-    _base: tempfile::TempDir,
+    base: Base,
 }
 
 impl Container {
     fn new() -> Self {
-        let base = tempfile::Builder::new().prefix("native-").tempdir_in("/var/tmp").unwrap();
+        Self::make(Base::Own(tempfile::Builder::new().prefix("native-").tempdir_in("/var/tmp").unwrap()))
+    }
+
+    fn at(base: PathBuf) -> Self {
+        Self::make(Base::Other(base))
+    }
+
+    fn make(base: Base) -> Self {
         let project = base.path().join("project");
         let containers = base.path().join("projects/p1/containers");
         fs::create_dir_all(project.join("build")).unwrap();
@@ -51,7 +74,7 @@ impl Container {
             agent_stamp: String::new(),
         };
         fs::create_dir_all(spec.directory()).unwrap();
-        Self { engine: NativeEngine::new(base.path().join("projects")), spec, _base: base }
+        Self { engine: NativeEngine::new(base.path().join("projects")), spec, base }
     }
 
     fn start() -> Self {
@@ -69,6 +92,15 @@ impl Container {
     }
 
     fn shell(&self, script: &str) -> (Reply, String) {
+        let (mut output, writer) = io::pipe().unwrap();
+        let connection = self.send(script, writer.as_fd());
+        drop(writer);
+        let mut text = Vec::new();
+        output.read_to_end(&mut text).unwrap();
+        (connection.read_reply().unwrap(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn send(&self, script: &str, output: BorrowedFd<'_>) -> AgentConnection {
         let access = |path: &Path, rights| Access { path: path.to_str().unwrap().into(), rights };
         let spec = JobSpec {
             program: b"/bin/sh".to_vec(),
@@ -83,15 +115,10 @@ impl Container {
             ],
             new_session: true,
         };
-        let (mut output, writer) = io::pipe().unwrap();
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();
-        let request = Request::Run(Box::new(spec));
-        connection.send(&request, &[input.as_fd(), writer.as_fd(), writer.as_fd()]).unwrap();
-        drop(writer);
-        let mut text = Vec::new();
-        output.read_to_end(&mut text).unwrap();
-        (connection.read_reply().unwrap(), String::from_utf8_lossy(&text).into_owned())
+        connection.send(&Request::Run(Box::new(spec)), &[input.as_fd(), output, output]).unwrap();
+        connection
     }
 
     /// What a script prints that must succeed.
@@ -150,7 +177,9 @@ fn files_that_jobs_write_belong_to_the_caller_and_jobs_are_nobody_on_the_host() 
 fn what_is_enforced_is_read_back() {
     let container = Container::start();
     let report = container.report();
-    println!("{report:#?}");
+    if container.spec.uid == 0 {
+        assert_eq!((report.memory_limit, report.pids_limit), (Some(512 << 20), Some(256)));
+    }
     assert_eq!(report.interfaces, ["lo"]);
     assert!(report.landlock_enforced);
     for line in ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
@@ -170,7 +199,7 @@ fn a_removed_container_leaves_nothing() {
     assert!(container.connect().is_err());
     let left: Vec<_> =
         fs::read_dir(container.spec.directory()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    println!("{left:?}");
+    assert_eq!(left, ["agent.log"]);
     container.engine.start(&container.spec).unwrap();
     container.output("true");
 }
@@ -184,6 +213,141 @@ fn a_container_ends_by_itself_when_idle() {
     container.output("true");
     eventually("it runs on", || container.engine.list().unwrap().is_empty());
     assert_eq!(container.engine.post_mortem(&container.spec), None);
+}
+
+/// The keeper's first child's first child: a job as the host sees it.
+fn host_status_of_a_job(container: &Container, field: &str) -> String {
+    let child_of = |pid: &str| {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        children.unwrap_or_default().trim().to_owned()
+    };
+    let keeper = container.engine.list().unwrap().remove(0).id;
+    let mut job = String::new();
+    eventually("there is no job", || {
+        job = child_of(&child_of(&child_of(&keeper)));
+        !job.is_empty()
+    });
+    let status = fs::read_to_string(format!("/proc/{job}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_job_of_root_is_not_root_on_the_host() {
+    let container = Container::start();
+    let connection = container.send("sleep 600", File::open("/dev/null").unwrap().as_fd());
+    let uid = host_status_of_a_job(&container, "Uid:");
+    let uid: u32 = uid.split_whitespace().next().unwrap().parse().unwrap();
+    if container.spec.uid == 0 {
+        assert!((0x7000_0000..0x7001_0000).contains(&uid), "{uid}");
+    } else {
+        assert_eq!(uid, container.spec.uid);
+    }
+    drop(connection);
+}
+
+#[test]
+fn what_only_root_may_read_stays_so() {
+    let container = Container::start();
+    // /usr belongs to root and is shown as it is; the project is shown as the job's own.
+    if container.spec.uid == 0 {
+        assert_eq!(container.output("stat -c %u /usr build"), "65534\n0\n");
+    }
+}
+
+#[test]
+fn the_container_survives_its_starter() {
+    let container = Container::new();
+    // `start` in a process that is then killed with everything in its process group.
+    let mut starter = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "start_and_wait", "--nocapture"])
+        .env("NATIVE_TEST_BASE", container.base.path())
+        .stdout(std::process::Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    eventually("it does not start", || container.connect().is_ok());
+    rustix::process::kill_process_group(
+        rustix::process::Pid::from_child(&starter),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    starter.wait().unwrap();
+    container.output("true");
+}
+
+/// Not a test of its own: the process that `the_container_survives_its_starter` kills.
+#[test]
+#[ignore = "is started by another test"]
+fn start_and_wait() {
+    let container = Container::at(std::env::var_os("NATIVE_TEST_BASE").unwrap().into());
+    container.engine.start(&container.spec).unwrap();
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn a_container_whose_keeper_was_killed_is_gone_and_can_be_made_again() {
+    let container = Container::start();
+    let keeper: i32 = container.engine.list().unwrap()[0].id.parse().unwrap();
+    let keeper = rustix::process::Pid::from_raw(keeper).unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::KILL).unwrap();
+    eventually("it runs on", || container.connect().is_err());
+    assert!(container.engine.list().unwrap().iter().all(|container| !container.running));
+    container.engine.start(&container.spec).unwrap();
+    container.output("true");
+}
+
+#[test]
+fn the_hosts_sockets_processes_and_networks_are_out_of_reach() {
+    let container = Container::start();
+    assert_ne!(container.shell("ls /run || ls /var/run").0, Reply::Exited { wait_status: 0 });
+    assert_eq!(container.output("echo /proc/[0-9]*"), "/proc/1 /proc/2\n");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("/bin/bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'");
+    assert_ne!(container.shell(&script).0, Reply::Exited { wait_status: 0 });
+}
+
+#[test]
+fn mounts_below_a_read_only_bind_are_read_only() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let container = Container::new();
+    let sub = container.spec.project_root.join("sub");
+    fs::create_dir(&sub).unwrap();
+    let mount = |program: &str, arguments: &[&str]| {
+        assert!(Command::new(program).args(arguments).arg(&sub).status().unwrap().success());
+    };
+    mount("mount", &["-t", "tmpfs", "-o", "mode=1777", "tmpfs"]);
+    let started = container.engine.start(&container.spec);
+    let result = started.map(|()| container.output("echo x 2>/dev/null > sub/file || echo refused"));
+    mount("umount", &[]);
+    assert_eq!(result.unwrap(), "refused\n");
+    let report = container.report();
+    let line = report.agent_mountinfo.lines().find(|line| line.contains("/sub ")).unwrap();
+    assert!(line.split_whitespace().nth(5).unwrap().starts_with("ro,"), "{line}");
+}
+
+/// A repository could have a link where something is to be shown, and have that put elsewhere.
+#[test]
+fn a_mount_point_that_is_a_link_is_refused() {
+    let mut container = Container::new();
+    std::os::unix::fs::symlink("/usr", container.spec.project_root.join("link")).unwrap();
+    let target = container.spec.project_root.join("link/share");
+    container.spec.mounts.push(Mount { source: "/usr/share".into(), target, writable: false });
+    fs::create_dir_all(container.spec.directory()).unwrap();
+    let error = container.engine.start(&container.spec).unwrap_err();
+    assert!(error.message.contains("link/share"), "{error}");
+    assert_eq!(container.engine.list().unwrap(), []);
+}
+
+#[test]
+fn a_source_that_is_missing_is_named() {
+    let mut container = Container::new();
+    container.spec.mounts.push(Mount::read_only("/usr/not-there"));
+    fs::create_dir_all(container.spec.directory()).unwrap();
+    let error = container.engine.start(&container.spec).unwrap_err();
+    assert!(error.message.contains("/usr/not-there"), "{error}");
 }
 
 /// Runs this whole file again as an ordinary user, which root can do.

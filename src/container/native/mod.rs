@@ -124,8 +124,13 @@ impl Engine for NativeEngine {
         let answer = keeper.stdout.take().map(|mut output| read_message::<Result<(), Trouble>>(&mut output));
         // It has forked into the background by then.
         let _ = keeper.wait();
+        if let (Some(Ok(())), Some(Ok(Ok(())))) = (&said, &answer) {
+            return Ok(());
+        }
+        if let Ok(record) = Record::read(&directory) {
+            end(&directory, &record)?;
+        }
         match (said, answer) {
-            (Some(Ok(())), Some(Ok(Ok(())))) => Ok(()),
             (_, Some(Ok(Err(trouble)))) => Err(trouble.into_error()),
             _ => {
                 let log = fs::read_to_string(directory.join(LOG)).unwrap_or_default();
