@@ -228,14 +228,14 @@ impl Server {
     /// Starts what a request asks for; `Err` is a reply that needs no process.
     fn begin(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<State, Reply> {
         let started = match request {
-            Request::Run(spec) => self.run(*spec, descriptors),
+            Request::Run(spec) => self.run(spec, descriptors),
             Request::Report => self.probe(),
             Request::Stop => return Err(Reply::Stopping),
         };
         started.map_err(Failure::into_reply)
     }
 
-    fn run(&mut self, spec: JobSpec, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+    fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
         let (spec, descriptors) = match self.spare.take() {
             None => (spec, descriptors),
             Some(spare) => match spare.start(spec, descriptors) {
@@ -244,7 +244,7 @@ impl Server {
             },
         };
         let place = self.place()?;
-        let started = Work::of(spec, descriptors.len(), &place)
+        let started = Work::of(*spec, descriptors.len(), &place)
             .and_then(|work| self.confinement.start(&work, descriptors, place.clone()));
         if started.is_err() {
             place.remove();

@@ -84,14 +84,18 @@ impl Spare {
     ///
     /// # Errors
     /// Gives the job back when the init is gone.
-    pub fn start(self, spec: JobSpec, descriptors: Vec<OwnedFd>) -> Result<Job, (JobSpec, Vec<OwnedFd>)> {
-        let request = Request::Run(Box::new(spec));
+    pub fn start(
+        self,
+        spec: Box<JobSpec>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Job, (Box<JobSpec>, Vec<OwnedFd>)> {
+        let request = Request::Run(spec);
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(OwnedFd::as_fd).collect();
         let sent = self.job.send(&request, &borrowed);
         match (sent, request) {
             (Err(_), Request::Run(spec)) => {
                 self.end();
-                Err((*spec, descriptors))
+                Err((spec, descriptors))
             }
             _ => Ok(Job::of_init(self.init, self.end, self.place)),
         }

@@ -66,6 +66,7 @@ pub struct Program {
     argv: Vec<CString>,
     env: Vec<CString>,
     cwd: CString,
+    umask: u32,
     new_session: bool,
     access: Vec<Access>,
     descriptors: Vec<RawFd>,
@@ -104,6 +105,7 @@ impl Work {
             argv: strings(spec.argv)?,
             env,
             cwd: string(spec.cwd)?,
+            umask: spec.umask,
             new_session: spec.new_session,
             access: spec.access,
             descriptors: spec.descriptors,
@@ -247,6 +249,7 @@ impl Confinement {
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         process::drop_capabilities().at(Step::Capabilities)?;
         if let Work::Execute(program) = work {
+            rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
             if program.new_session {
                 rustix::process::setsid().at(Step::Session)?;
             }
