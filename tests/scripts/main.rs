@@ -125,7 +125,8 @@ fn a_script_behind_an_argument_file() {
         // and with it the crate's name leaves the command line.
         let mut manifest = String::from("\n[features]\n");
         for number in 0..3000 {
-            writeln!(manifest, "{}{number} = []", "a-feature-with-a-name-of-some-length-".repeat(2)).expect("a string");
+            writeln!(manifest, "{}{number} = []", "a-feature-with-a-name-of-some-length-".repeat(2))
+                .expect("a string");
         }
         let project = package(world, &manifest, &[("build.rs", SCRIPT), ("src/lib.rs", LIBRARY)]);
         builds_inside(world, engine, &project, &[], 1);
@@ -135,7 +136,11 @@ fn a_script_behind_an_argument_file() {
 #[test]
 fn scripts_in_the_build_directory_layout_to_come() {
     each_engine("script-layout", |world, engine| {
-        let project = package(world, "", &[("build.rs", SCRIPT), ("src/lib.rs", LIBRARY), ("src/main.rs", "fn main() {}")]);
+        let project = package(
+            world,
+            "",
+            &[("build.rs", SCRIPT), ("src/lib.rs", LIBRARY), ("src/main.rs", "fn main() {}")],
+        );
         builds_inside(world, engine, &project, &["-Zbuild-dir-new-layout"], 1);
         assert!(project.join("target/debug/package").is_file());
     });
