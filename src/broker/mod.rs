@@ -9,6 +9,7 @@
 pub mod access;
 pub mod environment;
 pub mod identify;
+pub mod jobserver;
 pub mod outputs;
 pub mod probes;
 pub mod request;

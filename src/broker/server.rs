@@ -17,6 +17,7 @@ use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::identify::{After, Job, JobKind, identify};
+use super::jobserver::Fifo;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
 use super::request::Request;
@@ -167,9 +168,12 @@ impl Shared {
     ) -> anyhow::Result<Reply> {
         let agent = self.session.containers.connect(&self.session)?;
         self.jobs.fetch_add(1, Ordering::Relaxed);
+        let fifo = Fifo::of(request, &mut job.spec.env);
+        let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
         let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
             .descriptors
             .iter()
+            .chain(of_fifo)
             .map(|(number, own)| match (number, capture) {
                 (1, Some(capture)) => (1, capture.stdout.as_fd()),
                 (2, Some(capture)) => (2, capture.stderr.as_fd()),
