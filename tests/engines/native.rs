@@ -217,26 +217,36 @@ fn a_container_ends_by_itself_when_idle() {
 }
 
 /// The keeper's first child's first child: a job as the host sees it.
-fn host_status_of_a_job(container: &Container, field: &str) -> String {
-    let child_of = |pid: &str| {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        children.unwrap_or_default().trim().to_owned()
-    };
+/// A field of `/proc/<pid>/status` of the job that runs `program`, as the host sees it.
+fn host_status_of_a_job(container: &Container, program: &str, field: &str) -> String {
     let keeper = container.engine.list().unwrap().remove(0).id;
-    let mut job = String::new();
+    let mut status = None;
     eventually("there is no job", || {
-        job = child_of(&child_of(&child_of(&keeper)));
-        !job.is_empty()
+        status = statuses_below(&keeper)
+            .into_iter()
+            .find(|status| status.starts_with(&format!("Name:\t{program}\n")));
+        status.is_some()
     });
-    let status = fs::read_to_string(format!("/proc/{job}/status")).unwrap();
+    let status = status.unwrap();
     status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
+}
+
+/// `/proc/<pid>/status` of every process below one.
+fn statuses_below(pid: &str) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let mut statuses = Vec::new();
+    for child in children.split_whitespace() {
+        statuses.extend(fs::read_to_string(format!("/proc/{child}/status")));
+        statuses.extend(statuses_below(child));
+    }
+    statuses
 }
 
 #[test]
 fn a_job_of_root_is_not_root_on_the_host() {
     let container = Container::start();
     let connection = container.send("sleep 600", File::open("/dev/null").unwrap().as_fd());
-    let uid = host_status_of_a_job(&container, "Uid:");
+    let uid = host_status_of_a_job(&container, "sleep", "Uid:");
     let uid: u32 = uid.split_whitespace().next().unwrap().parse().unwrap();
     if container.spec.uid == 0 {
         assert!((0x7000_0000..0x7001_0000).contains(&uid), "{uid}");
