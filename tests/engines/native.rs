@@ -216,7 +216,6 @@ fn a_container_ends_by_itself_when_idle() {
     assert_eq!(container.engine.post_mortem(&container.spec), None);
 }
 
-/// The keeper's first child's first child: a job as the host sees it.
 /// A field of `/proc/<pid>/status` of the job that runs `program`, as the host sees it.
 fn host_status_of_a_job(container: &Container, program: &str, field: &str) -> String {
     let keeper = container.engine.list().unwrap().remove(0).id;
