@@ -5,7 +5,7 @@
 //! if a wrapped start costs more microseconds than that over a bare one. What cannot run here is named.
 
 use std::fs;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -28,14 +28,21 @@ struct Way {
     /// Started in every n-th round: a slow one need not take minutes.
     every: usize,
     times: Vec<Duration>,
+    /// The session's directory, which cargo's children have open under a number that wrappers know.
+    session: Option<fs::File>,
 }
 
 impl Way {
     fn new(name: impl Into<String>, command: Command, every: usize) -> Self {
-        Self { name: name.into(), command, every, times: Vec::new() }
+        Self { name: name.into(), command, every, times: Vec::new(), session: None }
     }
 
     fn once(&mut self) -> Result<Duration, String> {
+        if let Some(session) = &self.session {
+            // SAFETY: dup2 takes two numbers; what is open under the second one is this function's own.
+            let made = unsafe { libc::dup2(session.as_raw_fd(), SESSION_DESCRIPTOR) };
+            assert_eq!(made, SESSION_DESCRIPTOR, "the session's descriptor");
+        }
         let started = Instant::now();
         let status = self.command.status().map_err(|error| format!("{}: {error}", self.name))?;
         let took = started.elapsed();
@@ -116,25 +123,13 @@ struct Session {
     project: PathBuf,
     build: Option<Running>,
     runner: PathBuf,
-    /// The session's directory, as cargo's children have it.
-    inherited: Option<OwnedFd>,
+    directory: Option<fs::File>,
     engine: Engine,
 }
 
 /// The one entry of a directory.
 fn only_entry(directory: &Path) -> Option<PathBuf> {
     fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).next()
-}
-
-/// Opens a directory once more under the number that wrappers know, for every program that is started from here.
-fn inherit(directory: &fs::File) -> Result<OwnedFd, String> {
-    // SAFETY: F_DUPFD takes a number; what it makes is owned by nothing else.
-    let made = unsafe { libc::fcntl(directory.as_raw_fd(), libc::F_DUPFD, SESSION_DESCRIPTOR) };
-    if made != SESSION_DESCRIPTOR {
-        return Err(format!("descriptor {SESSION_DESCRIPTOR} is not free"));
-    }
-    // SAFETY: fcntl made this descriptor just now.
-    Ok(unsafe { OwnedFd::from_raw_fd(made) })
 }
 
 impl Session {
@@ -151,13 +146,13 @@ impl Session {
         world.write(&project.join("src/main.rs"), "fn main() {}\n");
         let build = spawn(world.sandbox(engine, &project).arg("build"));
         let mut session =
-            Self { world, project, build: Some(build), runner: PathBuf::new(), inherited: None, engine };
+            Self { world, project, build: Some(build), runner: PathBuf::new(), directory: None, engine };
         session.runner = session.join()?;
         Ok(session)
     }
 
-    /// Waits until the build script runs, so that the container is warm, and opens the session's directory
-    /// under the number by which cargo's children find their broker. Returns the runner.
+    /// Waits until the build script runs, so that the container is warm, and opens the session's directory.
+    /// Returns the runner.
     fn join(&mut self) -> Result<PathBuf, String> {
         let limit = Instant::now() + Duration::from_secs(60);
         let projects = self.world.state().join("projects");
@@ -171,8 +166,7 @@ impl Session {
                 && only_entry(&project.join("scripts")).is_some()
                 && let Some(session) = only_entry(&project.join("sessions"))
             {
-                let opened = fs::File::open(session).map_err(|error| error.to_string())?;
-                self.inherited = Some(inherit(&opened)?);
+                self.directory = Some(fs::File::open(session).map_err(|error| error.to_string())?);
                 return Ok(project.join("bin/runner"));
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -181,19 +175,19 @@ impl Session {
     }
 
     /// A wrapped `/bin/true`: the runner as cargo starts it for a program of the project.
-    fn way(&self) -> Way {
+    fn way(&mut self) -> Way {
         // Only artifacts of the project are run.
         let program = self.project.join("target/debug/true");
         fs::copy(TRUE, &program).expect("a copy of /bin/true");
         let mut wrapped = command(&self.runner);
         wrapped.arg(program).current_dir(&self.project);
-        Way::new(format!("wrapped, {} engine", self.engine), wrapped, 1)
+        let way = Way::new(format!("wrapped, {} engine", self.engine), wrapped, 1);
+        Way { session: self.directory.take(), ..way }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.inherited = None;
         self.world.write(&self.project.join("end"), "");
         if let Some(build) = self.build.take() {
             build.wait(Duration::from_secs(60));
@@ -214,7 +208,7 @@ fn main() -> ExitCode {
     let mut sessions = Vec::new();
     for engine in Engine::ALL {
         match Session::open(engine) {
-            Ok(session) => {
+            Ok(mut session) => {
                 ways.push(session.way());
                 sessions.push(session);
             }

@@ -38,6 +38,11 @@ impl AgentConnection {
         Self::greeted(connect(directory)?, fingerprint)
     }
 
+    /// Takes over a stream whose other end is known.
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self { stream }
+    }
+
     /// Takes over a connected stream and reads the greeting.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod protocol;
 mod report;
 mod seccomp;
 mod serve;
+mod spare;
 mod spawn;
 mod tree;
 mod world;
@@ -83,12 +84,13 @@ pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundi
         landlock_abi: landlock::kernel_abi(),
         filter: seccomp::Filter::new(),
     };
-    let server = serve::Server {
+    let mut server = serve::Server {
         fingerprint: config.fingerprint.clone(),
         idle: Duration::from_secs(config.idle_seconds),
         peers: surroundings.peers,
         origin: surroundings.origin,
         confinement,
+        spare: None,
     };
     server.serve(listener)
 }

@@ -79,15 +79,20 @@ pub fn close_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX, 0)
 }
 
-/// Closes every descriptor from `first` on but one.
+/// Closes every descriptor but these.
 ///
 /// # Errors
 /// As [`close_from`].
-pub fn close_from_but(first: u32, kept: u32) -> io::Result<()> {
-    if kept > first {
-        close_range(first, kept - 1, 0)?;
+pub fn close_all_but<const N: usize>(mut kept: [u32; N]) -> io::Result<()> {
+    kept.sort_unstable();
+    let mut first = 0;
+    for kept in kept {
+        if kept > first {
+            close_range(first, kept - 1, 0)?;
+        }
+        first = kept + 1;
     }
-    close_from(first.max(kept + 1))
+    close_from(first)
 }
 
 /// Has every descriptor closed at the next `execve(2)`.

@@ -85,6 +85,8 @@ pub struct JobSpec {
     /// What the job may touch, beyond its private `/tmp`. Empty directories of the table in the documentation
     /// are not implied: what is not listed is refused.
     pub access: Vec<Access>,
+    /// The job's `umask(2)`: cargo's, so that files get the modes that they have without a container.
+    pub umask: u32,
     /// Give the job a session of its own. Off only where the job has the user's terminal.
     pub new_session: bool,
 }

@@ -14,6 +14,7 @@ use super::failure::{AtStep as _, Failure, Step};
 use super::peer::{Peers, may_connect};
 use super::protocol::{Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, encode};
 use super::report::{self, Origin};
+use super::spare::Spare;
 use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
 use super::world::Place;
 
@@ -30,6 +31,8 @@ pub struct Server {
     pub origin: Origin,
     /// What every job goes through.
     pub confinement: Confinement,
+    /// The surroundings of the next job.
+    pub spare: Option<Spare>,
 }
 
 /// One connection, from accept to the last byte of the reply.
@@ -64,7 +67,7 @@ impl Server {
     ///
     /// # Errors
     /// When the listener fails; jobs fail alone.
-    pub fn serve(&self, listener: UnixListener) -> anyhow::Result<()> {
+    pub fn serve(&mut self, listener: UnixListener) -> anyhow::Result<()> {
         listener.set_nonblocking(true).context("cannot prepare the agent's socket")?;
         let greeting = Greeting { version: PROTOCOL_VERSION, fingerprint: self.fingerprint.clone() };
         let greeting = encode(&greeting)?;
@@ -103,6 +106,7 @@ impl Server {
                 // Once told to stop, a request that has not come is not waited for.
                 running || (connection.stream.is_some() && !(receiving && listener.is_none()))
             });
+            self.make_spare(&connections);
             // One large request must not stay in memory for the life of the container.
             chunk = Vec::new();
         }
@@ -187,7 +191,7 @@ impl Server {
     }
 
     /// Goes on with a connection whose stream is ready. Returns whether the agent was told to stop.
-    fn advance(&self, connection: &mut Connection, chunk: &mut Vec<u8>) -> bool {
+    fn advance(&mut self, connection: &mut Connection, chunk: &mut Vec<u8>) -> bool {
         let Some(stream) = &connection.stream else { return false };
         match &mut connection.state {
             State::Receiving(incoming) => match incoming.receive(stream, chunk) {
@@ -222,18 +226,25 @@ impl Server {
     }
 
     /// Starts what a request asks for; `Err` is a reply that needs no process.
-    fn begin(&self, request: Request, descriptors: Vec<OwnedFd>) -> Result<State, Reply> {
+    fn begin(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<State, Reply> {
         let started = match request {
-            Request::Run(spec) => self.run(*spec, descriptors),
+            Request::Run(spec) => self.run(spec, descriptors),
             Request::Report => self.probe(),
             Request::Stop => return Err(Reply::Stopping),
         };
         started.map_err(Failure::into_reply)
     }
 
-    fn run(&self, spec: JobSpec, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+    fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+        let (spec, descriptors) = match self.spare.take() {
+            None => (spec, descriptors),
+            Some(spare) => match spare.start(spec, descriptors) {
+                Ok(job) => return Ok(State::Running(job, Purpose::Program)),
+                Err(back) => back,
+            },
+        };
         let place = self.place()?;
-        let started = Work::of(spec, descriptors.len(), &place)
+        let started = Work::of(*spec, descriptors.len(), &place)
             .and_then(|work| self.confinement.start(&work, descriptors, place.clone()));
         if started.is_err() {
             place.remove();
@@ -246,6 +257,15 @@ impl Server {
         let output = file.try_clone().at(Step::Probe)?;
         let job = self.confinement.start(&Work::Probe, vec![output], self.place()?)?;
         Ok(State::Running(job, Purpose::Report(file)))
+    }
+
+    /// Makes the surroundings of the next job while jobs run, when nobody waits for it. Where it fails, the next
+    /// job makes its own, and says why it cannot.
+    fn make_spare(&mut self, connections: &[Connection]) {
+        let working = connections.iter().any(|connection| matches!(connection.state, State::Running(..)));
+        if self.spare.is_none() && self.confinement.tree == ProcessTree::Namespace && working {
+            self.spare = self.place().and_then(|place| self.confinement.spare(place)).ok();
+        }
     }
 
     fn place(&self) -> Result<Place, Failure> {

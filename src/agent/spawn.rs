@@ -66,6 +66,7 @@ pub struct Program {
     argv: Vec<CString>,
     env: Vec<CString>,
     cwd: CString,
+    umask: u32,
     new_session: bool,
     access: Vec<Access>,
     descriptors: Vec<RawFd>,
@@ -104,6 +105,7 @@ impl Work {
             argv: strings(spec.argv)?,
             env,
             cwd: string(spec.cwd)?,
+            umask: spec.umask,
             new_session: spec.new_session,
             access: spec.access,
             descriptors: spec.descriptors,
@@ -114,7 +116,7 @@ impl Work {
 
 /// How a job ended, as its init says it.
 #[derive(Debug, Serialize, Deserialize)]
-enum End {
+pub(super) enum End {
     Exited(i32),
     Failed(Failure),
 }
@@ -158,17 +160,35 @@ impl Confinement {
 
     /// The job's init; never returns into the agent's loop.
     fn init(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
-        let end = match self.prepare(work, place, agent) {
+        match self.surround(place, agent) {
+            Ok(()) => self.become_init(work, descriptors, report, place),
+            Err(failure) => say(report, &End::Failed(failure)),
+        }
+        process::exit_now(0)
+    }
+
+    /// Starts the job, as its init, and sees it to its end.
+    pub(super) fn become_init(
+        &self,
+        work: &Work,
+        descriptors: Vec<OwnedFd>,
+        report: &OwnedFd,
+        place: &Place,
+    ) {
+        let files = match work {
+            Work::Execute(program) => program.files.as_slice(),
+            Work::Probe => &[],
+        };
+        let end = match world::make_private_files(place, files) {
             Ok(()) => {
                 // SAFETY: one thread, as in the agent.
                 match unsafe { process::clone(0) } {
                     Ok(Cloned::Child) => self.job(work, descriptors, report, place),
                     Ok(Cloned::Parent(Child { pid: job, pidfd })) => {
                         drop((pidfd, descriptors));
-                        let kept = report.as_raw_fd().cast_unsigned();
                         // Nothing of the job's, nothing of the agent's: a job that closes its output must
                         // really have closed it.
-                        let _ = process::close_from_but(0, kept);
+                        let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
                         match self.tree {
                             ProcessTree::Namespace => reap_until(job),
                             ProcessTree::Subreaper => tree::reap_until(job),
@@ -182,10 +202,10 @@ impl Confinement {
         if let Some(end) = end {
             say(report, &end);
         }
-        process::exit_now(0)
     }
 
-    fn prepare(&self, work: &Work, place: &Place, agent: Pid) -> Result<(), Failure> {
+    /// Makes what is around a job, as its init: everything that is the same for all jobs.
+    pub(super) fn surround(&self, place: &Place, agent: Pid) -> Result<(), Failure> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::ParentDeath)?;
         rustix::process::setsid().at(Step::Session)?;
         match self.tree {
@@ -199,11 +219,7 @@ impl Confinement {
                 tree::become_reaper().at(Step::Tree)?;
             }
         }
-        let files = match work {
-            Work::Execute(program) => program.files.as_slice(),
-            Work::Probe => &[],
-        };
-        world::make_private_files(place, files)
+        world::make_private_home(place)
     }
 
     /// The job itself.
@@ -233,6 +249,7 @@ impl Confinement {
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         process::drop_capabilities().at(Step::Capabilities)?;
         if let Work::Execute(program) = work {
+            rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
             if program.new_session {
                 rustix::process::setsid().at(Step::Session)?;
             }
@@ -271,6 +288,11 @@ impl Program {
 }
 
 impl Job {
+    /// A job in namespaces of its own, from its init and the pipe on which that speaks.
+    pub(super) fn of_init(init: Child, end: OwnedFd, place: Place) -> Self {
+        Self { init, end: Some(end), said: Vec::new(), place, tree: ProcessTree::Namespace }
+    }
+
     /// Readable when the init is dead, and with it the job.
     pub fn pidfd(&self) -> &OwnedFd {
         &self.init.pidfd
@@ -400,7 +422,7 @@ impl tree::Ended for End {
 }
 
 /// Writes one record to the pipe: short enough to be whole, and nobody but the agent reads it.
-fn say(report: &impl std::os::fd::AsFd, end: &End) {
+pub(super) fn say(report: &impl std::os::fd::AsFd, end: &End) {
     if let Ok(record) = postcard::to_stdvec(end) {
         let _ = rustix::io::write(report, &record);
     }

@@ -121,12 +121,19 @@ pub fn try_private_mounts(tmp_bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Makes the job's home and writes the files that came with its request, where the job cannot change them.
+/// Makes the job's home.
+///
+/// # Errors
+/// When `/tmp` is full.
+pub fn make_private_home(place: &Place) -> Result<(), Failure> {
+    DirBuilder::new().mode(0o700).create(place.home()).at(Step::Files)
+}
+
+/// Writes the files that came with a job's request, where the job cannot change them.
 ///
 /// # Errors
 /// When a name is not a plain file name, or `/tmp` is full.
 pub fn make_private_files(place: &Place, files: &[(String, Vec<u8>)]) -> Result<(), Failure> {
-    DirBuilder::new().mode(0o700).create(place.home()).at(Step::Files)?;
     if files.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::agent::protocol::{JOB_FILES, JobSpec};
+use crate::agent::protocol::{Access, JOB_FILES, JobSpec};
 
 use super::access;
 use super::environment;
@@ -221,16 +221,8 @@ fn compile(
             (JobKind::Crate, package, access, after)
         }
     };
-    let spec = JobSpec {
-        program: program.into_os_string().into_vec(),
-        argv: bytes(argv),
-        env: environment::for_job(session, request, kind),
-        cwd: request.cwd.as_os_str().as_bytes().to_vec(),
-        descriptors: Vec::new(),
-        files: arguments.files,
-        access,
-        new_session: true,
-    };
+    let spec = spec(session, request, kind, program, argv, access);
+    let spec = JobSpec { files: arguments.files, ..spec };
     Ok(Job { kind, package, spec, after })
 }
 
@@ -249,16 +241,8 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let mut argv = vec![program.clone().into_os_string()];
     argv.extend(without_runner(session, arguments.given));
     let kind = if query { JobKind::Query } else { JobKind::Rustdoc };
-    let spec = JobSpec {
-        program: program.into_os_string().into_vec(),
-        argv: bytes(argv),
-        env: environment::for_job(session, request, kind),
-        cwd: request.cwd.as_os_str().as_bytes().to_vec(),
-        descriptors: Vec::new(),
-        files: arguments.files,
-        access,
-        new_session: true,
-    };
+    let spec = spec(session, request, kind, program, argv, access);
+    let spec = JobSpec { files: arguments.files, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -285,16 +269,7 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     }
     let origin = session.origin(&request.cwd).ok_or_else(|| outside(session, &request.cwd))?;
     let access = access::build_script(session, &origin, place, request)?;
-    let spec = JobSpec {
-        program: program.into_os_string().into_vec(),
-        argv: bytes(request.argv.clone()),
-        env: environment::for_job(session, request, JobKind::BuildScript),
-        cwd: request.cwd.as_os_str().as_bytes().to_vec(),
-        descriptors: Vec::new(),
-        files: Vec::new(),
-        access,
-        new_session: true,
-    };
+    let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
     let package = package_name(session, request, &origin);
     Ok(Job { kind: JobKind::BuildScript, package, spec, after: After::Nothing })
 }
@@ -307,18 +282,32 @@ fn program(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     if !path.starts_with(session.directories.build()) && !path.starts_with(&session.target_dir) {
         return Err(Refusal::Program(path));
     }
-    let spec = JobSpec {
-        access: access::program(session, &path),
-        program: path.clone().into_os_string().into_vec(),
-        argv: bytes(given.to_vec()),
-        env: environment::for_job(session, request, JobKind::Program),
+    let access = access::program(session, &path);
+    let spec = spec(session, request, JobKind::Program, path.clone(), given.to_vec(), access);
+    let package = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Job { kind: JobKind::Program, package, spec, after: After::Nothing })
+}
+
+/// A job without files of its own; descriptors are the broker's business.
+fn spec(
+    session: &Session,
+    request: &Request,
+    kind: JobKind,
+    program: PathBuf,
+    argv: Vec<OsString>,
+    access: Vec<Access>,
+) -> JobSpec {
+    JobSpec {
+        program: program.into_os_string().into_vec(),
+        argv: argv.into_iter().map(OsString::into_vec).collect(),
+        env: environment::for_job(session, request, kind),
         cwd: request.cwd.as_os_str().as_bytes().to_vec(),
         descriptors: Vec::new(),
         files: Vec::new(),
+        access,
+        umask: session.umask,
         new_session: true,
-    };
-    let package = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Job { kind: JobKind::Program, package, spec, after: After::Nothing })
+    }
 }
 
 fn source_origin(session: &Session, request: &Request, parsed: &RustcArguments) -> Result<Origin, Refusal> {
@@ -344,10 +333,6 @@ fn package_name(session: &Session, request: &Request, origin: &Origin) -> String
         Origin::Workspace => &session.project.root,
     };
     crate::project::file_name(directory)
-}
-
-fn bytes(words: Vec<OsString>) -> Vec<Vec<u8>> {
-    words.into_iter().map(OsString::into_vec).collect()
 }
 
 /// `@file`: what cargo passes when the arguments are too many for the kernel. The file is the host's, so that

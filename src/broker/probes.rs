@@ -141,6 +141,7 @@ mod tests {
             descriptors: Vec::new(),
             files: Vec::new(),
             access: Vec::new(),
+            umask: 0o022,
             new_session: true,
         };
         Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }

@@ -25,6 +25,8 @@ pub struct Session {
     pub extra_reads: Vec<PathBuf>,
     /// The project's containers.
     pub containers: Containers,
+    /// cargo's `umask(2)`, and so its jobs'.
+    pub umask: u32,
     /// Say each job on standard error.
     pub verbose: bool,
 }
@@ -118,6 +120,7 @@ pub(crate) mod tests {
             target_dir: "/w/app/target".into(),
             extra_reads: vec!["/w/shared".into()],
             containers: Containers::none(&directories),
+            umask: 0o022,
             verbose: false,
             project,
             directories,

@@ -156,6 +156,7 @@ pub(super) fn prepare(
         target_dir,
         extra_reads: options.reads.clone(),
         containers: Containers::new(engines, world),
+        umask: front_end.umask()?,
         verbose: options.verbose,
         project,
         directories,

@@ -82,6 +82,16 @@ impl FrontEnd {
         })
     }
 
+    /// The process's `umask(2)`, which can be read there without being set (proc_pid_status(5)).
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn umask(&self) -> anyhow::Result<u32> {
+        let status = std::fs::read_to_string("/proc/self/status").context("failed to read the umask")?;
+        let field = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        field.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).context("the kernel tells no umask")
+    }
+
     /// Where the user's daemon may be.
     pub fn docker_endpoints(&self) -> DockerEndpoints {
         let own = |name| self.variable(name).map(OsStr::to_owned);

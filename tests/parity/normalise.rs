@@ -56,19 +56,23 @@ fn without_time(line: &str) -> String {
     }
 }
 
-/// `-v` shows the command line of every rustc call, which begins with the wrapper: that there is one is the
-/// whole point. The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+/// `-v` shows what is executed and times, both of which differ by nature.
+///
+/// - The command line of a rustc call (`Running …`, and once more if it fails) begins with the wrapper: that
+///   there is one is the whole point. How it ended counts.
+/// - The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+///
 /// Which units are `Fresh`, `Dirty` (and why) or compiled is what remains.
 pub fn verbose_stderr(text: &str) -> String {
-    let kept: Vec<_> = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("Running `"))
-        .map(|line| {
-            line.split_once(" has changed (")
-                .map_or(line.to_owned(), |(file, _)| format!("{file} has changed"))
-        })
-        .collect();
-    stderr(&kept.join("\n"))
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("Running `"));
+    let lines = lines.map(|line| match (line.split_once(" has changed ("), line.rsplit_once("` (")) {
+        (Some((file, _)), _) => format!("{file} has changed"),
+        (_, Some((command, ended))) if command.starts_with("  process didn't exit successfully: `") => {
+            format!("  process didn't exit successfully: ({ended}")
+        }
+        _ => line.to_owned(),
+    });
+    stderr(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Lines in an order of their own: `--message-format json` reports units as they finish.

@@ -5,11 +5,12 @@
 //! <base>/bin/                       the two executables under test, where every user can run them
 //! <base>/<user>/<world>/            the HOME of one test; .cargo, .cache and work/ in it
 //! ```
-//! `<base>` is `CSB_TEST_DIR` or below `/var/tmp`: other users must be able to reach it, and it must not
+//! `<base>` is `CSB_TEST_DIR` or a directory below `/var/tmp`: other users must be able to reach it, and it must not
 //! lie in `/tmp`, which jobs have a private one of.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,10 +86,19 @@ impl User {
     }
 }
 
-/// Where the tests keep everything.
+/// Where the tests keep everything. Each checkout has its own: they may be tested at the same time, and with
+/// different executables.
 pub fn base() -> PathBuf {
     let base = std::env::var_os("CSB_TEST_DIR").map_or_else(
-        || PathBuf::from(format!("/var/tmp/cargo-sandbox-tests-{}", User::me().uid)),
+        || {
+            let mut checkout = DefaultHasher::new();
+            env!("CARGO_MANIFEST_DIR").hash(&mut checkout);
+            PathBuf::from(format!(
+                "/var/tmp/cargo-sandbox-tests-{}-{:08x}",
+                User::me().uid,
+                checkout.finish() as u32
+            ))
+        },
         PathBuf::from,
     );
     make_dir(&base);

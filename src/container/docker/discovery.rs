@@ -95,7 +95,7 @@ impl DockerEndpoints {
             Some((candidate, cause)) => cause.explain(candidate.variable, &self.to_string()),
             None => EngineError::unavailable("no place to look for a daemon"),
         };
-        if self.candidates.iter().all(|candidate| candidate.variable.is_none()) {
+        if !error.hints.iter().any(|hint| hint.contains("--engine native")) {
             error = error.hint("`--engine native` needs no daemon");
         }
         Err(error)

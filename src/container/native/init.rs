@@ -386,7 +386,7 @@ fn inside(
 
 /// Closes everything else from 3 on; what Rust values here own of it is never used again.
 fn keep_only(listener: &UnixListener) -> io::Result<()> {
-    process::close_from_but(3, listener.as_raw_fd().cast_unsigned())
+    process::close_all_but([0, 1, 2, listener.as_raw_fd().cast_unsigned()])
 }
 
 #[cfg(test)]

@@ -1,0 +1,139 @@
+//! When containers start, are shared, replaced, and end.
+
+use super::support::run::spawn;
+use super::*;
+
+#[test]
+fn nothing_to_build_starts_no_container() {
+    each_engine("fresh", |world, engine| {
+        let project = package(world, "project");
+        run(world.sandbox(engine, &project).arg("check")).success("the first check");
+        world.stop(engine, &project);
+        let again = run(world.sandbox(engine, &project).arg("check")).success("a fresh check");
+        assert!(!again.stderr.contains("Checking"), "{}", again.stderr);
+        assert!(
+            world.status(engine, &project).running.is_empty(),
+            "{engine}: a fresh check started a container"
+        );
+    });
+}
+
+#[test]
+fn a_container_is_shared_by_commands_and_replaced_when_its_description_changes() {
+    each_engine("shared", |world, engine| {
+        let project = package(world, "project");
+        let more = world.work().join("more");
+        world.write(&more.join("file"), "");
+        run(world.sandbox(engine, &project).arg("build")).success("build");
+        let first = world.status(engine, &project).running;
+        run(world.sandbox(engine, &project).arg("check")).success("check");
+        assert_eq!(world.status(engine, &project).running, first, "{engine}: the same container");
+        assert_eq!(first.len(), 1);
+
+        let mut changed = world.sandbox(engine, &project);
+        changed.arg("--sandbox-read").arg(&more).args(["build", "--release"]);
+        run(&mut changed).success("build of another description");
+        eventually(Duration::from_secs(10), "the old container ends", || {
+            let running = world.status(engine, &project).running;
+            running.len() == 1 && running != first
+        });
+        world.stop(engine, &project);
+    });
+}
+
+#[test]
+fn an_idle_container_ends_by_itself() {
+    each_engine("idle", |world, engine| {
+        let project = package(world, "project");
+        run(world.sandbox(engine, &project).args(["--sandbox-idle", "1", "check"])).success("check");
+        eventually(Duration::from_secs(15), "an idle container ends", || {
+            world.status(engine, &project).running.is_empty()
+        });
+    });
+}
+
+#[test]
+fn cargo_clean_leaves_a_project_that_builds() {
+    each_engine("clean", |world, engine| {
+        let project = package(world, "project");
+        for _ in 0..2 {
+            run(world.sandbox(engine, &project).arg("build")).success("build");
+            assert!(project.join("target/debug/project").is_file());
+            run(world.sandbox(engine, &project).arg("clean")).success("clean");
+            assert!(!project.join("target").exists() && !world.status(engine, &project).build_dir.exists());
+        }
+        world.stop(engine, &project);
+    });
+}
+
+#[test]
+fn a_container_that_is_taken_away_is_named_and_the_next_run_works() {
+    each_engine("taken", |world, engine| {
+        let project = package(world, "project");
+        world.write(
+            &project.join("build.rs"),
+            "fn main() { std::thread::sleep(std::time::Duration::from_secs(60)); }\n",
+        );
+        let build = spawn(world.sandbox(engine, &project).arg("build"));
+        let scripts = || {
+            let build_dir = world.status(engine, &project).build_dir;
+            build_dir
+                .ancestors()
+                .nth(2)
+                .map(|project| project.join("scripts/debug"))
+                .is_some_and(|path| path.exists())
+        };
+        eventually(Duration::from_secs(60), "the build script is compiled", scripts);
+        world.stop(engine, &project);
+        let output = build.wait(Duration::from_secs(30));
+        assert_eq!(output.code(), 101, "{engine}: {}", output.stderr);
+        assert!(output.stderr.contains("went away") && output.stderr.contains("hint:"), "{}", output.stderr);
+
+        world.write(&project.join("build.rs"), "fn main() {}\n");
+        run(world.sandbox(engine, &project).arg("build")).success("the next run");
+        world.stop(engine, &project);
+    });
+}
+
+#[test]
+fn the_doctor_proves_it() {
+    each_engine("doctor", |world, engine| {
+        let project = package(world, "project");
+        // In a project, and where there is none.
+        for directory in [project.as_path(), &world.work()] {
+            let output = run(world.sandbox(engine, directory).args(["self", "doctor"])).success("doctor");
+            for word in
+                ["kernel:", "toolchain:", "docker:", "native:", "landlock:", "limits:", "jobs can run here"]
+            {
+                assert!(output.stdout.contains(word), "`{word}` is not in:\n{}", output.stdout);
+            }
+        }
+        world.stop(engine, &project);
+        let mut broken = world.sandbox(Engine::Docker, &project);
+        let output = run(broken.args(["self", "doctor"]).env("DOCKER_HOST", "unix:///nowhere"));
+        assert_eq!(output.code(), 101, "{}", output.stdout);
+        assert!(output.stdout.contains("jobs cannot run here"), "{}", output.stdout);
+    });
+}
+
+#[test]
+fn prune_removes_what_belongs_to_projects_that_are_gone() {
+    each_engine("prune", |world, engine| {
+        let (kept, gone) = (package(world, "kept"), package(world, "gone"));
+        for project in [&kept, &gone] {
+            run(world.sandbox(engine, project).arg("build")).success("build");
+        }
+        let build_dir = |project: &Path| world.status(engine, project).build_dir;
+        let (kept_dir, gone_dir) = (build_dir(&kept), build_dir(&gone));
+        fs::remove_dir_all(&gone).expect("the project goes");
+        let output = run(world.sandbox(engine, &world.work()).args(["self", "prune"])).success("prune");
+        assert!(output.stdout.contains("gone") && output.stdout.contains("freed "), "{}", output.stdout);
+        assert!(kept_dir.exists() && !gone_dir.exists());
+        assert_eq!(
+            world.status(engine, &kept).running.len(),
+            1,
+            "{engine}: the other project's container runs"
+        );
+        world.stop(engine, &kept);
+    });
+}
