@@ -5,12 +5,13 @@
 //! there when the job starts.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use super::failure::{AtStep, Failure, Step};
 use super::protocol::{Access, Rights};
@@ -47,18 +48,21 @@ enum Base {
     Device,
 }
 
-/// Restricts this process to `access`, the private directories `private`, and the devices that every program
-/// expects. Returns whether the kernel enforces all of it.
+/// Rules for what every job may touch, to which a job's own are added.
+pub struct Prepared {
+    ruleset: RulesetCreated,
+    rules: Rules,
+}
+
+/// Makes the rules for the devices that every program expects, and for the private directories `private`.
 ///
 /// # Errors
-/// When the kernel has no Landlock or an old one, and when a writable path leads through a symbolic link: a
-/// job could have put it there to have another job's directory opened to itself.
-pub fn restrict(abi: i32, access: &[Access], private: &[&str]) -> Result<bool, Failure> {
+/// When the kernel has no Landlock or an old one.
+pub fn prepare(abi: i32, private: &[&str]) -> Result<Prepared, Failure> {
     if abi < OLDEST_ABI {
         return Err(Failure::new(Step::Landlock, io::Error::from_raw_os_error(libc::EOPNOTSUPP)));
     }
     let rules = Rules { all: AccessFs::from_all(ABI::from(abi)) };
-    let refused = |error: landlock::RulesetError| Failure::new(Step::Landlock, io::Error::other(error));
 
     // What is asked for is what this kernel has, so nothing may be dropped silently.
     let mut ruleset = Ruleset::default()
@@ -85,13 +89,47 @@ pub fn restrict(abi: i32, access: &[Access], private: &[&str]) -> Result<bool, F
     for path in private {
         ruleset = rules.add(ruleset, path.as_bytes(), rules.of(Rights::WriteAll), true)?;
     }
-    for Access { path, rights } in access {
-        let write = matches!(rights, Rights::WritePlain | Rights::WriteAll);
-        ruleset = rules.add(ruleset, path, rules.of(*rights), write)?;
+    Ok(Prepared { ruleset, rules })
+}
+
+impl Prepared {
+    /// Restricts this process to `access` and what was prepared. Returns whether the kernel enforces all of it.
+    ///
+    /// # Errors
+    /// When a writable path leads through a symbolic link: a job could have put it there to have another job's
+    /// directory opened to itself.
+    pub fn restrict(self, access: &[Access]) -> Result<bool, Failure> {
+        let Self { mut ruleset, rules } = self;
+        for Access { path, rights } in access {
+            let write = matches!(rights, Rights::WritePlain | Rights::WriteAll);
+            ruleset = rules.add(ruleset, path, rules.of(*rights), write)?;
+        }
+        // no_new_privs holds since the agent's start.
+        let status = ruleset.no_new_privs(false).restrict_self().map_err(refused)?;
+        Ok(status.ruleset == RulesetStatus::FullyEnforced)
     }
-    // no_new_privs holds since the agent's start.
-    let status = ruleset.no_new_privs(false).restrict_self().map_err(refused)?;
-    Ok(status.ruleset == RulesetStatus::FullyEnforced)
+}
+
+fn refused(error: landlock::RulesetError) -> Failure {
+    Failure::new(Step::Landlock, io::Error::other(error))
+}
+
+/// Opens a path to name it in a rule; with `strict`, through no symbolic link. Step by step, since the system
+/// call filter, which may be in force already, leaves no `openat2(2)`.
+fn open(path: &[u8], strict: bool) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    if !strict {
+        return openat(CWD, path, flags, Mode::empty());
+    }
+    let mut opened = openat(CWD, "/", flags | OFlags::DIRECTORY, Mode::empty())?;
+    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        opened = openat(&opened, part, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        let mode = fstat(&opened)?.st_mode;
+        if rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::Symlink {
+            return Err(rustix::io::Errno::LOOP);
+        }
+    }
+    Ok(opened)
 }
 
 struct Rules {
@@ -133,9 +171,7 @@ impl Rules {
         rights: BitFlags<AccessFs>,
         write: bool,
     ) -> Result<RulesetCreated, Failure> {
-        let resolve = if write { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
-        let opened = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
-        let file = match opened {
+        let file = match open(path, write) {
             Ok(file) => file,
             // Nothing is there, or nothing that the job could reach.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::ACCESS) => {

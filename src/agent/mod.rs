@@ -91,6 +91,7 @@ pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundi
         origin: surroundings.origin,
         confinement,
         spare: None,
+        spares: true,
     };
     server.serve(listener)
 }

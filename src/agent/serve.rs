@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
 use super::connection::{Incoming, Outgoing, Progress, is_over};
@@ -17,6 +17,9 @@ use super::report::{self, Origin};
 use super::spare::Spare;
 use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
 use super::world::Place;
+
+/// How long a job runs before the surroundings of the next one are made: its own start comes first.
+const SPARE_DELAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
 
 /// The agent once it is in its final world.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Server {
     pub confinement: Confinement,
     /// The surroundings of the next job.
     pub spare: Option<Spare>,
+    /// Whether such are made.
+    pub spares: bool,
 }
 
 /// One connection, from accept to the last byte of the reply.
@@ -84,7 +89,9 @@ impl Server {
             } else {
                 idle_since = Instant::now();
             }
-            for event in self.wait(listener.as_ref(), &connections, &remains, idle_since)? {
+            let events = self.wait(listener.as_ref(), &connections, &remains, idle_since)?;
+            let mut calm = events.is_empty();
+            for event in events {
                 match event {
                     Watched::Listener => {
                         if let Some(listener) = &listener {
@@ -96,7 +103,11 @@ impl Server {
                             listener = None;
                         }
                     }
-                    Watched::Process(index) => remains.extend(self.finish(&mut connections, index)),
+                    Watched::Process(index) => {
+                        let finished = self.finish(&mut connections, index);
+                        calm |= finished.is_some();
+                        remains.extend(finished);
+                    }
                     Watched::Remains => remains.retain(|remains| !remains.bury()),
                 }
             }
@@ -106,7 +117,9 @@ impl Server {
                 // Once told to stop, a request that has not come is not waited for.
                 running || (connection.stream.is_some() && !(receiving && listener.is_none()))
             });
-            self.make_spare(&connections);
+            if calm {
+                self.make_spare();
+            }
             // One large request must not stay in memory for the life of the container.
             chunk = Vec::new();
         }
@@ -147,9 +160,12 @@ impl Server {
             watched.push(Watched::Remains);
             fds.push(PollFd::new(remains.pidfd(), PollFlags::IN));
         }
-        let timeout = if connections.is_empty() {
+        let running = || connections.iter().any(|connection| matches!(connection.state, State::Running(..)));
+        let timeout = if self.wants_spare() && running() {
+            Some(SPARE_DELAY)
+        } else if connections.is_empty() {
             let left = self.idle.saturating_sub(idle_since.elapsed());
-            Some(rustix::event::Timespec::try_from(left).context("the idle time is too long")?)
+            Some(Timespec::try_from(left).context("the idle time is too long")?)
         } else {
             None
         };
@@ -236,7 +252,7 @@ impl Server {
     }
 
     fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
-        let (spec, descriptors) = match self.spare.take() {
+        let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec)) {
             None => (spec, descriptors),
             Some(spare) => match spare.start(spec, descriptors) {
                 Ok(job) => return Ok(State::Running(job, Purpose::Program)),
@@ -259,13 +275,17 @@ impl Server {
         Ok(State::Running(job, Purpose::Report(file)))
     }
 
-    /// Makes the surroundings of the next job while jobs run, when nobody waits for it. Where it fails, the next
-    /// job makes its own, and says why it cannot.
-    fn make_spare(&mut self, connections: &[Connection]) {
-        let working = connections.iter().any(|connection| matches!(connection.state, State::Running(..)));
-        if self.spare.is_none() && self.confinement.tree == ProcessTree::Namespace && working {
+    /// Makes the surroundings of the next job when nobody waits for the agent: behind a reply, or while a job
+    /// runs on. Where it fails, each job makes its own, and says why it cannot.
+    fn make_spare(&mut self) {
+        if self.wants_spare() {
             self.spare = self.place().and_then(|place| self.confinement.spare(place)).ok();
+            self.spares = self.spare.is_some();
         }
+    }
+
+    fn wants_spare(&self) -> bool {
+        self.spares && self.spare.is_none() && self.confinement.tree == ProcessTree::Namespace
     }
 
     fn place(&self) -> Result<Place, Failure> {

@@ -1,8 +1,8 @@
 //! The surroundings of the next job, made while the last one runs.
 //!
-//! A job's process tree and file systems take most of the time of its start, and are the same for every job. So
-//! the agent keeps one init that has them already and waits for its job. It holds nothing of the agent's but
-//! the socket on which the job comes.
+//! A job's process tree, file systems and system call filter take most of the time of its start, and are the same for every job. So
+//! the agent keeps one init that has them already, with a child that waits for its job. They hold nothing of the
+//! agent's but the socket on which the job comes.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -50,16 +50,24 @@ impl Confinement {
         let kept = [stream.as_raw_fd(), report.as_raw_fd()].map(i32::cast_unsigned);
         let prepared =
             process::close_all_but(kept).at(Step::Descriptors).and_then(|()| self.surround(place, agent));
+        match prepared {
+            Ok(()) => self.see_to_end(report, || self.become_job(stream, report, place)),
+            Err(failure) => say(report, &End::Failed(failure)),
+        }
+        process::exit_now(0)
+    }
+
+    /// The process that becomes the job; returns only if it cannot.
+    fn become_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place) {
+        let ready = self.make_ready(place);
         let Some((spec, descriptors)) = receive(stream) else {
             // The agent has no use for it any more.
             process::exit_now(0);
         };
-        let work = prepared.and_then(|()| Work::of(spec, descriptors.len(), place));
-        match work {
-            Ok(work) => self.become_init(&work, descriptors, report, place),
+        match ready.and_then(|ready| Ok((ready, Work::of(spec, descriptors.len(), place)?))) {
+            Ok((ready, work)) => self.confined_job(ready, &work, descriptors, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
-        process::exit_now(0)
     }
 }
 
@@ -80,6 +88,11 @@ fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
 }
 
 impl Spare {
+    /// Whether it can take a job: files that come with one are mounted, and it is past that.
+    pub fn suits(spec: &JobSpec) -> bool {
+        spec.files.is_empty()
+    }
+
     /// Gives it its job.
     ///
     /// # Errors

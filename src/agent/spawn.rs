@@ -10,6 +10,7 @@
 //!
 //! Where namespaces are refused, the init is a subreaper and does the killing ([`super::tree`]).
 
+use std::convert::Infallible;
 use std::ffi::{CString, c_char};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -161,46 +162,35 @@ impl Confinement {
     /// The job's init; never returns into the agent's loop.
     fn init(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
         match self.surround(place, agent) {
-            Ok(()) => self.become_init(work, descriptors, report, place),
+            Ok(()) => self.see_to_end(report, || self.job(work, descriptors, report, place)),
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
     }
 
-    /// Starts the job, as its init, and sees it to its end.
-    pub(super) fn become_init(
-        &self,
-        work: &Work,
-        descriptors: Vec<OwnedFd>,
-        report: &OwnedFd,
-        place: &Place,
-    ) {
-        let files = match work {
-            Work::Execute(program) => program.files.as_slice(),
-            Work::Probe => &[],
-        };
-        let end = match world::make_private_files(place, files) {
-            Ok(()) => {
-                // SAFETY: one thread, as in the agent.
-                match unsafe { process::clone(0) } {
-                    Ok(Cloned::Child) => self.job(work, descriptors, report, place),
-                    Ok(Cloned::Parent(Child { pid: job, pidfd })) => {
-                        drop((pidfd, descriptors));
-                        // Nothing of the job's, nothing of the agent's: a job that closes its output must
-                        // really have closed it.
-                        let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
-                        match self.tree {
-                            ProcessTree::Namespace => reap_until(job),
-                            ProcessTree::Subreaper => tree::reap_until(job),
-                        }
-                    }
-                    Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
+    /// Starts the process of the job, as its init, and sees it to its end.
+    pub(super) fn see_to_end(&self, report: &OwnedFd, job: impl FnOnce()) {
+        // SAFETY: one thread, as in the agent.
+        let end = match unsafe { process::clone(0) } {
+            Ok(Cloned::Child) => {
+                job();
+                process::exit_now(127)
+            }
+            Ok(Cloned::Parent(Child { pid, pidfd })) => {
+                drop((pidfd, job));
+                // Nothing of the job's, nothing of the agent's: a job that closes its output must really have
+                // closed it.
+                let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
+                match self.tree {
+                    ProcessTree::Namespace => reap_until(pid),
+                    ProcessTree::Subreaper => tree::reap_until(pid),
                 }
             }
-            Err(failure) => Some(End::Failed(failure)),
+            Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
         };
         if let Some(end) = end {
             say(report, &end);
+            wait_for_agent(report);
         }
     }
 
@@ -222,32 +212,63 @@ impl Confinement {
         world::make_private_home(place)
     }
 
-    /// The job itself.
-    fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) -> ! {
+    /// The job itself; returns only if it cannot be started, which it has then said.
+    pub(super) fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
+        // Before the filter, which forbids mounts.
+        let ready = match work {
+            Work::Execute(program) => world::make_private_files(place, &program.files),
+            Work::Probe => Ok(()),
+        };
+        match ready.and_then(|()| self.make_ready(place)) {
+            Ok(ready) => self.confined_job(ready, work, descriptors, report),
+            Err(failure) => say(report, &End::Failed(failure)),
+        }
+    }
+
+    /// Takes the steps that are the same for every job.
+    pub(super) fn make_ready(&self, place: &Place) -> Result<landlock::Prepared, Failure> {
+        let tmp = place.tmp().to_string_lossy();
+        let private: &[&str] = match place {
+            Place::Mounted => &[&tmp, "/dev/shm"],
+            Place::Apart | Place::Shared(_) => &[&tmp],
+        };
+        let prepared = landlock::prepare(self.landlock_abi, private)?;
+        if self.tree == ProcessTree::Subreaper {
+            tree::leave_reaper().at(Step::Session)?;
+        }
+        process::drop_capabilities().at(Step::Capabilities)?;
+        self.filter.install().at(Step::Seccomp)?;
+        Ok(prepared)
+    }
+
+    /// The job once it is ready, with what is its own; returns only if it cannot be started, which it has then
+    /// said.
+    pub(super) fn confined_job(
+        &self,
+        ready: landlock::Prepared,
+        work: &Work,
+        descriptors: Vec<OwnedFd>,
+        report: &OwnedFd,
+    ) {
         let mut report = report.as_raw_fd();
-        let Err(failure) = self.confine_and_run(work, descriptors, &mut report, place);
+        let Err(failure) = self.confine_and_run(ready, work, descriptors, &mut report);
         // SAFETY: `report` is the number under which the pipe is open here.
         let report = unsafe { BorrowedFd::borrow_raw(report) };
         say(&report, &End::Failed(failure));
-        process::exit_now(127)
     }
 
     fn confine_and_run(
         &self,
+        ready: landlock::Prepared,
         work: &Work,
         descriptors: Vec<OwnedFd>,
         report: &mut RawFd,
-        place: &Place,
-    ) -> Result<std::convert::Infallible, Failure> {
+    ) -> Result<Infallible, Failure> {
         let (numbers, access): (&[RawFd], &[Access]) = match work {
             Work::Execute(program) => (&program.descriptors, &program.access),
             Work::Probe => (&[1], &[]),
         };
-        if self.tree == ProcessTree::Subreaper {
-            tree::leave_reaper().at(Step::Session)?;
-        }
-        place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
-        process::drop_capabilities().at(Step::Capabilities)?;
+        // First, while the rules still have their descriptor: it is closed at exec with all others.
         if let Work::Execute(program) = work {
             rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
             if program.new_session {
@@ -256,13 +277,8 @@ impl Confinement {
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
         }
-        let tmp = place.tmp().to_string_lossy();
-        let private: &[&str] = match place {
-            Place::Mounted => &[&tmp, "/dev/shm"],
-            Place::Apart | Place::Shared(_) => &[&tmp],
-        };
-        let fully = landlock::restrict(self.landlock_abi, access, private)?;
-        self.filter.install().at(Step::Seccomp)?;
+        let fully = ready.restrict(access)?;
+        place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {
             Work::Execute(program) => Err(program.execute()),
             Work::Probe => {
@@ -426,6 +442,14 @@ pub(super) fn say(report: &impl std::os::fd::AsFd, end: &End) {
     if let Ok(record) = postcard::to_stdvec(end) {
         let _ = rustix::io::write(report, &record);
     }
+}
+
+/// Waits until the agent has heard what was said: it has more to do just then than this process, whose end takes
+/// the kernel longer than the agent's reply.
+fn wait_for_agent(report: &OwnedFd) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    // The write end of a pipe is ready when nobody holds the read end. An error has no better answer than to go.
+    let _ = poll(&mut [PollFd::new(report, PollFlags::empty())], None);
 }
 
 /// Gives each descriptor its number, and has everything else closed at exec.

@@ -58,12 +58,8 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
 
 fn keeps(variable: &[u8]) -> bool {
     let end = variable.iter().position(|byte| *byte == b'=').unwrap_or(variable.len());
-    let (name, value) = variable.split_at(end);
+    let name = &variable[..end];
     if DROPPED.iter().any(|dropped| dropped.as_bytes() == name) {
-        return false;
-    }
-    // Set empty for cargo, so that no configuration file fills it.
-    if name == b"RUSTC_WORKSPACE_WRAPPER" && value == b"=" {
         return false;
     }
     !(name.starts_with(b"CARGO_TARGET_") && name.ends_with(b"_RUNNER"))
@@ -83,7 +79,6 @@ mod tests {
             "RUSTC=/shim",
             "OUT_DIR=/o",
             "CARGO_TARGET_X_RUNNER=/r",
-            "RUSTC_WORKSPACE_WRAPPER=",
             "MINE=1",
             "CARGO_TARGET_TMPDIR=/t",
         ];

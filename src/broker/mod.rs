@@ -11,6 +11,7 @@ pub mod access;
 pub mod directives;
 pub mod environment;
 pub mod identify;
+pub mod jobserver;
 pub mod outputs;
 pub mod probes;
 pub mod relay;

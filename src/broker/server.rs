@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -20,6 +20,7 @@ use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::Places;
 use super::identify::{After, Job, JobKind, identify};
+use super::jobserver::Fifo;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
 use super::relay::{Flow, Relay, RelayError};
@@ -42,6 +43,8 @@ struct Shared {
     /// The wrapper's content, for shims.
     wrapper: Vec<u8>,
     jobs: AtomicU64,
+    /// Threads that wait for a wrapper.
+    idle_workers: AtomicUsize,
 }
 
 impl Broker {
@@ -51,16 +54,10 @@ impl Broker {
     /// When the socket cannot be made.
     pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<Self> {
         let listener = listen(directory)?;
-        let shared = Arc::new(Shared { session, wrapper, jobs: AtomicU64::new(0) });
-        let accepting = Arc::clone(&shared);
-        std::thread::Builder::new().name("broker".to_owned()).spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&accepting);
-                // A thread for each job: as many as cargo runs at once. Where none can be had, the wrapper
-                // sees its connection closed, and fails.
-                let _started = std::thread::Builder::new().spawn(move || shared.serve(&stream));
-            }
-        })?;
+        let shared =
+            Arc::new(Shared { session, wrapper, jobs: AtomicU64::new(0), idle_workers: AtomicUsize::new(0) });
+        let listener = Arc::new(listener);
+        spawn_worker(Arc::clone(&shared), listener)?;
         Ok(Self { shared })
     }
 
@@ -73,6 +70,37 @@ impl Broker {
     pub fn session(&self) -> &Session {
         &self.shared.session
     }
+}
+
+/// Workers that wait for wrappers beyond this number end.
+const MOST_IDLE_WORKERS: usize = 4;
+
+/// Starts a thread that serves wrappers, one after the other, and has another one started before none is left to
+/// wait for the next. There are as many as cargo runs jobs at once.
+fn spawn_worker(shared: Arc<Shared>, listener: Arc<UnixListener>) -> io::Result<()> {
+    let counted = Arc::clone(&shared);
+    counted.idle_workers.fetch_add(1, Ordering::SeqCst);
+    let worker = move || {
+        loop {
+            // An error is one of that connection's, or passes (too many open files).
+            let Ok((stream, _)) = listener.accept() else { continue };
+            if shared.idle_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
+                // Where no thread can be had, the next wrapper waits for this one's end.
+                let _started = spawn_worker(Arc::clone(&shared), Arc::clone(&listener));
+            }
+            shared.serve(&stream);
+            drop(stream);
+            if shared.idle_workers.fetch_add(1, Ordering::SeqCst) >= MOST_IDLE_WORKERS {
+                shared.idle_workers.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("broker".to_owned()).spawn(worker);
+    if started.is_err() {
+        counted.idle_workers.fetch_sub(1, Ordering::SeqCst);
+    }
+    started.map(|_| ())
 }
 
 /// Binds the socket by the directory's descriptor: the name of a socket may have 107 bytes only.
@@ -145,9 +173,12 @@ impl Shared {
         let (mut relay, script_end) = self.relay(request, job)?.unzip();
         let agent = self.session.containers.connect(&self.session)?;
         self.jobs.fetch_add(1, Ordering::Relaxed);
+        let fifo = Fifo::of(request, &mut job.spec.env);
+        let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
         let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
             .descriptors
             .iter()
+            .chain(of_fifo)
             .map(|(number, own)| match (number, capture, &script_end) {
                 (1, _, Some(end)) => (1, end.as_fd()),
                 (1, Some(capture), _) => (1, capture.stdout.as_fd()),

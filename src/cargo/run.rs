@@ -56,8 +56,6 @@ impl CargoRun<'_> {
             ("CARGO_CACHE_RUSTC_INFO".into(), "0".into()),
             ("RUSTC".into(), bin.join(role::RUSTC).into()),
             ("RUSTC_WRAPPER".into(), bin.join(role::RUSTC_WRAPPER).into()),
-            // Empty: no configuration file fills it.
-            ("RUSTC_WORKSPACE_WRAPPER".into(), OsString::new()),
             ("RUSTDOC".into(), bin.join(role::RUSTDOC).into()),
         ];
         variables

@@ -137,3 +137,34 @@ fn prune_removes_what_belongs_to_projects_that_are_gone() {
         world.stop(engine, &kept);
     });
 }
+
+#[test]
+fn a_jobserver_above_cargo_is_joined() {
+    each_engine("jobserver", |world, engine| {
+        let project = package(world, "project");
+        // A build script takes a token as make's children do: by the numbers that it is told.
+        let script = r#"fn main() {
+            let flags = std::env::var("CARGO_MAKEFLAGS").unwrap();
+            let auth = flags.split(' ').filter_map(|word| word.strip_prefix("--jobserver-auth=")).next_back().unwrap();
+            let (read, write) = auth.split_once(',').expect(auth);
+            let own = |number: &str| -> std::fs::File {
+                // SAFETY: the variable says that this descriptor is the jobserver's, and nothing else here has it.
+                unsafe { std::os::fd::FromRawFd::from_raw_fd(number.parse().unwrap()) }
+            };
+            let mut token = [0];
+            std::io::Read::read_exact(&mut own(read), &mut token).unwrap();
+            std::io::Write::write_all(&mut own(write), &token).unwrap();
+            println!("cargo::warning=token {}", token[0] as char);
+        }"#;
+        world.write(&project.join("build.rs"), script);
+        // As GNU make 4.4 does: a fifo with a token for each job beyond the first.
+        let fifo = world.work().join("fifo");
+        let make = format!("mkfifo {0} && exec 9<>{0} && printf TT >&9 && exec \"$@\"", fifo.display());
+        let mut command = world.sandbox_under(engine, &project, &["sh", "-c", &make, "sh"]);
+        command.arg("build").env("MAKEFLAGS", format!("-j3 --jobserver-auth=fifo:{}", fifo.display()));
+        let output = run(&mut command).success("a build under a make");
+        assert!(output.stderr.contains("token T"), "{}", output.stderr);
+        assert!(!output.stderr.contains("failed to connect to jobserver"), "{}", output.stderr);
+        world.stop(engine, &project);
+    });
+}

@@ -162,10 +162,12 @@ fn a_repository_cannot_name_programs_for_the_host() {
         fails(world.sandbox(Engine::Native, &project).arg("b"), &[word]);
     }
     // What it may name is overridden: none of these is started.
-    let text = "[build]\nrustc = '/evil'\nrustdoc = '/evil'\nrustc-wrapper = '/evil'\nrustc-workspace-wrapper = '/evil'\n\
+    let text = "[build]\nrustc = '/evil'\nrustdoc = '/evil'\nrustc-wrapper = '/evil'\n\
                 [target.'cfg(all())']\nrunner = '/evil'\n";
     world.write(&project.join(".cargo/config.toml"), text);
     run(world.sandbox(Engine::Native, &project).arg("run")).success("a repository with programs of its own");
+    world.write(&project.join(".cargo/config.toml"), "[build]\nrustc-workspace-wrapper = '/evil'\n");
+    fails(world.sandbox(Engine::Native, &project).arg("run"), &["`/evil` in place of the compiler", "hint:"]);
     world.stop(Engine::Native, &project);
 }
 

@@ -3,6 +3,7 @@
 //! cargo takes a file that it may not read for an error, and one that is not there for nothing special. So
 //! every file that it looks for above the project is granted where it exists, and its neighbours are not.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::broker::session::normalized;
@@ -154,6 +155,15 @@ impl Needs<'_> {
         for path in NAME_SERVICE_SOCKETS {
             domain.add(path, Rights::Connect);
         }
+        for name in ["MAKEFLAGS", "CARGO_MAKEFLAGS", "MFLAGS"] {
+            let flags = self.variable(name).unwrap_or_default().to_string_lossy();
+            // The jobserver of a make above us.
+            for path in flags.split_whitespace().filter_map(|word| word.split_once("=fifo:")) {
+                if path_is_fifo(path.1) {
+                    domain.add(path.1, Rights::Device);
+                }
+            }
+        }
         // Often a link out of /etc, replaced by its owner while cargo runs.
         if let Ok(file) = Path::new("/etc/resolv.conf").canonicalize() {
             domain.add(&file, Rights::Read);
@@ -251,6 +261,10 @@ impl Needs<'_> {
     }
 }
 
+fn path_is_fifo(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +336,19 @@ mod tests {
         for path in ["work/secret", "work/.cargo/credentials.toml", "home/.bashrc", "home/.ssh/id_ed25519"] {
             assert!(!scene.may(&domain, READS, path), "{path}");
         }
+    }
+
+    #[test]
+    fn the_jobserver_of_a_make_above_is_reached() {
+        let scene = Scene::new();
+        let fifo = scene.path("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let reached = |name: &str| {
+            let flags = format!("-j4 --jobserver-auth=fifo:{}", scene.path(name).display());
+            scene.may(&scene.domain("build", &[("MAKEFLAGS", &flags)]), &[Rights::Device], name)
+        };
+        assert!(reached("fifo") && !reached("work/secret"));
     }
 
     #[test]
