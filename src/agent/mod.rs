@@ -5,7 +5,7 @@ pub mod client;
 mod connection;
 mod entry;
 mod failure;
-mod landlock;
+pub(crate) mod landlock;
 mod peer;
 pub mod process;
 pub mod protocol;

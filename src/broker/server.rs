@@ -1,8 +1,10 @@
 //! Listening for wrappers, and seeing each request through.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,10 +18,12 @@ use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::wire::{BROKER_SOCKET, Reply};
 
+use super::directives::Places;
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
+use super::relay::{Flow, Relay, RelayError};
 use super::request::Request;
 use super::scripts;
 use super::session::Session;
@@ -166,6 +170,7 @@ impl Shared {
         job: &mut Job,
         capture: Option<&Capture>,
     ) -> anyhow::Result<Reply> {
+        let (mut relay, script_end) = self.relay(request, job)?.unzip();
         let agent = self.session.containers.connect(&self.session)?;
         self.jobs.fetch_add(1, Ordering::Relaxed);
         let fifo = Fifo::of(request, &mut job.spec.env);
@@ -174,16 +179,20 @@ impl Shared {
             .descriptors
             .iter()
             .chain(of_fifo)
-            .map(|(number, own)| match (number, capture) {
-                (1, Some(capture)) => (1, capture.stdout.as_fd()),
-                (2, Some(capture)) => (2, capture.stderr.as_fd()),
+            .map(|(number, own)| match (number, capture, &script_end) {
+                (1, _, Some(end)) => (1, end.as_fd()),
+                (1, Some(capture), _) => (1, capture.stdout.as_fd()),
+                (2, Some(capture), _) => (2, capture.stderr.as_fd()),
                 _ => (*number, own.as_fd()),
             })
             .collect();
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
         let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
-        let reply = sent.and_then(|()| wait(stream, &agent));
+        drop((borrowed, descriptors));
+        // The agent has the only end left.
+        drop(script_end);
+        let reply = sent.map_err(Interruption::from).and_then(|()| wait(stream, &agent, relay.as_mut()));
         match reply {
             Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
             Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
@@ -197,26 +206,82 @@ impl Shared {
             Ok(Some(other)) => anyhow::bail!("the agent answered {other:?} to a job"),
             // The wrapper went away; nobody reads the reply.
             Ok(None) => Ok(FAILED),
-            Err(error) => Err(self.session.containers.lost(&self.session, &error)),
+            Err(Interruption::Relay(error)) => {
+                // The job ends with its connection.
+                let _gone = agent.shutdown();
+                anyhow::bail!("the {} of {} {error}", job.kind.name(), job.package)
+            }
+            Err(Interruption::Agent(error)) => Err(self.session.containers.lost(&self.session, &error)),
         }
+    }
+
+    /// Between a build script and cargo, which obeys what it says.
+    fn relay(&self, request: &Request, job: &Job) -> io::Result<Option<(Relay, OwnedFd)>> {
+        let Some(stdout) = request.descriptor(1).filter(|_| job.kind == JobKind::BuildScript) else {
+            return Ok(None);
+        };
+        // What the script may read itself, and what the user lets every job of the workspace read.
+        let readable = job.spec.access.iter().map(|access| PathBuf::from(OsStr::from_bytes(&access.path)));
+        let mut allowed: Vec<PathBuf> = readable.collect();
+        allowed.push(self.session.directories.build());
+        allowed.extend_from_slice(&self.session.extra_reads);
+        Relay::new(stdout, Places { package: request.cwd.clone(), allowed }).map(Some)
     }
 }
 
-/// The agent's reply, or nothing where the wrapper went away first.
-fn wait(stream: &UnixStream, agent: &AgentConnection) -> io::Result<Option<AgentReply>> {
+/// Why a job has no reply of the agent's.
+#[derive(Debug)]
+enum Interruption {
+    Agent(io::Error),
+    Relay(RelayError),
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::Agent(error)
+    }
+}
+
+impl From<RelayError> for Interruption {
+    fn from(error: RelayError) -> Self {
+        Self::Relay(error)
+    }
+}
+
+/// The agent's reply, or nothing where the wrapper went away first. What comes meanwhile is relayed.
+fn wait(
+    stream: &UnixStream,
+    agent: &AgentConnection,
+    mut relay: Option<&mut Relay>,
+) -> Result<Option<AgentReply>, Interruption> {
+    let mut listening = relay.is_some();
     loop {
-        let mut both =
-            [PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
-        match poll(&mut both, None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            result => result?,
-        };
-        if !both[0].revents().is_empty() {
-            return agent.read_reply().map(Some);
+        let mut all =
+            vec![PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
+        if let Some(relay) = relay.as_deref().filter(|_| listening) {
+            all.push(PollFd::new(relay, PollFlags::IN));
         }
-        // A wrapper sends nothing behind its request: it is gone.
-        agent.shutdown()?;
-        return Ok(None);
+        match poll(&mut all, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            result => result.map_err(io::Error::from)?,
+        };
+        let [replied, gone, said] =
+            [0, 1, 2].map(|at| all.get(at).is_some_and(|fd| !fd.revents().is_empty()));
+        drop(all);
+        if replied {
+            let reply = agent.read_reply()?;
+            relay.as_deref_mut().map_or(Ok(()), Relay::finish)?;
+            return Ok(Some(reply));
+        }
+        if gone {
+            // A wrapper sends nothing behind its request: it is gone.
+            agent.shutdown()?;
+            return Ok(None);
+        }
+        if let Some(relay) = relay.as_deref_mut().filter(|_| said) {
+            // A script may close its output long before it ends.
+            listening = relay.pump()? != Flow::Ended;
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct CargoCommand {
     pub config: Vec<String>,
     /// `-q` or `--quiet`.
     pub quiet: bool,
+    /// `--offline` or `--frozen`.
+    pub offline: bool,
     /// Where the subcommand stands among the arguments.
     pub position: Option<usize>,
 }
@@ -128,8 +130,27 @@ impl CargoCommand {
             targets: strings(values(own, "--target")),
             config: strings(values(own, "--config")),
             quiet,
+            offline: flag(&["--offline", "--frozen"]),
             position: at,
             arguments,
+        }
+    }
+
+    /// Directories that the command writes whatever project it is in, as they were given.
+    pub fn writes_beside_project(&self) -> Vec<PathBuf> {
+        let own = self.arguments.iter().position(|word| word == "--").unwrap_or(self.arguments.len());
+        let behind = &self.arguments[..own];
+        let behind = behind.get(self.position.map_or(0, |at| at + 1)..).unwrap_or_default();
+        match self.subcommand.as_str() {
+            "new" | "init" => vec![positional(behind, NEW_WITH_VALUE).unwrap_or_default().into()],
+            "vendor" => vec![positional(behind, VENDOR_WITH_VALUE).unwrap_or_else(|| "vendor".into()).into()],
+            "uninstall" => values(behind, "--root").into_iter().map(PathBuf::from).collect(),
+            // Unstable; `--out-dir` is its older name.
+            _ => [values(behind, "--artifact-dir"), values(behind, "--out-dir")]
+                .concat()
+                .into_iter()
+                .map(PathBuf::from)
+                .collect(),
         }
     }
 
@@ -151,6 +172,27 @@ fn subcommand_position(arguments: &[OsString]) -> Option<usize> {
             return Some(at);
         }
         at += if GLOBAL_WITH_VALUE.iter().any(|option| option.as_bytes() == word) { 2 } else { 1 };
+    }
+    None
+}
+
+/// Options of `new` and `init` that take a value.
+const NEW_WITH_VALUE: &[&str] =
+    &["--vcs", "--edition", "--name", "--registry", "--color", "--config", "-Z", "-C"];
+
+/// Options of `vendor` that take a value.
+const VENDOR_WITH_VALUE: &[&str] =
+    &["-s", "--sync", "--manifest-path", "--lockfile-path", "--color", "--config", "-Z", "-C"];
+
+/// The first argument that is neither an option nor the value of one.
+fn positional(arguments: &[OsString], with_value: &[&str]) -> Option<OsString> {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if with_value.iter().any(|option| word == option) {
+            words.next();
+        } else if !word.as_bytes().starts_with(b"-") {
+            return Some(word.clone());
+        }
     }
     None
 }

@@ -127,11 +127,21 @@ impl Configuration {
         self.command_line.iter().chain(&self.files)
     }
 
-    /// `build.target-dir`, absolute.
-    pub fn target_dir(&self) -> Option<PathBuf> {
+    /// Every file that was read, includes among them.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.sources().filter_map(|source| source.file.as_deref())
+    }
+
+    /// A setting as the user has it: below `CARGO_HOME` or on the command line, whatever a repository says.
+    pub fn users(&self, key: &str) -> Option<&Value> {
+        self.sources().filter(|source| source.users).find_map(|source| source.get(key))
+    }
+
+    /// `build.target-dir`, absolute, and whether it is the user's own setting.
+    pub fn target_dir(&self) -> Option<(PathBuf, bool)> {
         self.sources().find_map(|source| {
             let path = source.get("build.target-dir")?.as_str()?;
-            Some(source.base.join(path))
+            Some((source.base.join(path), source.users))
         })
     }
 
@@ -320,7 +330,7 @@ mod tests {
     #[test]
     fn the_target_directory_is_relative_to_the_parent_of_the_files_directory() {
         let (directory, configuration) = read("build.target-dir = 'out'").unwrap();
-        assert_eq!(configuration.target_dir(), Some(directory.path().join("out")));
+        assert_eq!(configuration.target_dir(), Some((directory.path().join("out"), false)));
     }
 
     #[test]

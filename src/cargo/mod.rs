@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod configuration;
+pub mod domain;
 pub mod environment;
 pub mod run;
 pub mod signals;

@@ -12,9 +12,11 @@ use anyhow::Context;
 
 use crate::broker::identify::role;
 use crate::broker::scripts::write_executable;
-use crate::project::ProjectDirectories;
+use crate::project::{ProjectDirectories, private_directory};
 use crate::wire::SESSION_DESCRIPTOR;
 
+use super::domain::kernel::Enforceable;
+use super::domain::{Domain, Rights};
 use super::{Toolchain, signals};
 
 /// The wrapper's executable, which is installed beside this one.
@@ -31,6 +33,8 @@ pub struct CargoRun<'a> {
     pub environment: Vec<(OsString, OsString)>,
     /// cargo's own directory.
     pub cargo_home: &'a Path,
+    /// What cargo and all that it starts on the host may touch.
+    pub domain: Domain,
 }
 
 impl CargoRun<'_> {
@@ -40,7 +44,7 @@ impl CargoRun<'_> {
     /// # Errors
     /// When cargo cannot be started.
     pub fn with_broker(
-        self,
+        mut self,
         directories: &ProjectDirectories,
         session: &SessionDirectory,
         triples: &[String],
@@ -57,7 +61,12 @@ impl CargoRun<'_> {
         variables
             .extend(triples.iter().map(|triple| (runner_variable(triple), bin.join(role::RUNNER).into())));
         let _descriptor = session.inherit().context("failed to hand the session to cargo")?;
-        self.start(variables)
+        self.domain.add(directories.work(), Rights::Write);
+        for path in [bin, directories.shims()] {
+            self.domain.add(path, Rights::Execute);
+        }
+        self.domain.add(session.path(), Rights::Connect);
+        self.start(variables, &session.temporary())
     }
 
     /// Runs cargo to its end where there is no project: whatever it would start of a compiler fails.
@@ -67,28 +76,35 @@ impl CargoRun<'_> {
     pub fn without_project(self) -> anyhow::Result<ExitStatus> {
         let nothing = OsString::from("/nonexistent/cargo-sandbox-without-project");
         let names = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOC"];
-        self.start(names.map(|name| (name.to_owned(), nothing.clone())).into())
+        let temporary = tempfile::Builder::new().prefix("cargo-sandbox-").tempdir();
+        let temporary = temporary.context("failed to make a temporary directory for cargo")?;
+        self.start(names.map(|name| (name.to_owned(), nothing.clone())).into(), temporary.path())
     }
 
-    fn start(self, variables: Vec<(String, OsString)>) -> anyhow::Result<ExitStatus> {
+    /// `temporary` is for cargo alone: in the common one it could be made to write, and to run, what others put
+    /// there.
+    fn start(mut self, variables: Vec<(String, OsString)>, temporary: &Path) -> anyhow::Result<ExitStatus> {
         let program = self.toolchain.program("cargo");
         let mut command = Command::new(&program);
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
         command.env("PATH", self.search_path(command_path(&command)));
         command.env("RUSTUP_TOOLCHAIN", &self.toolchain.sysroot);
         command.env("RUSTUP_AUTO_INSTALL", "0");
+        command.env("TMPDIR", temporary);
+        self.domain.add(temporary, Rights::Write);
+        let domain = Enforceable::new(&self.domain)?;
         signals::hold();
         let parent = rustix::process::getpid();
-        let die_with_parent = move || {
+        let become_cargo = move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
             // The front end may have died between the fork and the call.
             match rustix::process::getppid() {
-                Some(now) if now == parent => Ok(()),
+                Some(now) if now == parent => domain.enter(),
                 _ => Err(io::ErrorKind::BrokenPipe.into()),
             }
         };
-        // SAFETY: between fork and exec this makes two system calls and allocates nothing.
-        unsafe { command.pre_exec(die_with_parent) };
+        // SAFETY: between fork and exec this makes four system calls and allocates nothing.
+        unsafe { command.pre_exec(become_cargo) };
         let mut child =
             command.spawn().with_context(|| format!("failed to start `{}`", program.display()))?;
         signals::forward_to(Some(child.id()));
@@ -161,6 +177,7 @@ pub struct SessionDirectory {
 
 impl SessionDirectory {
     const LOCK: &'static str = "lock";
+    const TEMPORARY: &'static str = "tmp";
 
     /// Makes one, and removes those of front ends that were killed.
     ///
@@ -171,7 +188,13 @@ impl SessionDirectory {
         let directory = tempfile::Builder::new().prefix("session-").tempdir_in(sessions)?;
         let lock = File::create(directory.path().join(Self::LOCK))?;
         lock.lock()?;
+        private_directory(&directory.path().join(Self::TEMPORARY))?;
         Ok(Self { directory, _lock: lock })
+    }
+
+    /// The directory for cargo's temporary files.
+    pub fn temporary(&self) -> PathBuf {
+        self.path().join(Self::TEMPORARY)
     }
 
     /// Where it is.

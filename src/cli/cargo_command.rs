@@ -7,13 +7,18 @@ use anyhow::{Context, bail};
 
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::Configuration;
+use crate::cargo::domain::grants::Needs;
 use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, environment, version};
 use crate::container::engines::Engines;
 use crate::container::host::system_world;
 use crate::container::lifecycle::Containers;
 use crate::container::world::{World, default_limits};
-use crate::project::{Project, ProjectDirectories, StateDirectory, find_manifest, record, workspace_root};
+use crate::project::planted::{self, TargetDir};
+use crate::project::{
+    Project, ProjectDirectories, StateDirectory, create_cache_directory, find_manifest, record,
+    workspace_root,
+};
 
 use super::{FrontEnd, Options};
 
@@ -37,23 +42,48 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
 
     let directory = command.working_directory(&front_end.cwd);
     let toolchain = front_end.toolchain(toolchain_name)?.resolve(&directory)?;
-    let cargo = CargoRun {
-        toolchain: &toolchain,
-        arguments: &command.arguments,
-        environment: environment::scrub(front_end.environment(), &options.variables),
-        cargo_home: &cargo_home,
+    let environment = environment::scrub(front_end.environment(), &options.variables);
+    let home = front_end.user()?.home;
+    let start = |configuration: &Configuration, project| -> anyhow::Result<CargoRun<'_>> {
+        create_written(&command, &directory, &cargo_home, project)?;
+        let needs = Needs {
+            command: &command,
+            directory: &directory,
+            toolchain: &toolchain,
+            cargo_home: &cargo_home,
+            home: &home,
+            configuration,
+            environment: &environment,
+            reads: &options.reads,
+            project,
+        };
+        Ok(CargoRun {
+            domain: needs.domain(),
+            toolchain: &toolchain,
+            arguments: &command.arguments,
+            environment: environment.clone(),
+            cargo_home: &cargo_home,
+        })
     };
     let root =
         find_manifest(&directory, command.manifest_path.as_deref()).and_then(|path| workspace_root(&path));
     let root = match (root, command.kind) {
         (Ok(root), _) => root,
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
-        (Err(_), CommandKind::Host) => return Ok(exit_code(cargo.without_project()?)),
+        (Err(_), CommandKind::Host) => {
+            let configuration = Configuration::read(&directory, &cargo_home, &command.config)?;
+            return Ok(exit_code(start(&configuration, None)?.without_project()?));
+        }
         (Err(error), _) => return Err(error.into()),
     };
     let project = Project::new(&root);
     let state = front_end.state()?;
     let prepared = prepare(front_end, options, &command, &toolchain, &state, project)?;
+    let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
+    if command.subcommand != "clean" {
+        planted::check(&places.0, &places.1)?;
+    }
+    let cargo = start(&prepared.configuration, Some((&places.0, &places.1)))?;
     let wrapper = install_wrapper(&own_executable()?, &prepared.session.directories)?;
     let directories = prepared.session.directories.clone();
     let session_directory = SessionDirectory::create(&directories.sessions())
@@ -72,6 +102,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
 pub(super) struct Prepared {
     pub session: Session,
     pub triples: Vec<String>,
+    pub configuration: Configuration,
 }
 
 /// Everything that is fixed before cargo starts.
@@ -100,7 +131,7 @@ pub(super) fn prepare(
     let stamp = version::check(toolchain, stamp)?;
     record::write(&directories, &project, stamp).context("failed to write down this project")?;
 
-    let target_dir = target_dir(front_end, command, &configuration, &project);
+    let target_dir = target_dir(front_end, command, &configuration, &project).resolve(&project.root)?;
     let mut triples = toolchain.installed_targets();
     triples.extend(command.targets.iter().cloned());
     triples.extend(configuration.targets());
@@ -130,7 +161,7 @@ pub(super) fn prepare(
         project,
         directories,
     };
-    Ok(Prepared { session, triples })
+    Ok(Prepared { session, triples, configuration })
 }
 
 /// `+name` before the command.
@@ -161,7 +192,7 @@ fn target_dir(
     command: &CargoCommand,
     configuration: &Configuration,
     project: &Project,
-) -> PathBuf {
+) -> TargetDir {
     let directory = command.working_directory(&front_end.cwd);
     let variable = |name| front_end.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let relative = command
@@ -169,9 +200,34 @@ fn target_dir(
         .clone()
         .or_else(|| variable("CARGO_TARGET_DIR"))
         .or_else(|| variable("CARGO_BUILD_TARGET_DIR"))
-        .map(|path| directory.join(path));
-    let path = relative.or_else(|| configuration.target_dir()).unwrap_or_else(|| project.root.join("target"));
-    path.canonicalize().unwrap_or(path)
+        .map(|path| (directory.join(path), true));
+    let (path, users) = relative
+        .or_else(|| configuration.target_dir())
+        .unwrap_or_else(|| (project.root.join("target"), false));
+    TargetDir { path, users }
+}
+
+/// Creates directories that cargo would create in ones that it may not write.
+fn create_written(
+    command: &CargoCommand,
+    directory: &Path,
+    cargo_home: &Path,
+    project: Option<(&Path, &Path)>,
+) -> anyhow::Result<()> {
+    let failed = |path: &Path| format!("failed to create `{}`", path.display());
+    std::fs::create_dir_all(cargo_home).with_context(|| failed(cargo_home))?;
+    let Some((root, target_dir)) = project else { return Ok(()) };
+    let compiles = command.kind == CommandKind::Compile;
+    if compiles && !target_dir.starts_with(root) {
+        create_cache_directory(target_dir).with_context(|| failed(target_dir))?;
+    }
+    if compiles || command.subcommand == "vendor" {
+        let written = command.writes_beside_project().into_iter().map(|path| directory.join(path));
+        for path in written.filter(|path| !path.starts_with(root)) {
+            std::fs::create_dir_all(&path).with_context(|| failed(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// A wrapper of the user's own would run on the host; there is one slot, and this tool needs it.

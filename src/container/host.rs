@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use super::spec::Mount;
 
 /// Top-level directories that distributions merge into `/usr` or keep beside it.
-const MERGED: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+pub const MERGED: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 
 /// Directories that hold programs and libraries, and nothing else, where they exist.
-const SYSTEM: &[&str] = &["/usr", "/nix/store", "/gnu/store"];
+pub const SYSTEM: &[&str] = &["/usr", "/nix/store", "/gnu/store"];
 
 /// Who the caller is inside a container: the entry of the synthetic `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,352 @@
+//! What a build script says to cargo, line by line, before cargo hears it.
+//!
+//! cargo sets any variable that a script names in the process of every compiler and program of that package,
+//! puts library directories of the script's choice into loader paths, and prints warnings as they come. A line
+//! is understood here exactly as cargo's `BuildOutput::parse` does it; everything that is not objected to passes
+//! byte for byte.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::session::normalized;
+
+/// What is to be done with a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to cargo as it is.
+    Pass,
+    /// This goes to cargo in its place.
+    Replace(Vec<u8>),
+    /// The job fails.
+    Refuse(Objection),
+}
+
+/// Why a line is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// A variable that is not for a package to set.
+    #[error(
+        "sets `{name}` by `cargo::rustc-env`, which {why}\n\nhint: if the package needs this, set the variable \
+         yourself for the command that needs it"
+    )]
+    Variable {
+        /// Which.
+        name: String,
+        /// What obeys it.
+        why: &'static str,
+    },
+    /// A library directory outside of everything that the package may use.
+    #[error(
+        "names the library directory `{}`, which is neither the system's nor the package's nor in the build \
+         directory\n\nhint: if you trust what is there, let jobs read it: `cargo-sandbox --sandbox-read {} …`",
+        .0.display(), .0.display()
+    )]
+    Library(PathBuf),
+    /// Longer than anything that cargo takes.
+    #[error("wrote a line of more than {} MiB to its standard output", MAX_LINE >> 20)]
+    Length,
+}
+
+/// Longest line that is held back, in bytes.
+pub const MAX_LINE: usize = 16 << 20;
+
+/// How a name is compared.
+enum Name {
+    Is(&'static str),
+    Starts(&'static str),
+    Between(&'static str, &'static str),
+}
+
+/// Variables that no package sets, and what obeys them. Only exact names where real packages use their
+/// neighbours: `RUSTC_VERSION`, `CARGO_PKG_VERSION` and `CARGO_BUILD_TIME` are set by many. Not in the list, since
+/// nothing but a job can obey them: `MALLOC_*`, `RUSTFLAGS`, `TMPDIR`, `PYTHON*`; `RUSTC_BOOTSTRAP` is cargo's to
+/// judge.
+const VARIABLES: &[(Name, &str)] = &[
+    (Name::Starts("LD_"), "the dynamic loader obeys"),
+    (Name::Starts("DYLD_"), "the dynamic loader obeys"),
+    (Name::Is("GLIBC_TUNABLES"), "the dynamic loader obeys"),
+    (Name::Is("GCONV_PATH"), "has the C library load what lies there"),
+    (Name::Is("LOCPATH"), "has the C library read what lies there"),
+    (Name::Is("BASH_ENV"), "shells execute"),
+    (Name::Is("ENV"), "shells execute"),
+    (Name::Is("PATH"), "decides which programs run"),
+    (Name::Is("HOME"), "decides whose settings programs read"),
+    (Name::Is("XDG_CONFIG_HOME"), "decides whose settings programs read"),
+    (Name::Is("CARGO"), "names the cargo that programs start"),
+    (Name::Is("CARGO_HOME"), "decides whose settings cargo reads"),
+    (Name::Is("CARGO_ENCODED_RUSTFLAGS"), "the compiler's options come from"),
+    (Name::Is("CARGO_BUILD_RUSTC"), "names a compiler"),
+    (Name::Is("CARGO_BUILD_RUSTC_WRAPPER"), "names a compiler"),
+    (Name::Is("CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"), "names a compiler"),
+    (Name::Is("CARGO_BUILD_RUSTDOC"), "names a compiler"),
+    (Name::Is("CARGO_BUILD_BUILD_DIR"), "decides where cargo writes"),
+    (Name::Is("CARGO_BUILD_TARGET_DIR"), "decides where cargo writes"),
+    (Name::Is("CARGO_TARGET_DIR"), "decides where cargo writes"),
+    (Name::Between("CARGO_TARGET_", "_RUNNER"), "names a program that cargo starts"),
+    (Name::Between("CARGO_TARGET_", "_LINKER"), "names a program that the compiler starts"),
+    (Name::Starts("CARGO_ALIAS_"), "cargo takes for a command"),
+    (Name::Starts("CARGO_SANDBOX"), "belongs to cargo-sandbox"),
+    (Name::Is("RUSTC"), "names a compiler"),
+    (Name::Is("RUSTC_WRAPPER"), "names a compiler"),
+    (Name::Is("RUSTC_WORKSPACE_WRAPPER"), "names a compiler"),
+    (Name::Is("RUSTC_LINKER"), "names a program that the compiler starts"),
+    (Name::Is("RUSTDOC"), "names a compiler"),
+    (Name::Starts("RUSTUP_"), "decides which toolchain runs"),
+    (Name::Is("DOCKER_HOST"), "names the daemon that makes containers"),
+    (Name::Is("CONTAINER_HOST"), "names the daemon that makes containers"),
+];
+
+/// Directories that hold the system's and vendors' libraries and nothing of the user's. Whether one is there
+/// makes no difference: packages name those of other systems too.
+const SYSTEM: &[&str] =
+    &["/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/nix/store", "/gnu/store", "/opt"];
+
+/// Kinds of `rustc-link-search`.
+const KINDS: &[&str] = &["native=", "dependency=", "crate=", "framework=", "all="];
+
+/// What a build script may name.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The package's directory, which relative paths are relative to.
+    pub package: PathBuf,
+    /// The build directory, the toolchain, the package's source and the like, canonical.
+    pub allowed: Vec<PathBuf>,
+}
+
+impl Places {
+    fn allow(&self, path: &str) -> bool {
+        let Some(path) = normalized(&self.package.join(path)) else { return false };
+        let system = SYSTEM.iter().any(|system| path.starts_with(system));
+        system || self.allowed.iter().any(|allowed| path.starts_with(allowed))
+    }
+}
+
+/// Judges a line, which is given without its end.
+pub fn filter(line: &[u8], places: &Places) -> Verdict {
+    let warning = escaped_message(line);
+    // cargo ignores a line that is no UTF-8, but for showing a message in it.
+    let Ok(text) = std::str::from_utf8(line) else { return warning.map_or(Verdict::Pass, Verdict::Replace) };
+    let Some((key, value)) = directive(text) else { return Verdict::Pass };
+    let objection = match key {
+        "rustc-env" => value.split_once('=').and_then(|(name, _)| variable(name)),
+        "rustc-link-search" => library(places, value),
+        "rustc-flags" => flags(value).into_iter().find_map(|path| library(places, path)),
+        _ => None,
+    };
+    match (objection, warning) {
+        (Some(objection), _) => Verdict::Refuse(objection),
+        (None, Some(warning)) => Verdict::Replace(warning),
+        (None, None) => Verdict::Pass,
+    }
+}
+
+/// Key and value of a directive; both spellings.
+fn directive(text: &str) -> Option<(&str, &str)> {
+    let data = text.trim().strip_prefix("cargo:")?;
+    let (key, value) = data.strip_prefix(':').unwrap_or(data).split_once('=')?;
+    Some((key, value.trim_end()))
+}
+
+fn variable(name: &str) -> Option<Objection> {
+    let known = VARIABLES.iter().find(|(pattern, _)| match pattern {
+        Name::Is(known) => name == *known,
+        Name::Starts(start) => name.starts_with(start),
+        Name::Between(start, end) => name.starts_with(start) && name.ends_with(end),
+    });
+    known.map(|(_, why)| Objection::Variable { name: name.to_owned(), why })
+}
+
+fn library(places: &Places, value: &str) -> Option<Objection> {
+    let path = KINDS.iter().find_map(|kind| value.strip_prefix(kind)).unwrap_or(value);
+    // An empty one is the package's directory.
+    (!places.allow(path)).then(|| {
+        let path = places.package.join(path);
+        Objection::Library(normalized(&path).unwrap_or(path))
+    })
+}
+
+/// The directories in `rustc-flags`, which takes `-L` and `-l` with and without a space.
+fn flags(value: &str) -> Vec<&str> {
+    let mut words = value.split_whitespace();
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("-L") {
+            Some("") => found.extend(words.next()),
+            Some(path) => found.push(path),
+            None if word == "-l" => drop(words.next()),
+            None => {}
+        }
+    }
+    found
+}
+
+/// A message for people with everything that a terminal would obey made visible; nothing where there is none.
+/// cargo shows a message by the beginning of its line, and the rest as it is.
+fn escaped_message(line: &[u8]) -> Option<Vec<u8>> {
+    let start = line.trim_ascii_start();
+    let is_message = [b"cargo:warning=".as_slice(), b"cargo::warning=", b"cargo::error=", b"cargo:error="]
+        .iter()
+        .any(|prefix| start.starts_with(prefix));
+    if !is_message {
+        return None;
+    }
+    // The carriage return of a line's end is not shown.
+    let (text, end) = line.strip_suffix(b"\r").map_or((line, b"".as_slice()), |text| (text, b"\r"));
+    let mut escaped = Vec::with_capacity(line.len());
+    let mut changed = false;
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if obeyed(character) {
+                changed = true;
+                let code = u32::from(character);
+                let mut shown = String::new();
+                let _infallible = if code < 0x80 {
+                    write!(shown, "\\x{code:02x}")
+                } else {
+                    write!(shown, "\\u{{{code:x}}}")
+                };
+                escaped.extend_from_slice(shown.as_bytes());
+            } else {
+                escaped.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        // cargo shows each as a replacement character.
+        escaped.extend_from_slice(chunk.invalid());
+    }
+    escaped.extend_from_slice(end);
+    changed.then_some(escaped)
+}
+
+/// Control characters but for the tab, and what changes the direction of text.
+fn obeyed(character: char) -> bool {
+    let direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (character.is_control() && character != '\t') || direction
+}
+
+/// Whether a path is one that a line may name; for tests of other modules.
+#[cfg(test)]
+pub fn places(package: &str, allowed: &[&std::path::Path]) -> Places {
+    Places { package: package.into(), allowed: allowed.iter().map(|path| (*path).to_owned()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(line: &[u8]) -> Verdict {
+        filter(line, &places("/c/src/p-1", &["/b".as_ref(), "/t".as_ref(), "/c/src/p-1".as_ref()]))
+    }
+
+    fn refused(line: &str) -> bool {
+        matches!(judge(line.as_bytes()), Verdict::Refuse(_))
+    }
+
+    #[test]
+    fn variables_that_others_obey_are_refused_in_every_spelling() {
+        for name in [
+            "LD_PRELOAD",
+            "DYLD_INSERT_LIBRARIES",
+            "PATH",
+            "HOME",
+            "CARGO",
+            "RUSTC_WRAPPER",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER",
+            "CARGO_SANDBOX_ENGINE",
+            "GLIBC_TUNABLES",
+        ] {
+            for line in [
+                format!("cargo:rustc-env={name}=x"),
+                format!("cargo::rustc-env={name}=x"),
+                format!(" \t cargo::rustc-env={name}=x \r"),
+                format!("\u{a0}cargo:rustc-env={name}="),
+            ] {
+                let Verdict::Refuse(objection) = judge(line.as_bytes()) else { panic!("{line:?} passes") };
+                assert!(objection.to_string().contains(name), "{objection}");
+            }
+        }
+    }
+
+    #[test]
+    fn variables_of_real_packages_pass() {
+        for name in [
+            "RUSTC_VERSION",
+            "CARGO_PKG_VERSION",
+            "GIT_HASH",
+            "VERGEN_RUSTC_SEMVER",
+            "TARGET",
+            "PROFILE",
+            "BUILD_PATH",
+            "CARGO_BUILD_TARGET",
+            "OUT_DIR",
+        ] {
+            assert_eq!(judge(format!("cargo:rustc-env={name}=x").as_bytes()), Verdict::Pass, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_directive_passes() {
+        for line in [
+            "",
+            "LD_PRELOAD=x",
+            "cargo:metadata=LD_PRELOAD=x",
+            "cargo::metadata=PATH=x",
+            "cargo:root=/home/me",
+            "cargo:rustc-env=",
+            "cargo:rustc-envLD_PRELOAD=x",
+            "cargo:rustc-cfg=rustc-env=PATH=x",
+            "text cargo:rustc-env=PATH=x",
+            "\u{1b}[31m not a message",
+        ] {
+            assert_eq!(judge(line.as_bytes()), Verdict::Pass, "{line:?}");
+        }
+        assert_eq!(judge(b"cargo:rustc-env=PATH=\xff"), Verdict::Pass, "cargo ignores what is no UTF-8");
+    }
+
+    #[test]
+    fn library_directories_are_the_systems_the_packages_or_in_the_build_directory() {
+        for path in [
+            "/usr/lib/x86_64-linux-gnu",
+            "/opt/cuda/lib64",
+            "native=/b/debug/build/p-1/out/lib",
+            "/b/debug/build/p-1/out/../../../deps",
+            "vendor/lib",
+            "all=/c/src/p-1",
+            "/t/lib",
+        ] {
+            assert!(!refused(&format!("cargo::rustc-link-search={path}")), "{path}");
+        }
+        for path in [
+            "/home/me/lib",
+            "native=/b/debug/build/p-1/out/../../../../../home/me",
+            "../other-1/lib",
+            "dependency=/c/src/other-1",
+            "/buildings",
+            "/usr/../home/me",
+        ] {
+            assert!(refused(&format!("cargo:rustc-link-search={path}")), "{path}");
+        }
+        assert!(
+            refused("cargo:rustc-flags=-l z -L /home/me") && refused("cargo::rustc-flags=-lz -L/home/me")
+        );
+        assert!(!refused("cargo:rustc-flags=-l /home/me -L/usr/lib"));
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_made_visible_in_messages() {
+        let replaced = |line: &str| match judge(line.as_bytes()) {
+            Verdict::Replace(line) => String::from_utf8(line).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(replaced("cargo::warning=\u{1b}[2Jx\u{7}"), "cargo::warning=\\x1b[2Jx\\x07");
+        assert_eq!(replaced("cargo:warning=a\rb\r"), "cargo:warning=a\\x0db\r");
+        assert_eq!(replaced("cargo::error=\u{9b}1m\u{202e}"), "cargo::error=\\u{9b}1m\\u{202e}");
+        assert_eq!(
+            judge(b"cargo:warning=\xff\x1b[1m"),
+            Verdict::Replace(b"cargo:warning=\xff\\x1b[1m".to_vec())
+        );
+        for plain in ["cargo::warning=t\u{e4}xt\twith tab", "cargo:warning=end\r"] {
+            assert_eq!(judge(plain.as_bytes()), Verdict::Pass);
+        }
+    }
+}

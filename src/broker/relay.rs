@@ -1,0 +1,211 @@
+//! A build script's standard output on its way to cargo, each line judged before cargo sees it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::directives::{MAX_LINE, Objection, Places, Verdict, filter};
+
+/// The reading end of a script's output, and cargo's end.
+#[derive(Debug)]
+pub struct Relay {
+    from: File,
+    /// Nothing once cargo does not listen any more.
+    to: Option<File>,
+    places: Places,
+    /// The beginning of a line whose end has not come yet.
+    pending: Vec<u8>,
+}
+
+/// Whether more may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Something came and was passed on.
+    Passed,
+    /// Nothing is there now.
+    Waiting,
+    /// Every writer is gone.
+    Ended,
+}
+
+/// Why a relay stops.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The script said what it must not say.
+    #[error("{0}")]
+    Objection(#[from] Objection),
+    /// Its output cannot be read.
+    #[error("wrote what could not be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Relay {
+    /// A relay to `to`, and the end for the script to write to.
+    ///
+    /// # Errors
+    /// When no pipe can be had.
+    pub fn new(to: &OwnedFd, places: Places) -> io::Result<(Self, OwnedFd)> {
+        let (from, script) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Only this end: whether writing waits is the script's business.
+        rustix::io::ioctl_fionbio(&from, true)?;
+        let to = Some(File::from(to.try_clone()?));
+        Ok((Self { from: from.into(), to, places, pending: Vec::new() }, script))
+    }
+
+    /// Passes on some of what has come, whole lines at a time. Not all: a script that never stops talking must
+    /// not keep its caller.
+    ///
+    /// # Errors
+    /// When a line is refused; it and what follows it do not pass.
+    pub fn pump(&mut self) -> Result<Flow, RelayError> {
+        let mut buffer = [0; 64 << 10];
+        loop {
+            return match self.from.read(&mut buffer) {
+                Ok(0) => Ok(Flow::Ended),
+                Ok(count) => self.take(&buffer[..count]).map(|()| Flow::Passed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Flow::Waiting),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+
+    /// Passes on the rest, a last line without an end included. No process of the job is left by then.
+    ///
+    /// # Errors
+    /// As [`pump`](Self::pump).
+    pub fn finish(&mut self) -> Result<(), RelayError> {
+        while self.pump()? == Flow::Passed {}
+        let last = std::mem::take(&mut self.pending);
+        let mut passed = Vec::new();
+        judge(&last, &self.places, &mut passed)?;
+        self.pass(&passed);
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), RelayError> {
+        let mut passed = Vec::with_capacity(bytes.len() + self.pending.len());
+        let mut rest = bytes;
+        let mut result = Ok(());
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, behind) = rest.split_at(end);
+            result = if self.pending.is_empty() {
+                judge(line, &self.places, &mut passed)
+            } else {
+                self.pending.extend_from_slice(line);
+                judge(&std::mem::take(&mut self.pending), &self.places, &mut passed)
+            };
+            if result.is_err() {
+                break;
+            }
+            passed.push(b'\n');
+            rest = &behind[1..];
+        }
+        self.pass(&passed);
+        result?;
+        self.pending.extend_from_slice(rest);
+        if self.pending.len() > MAX_LINE { Err(Objection::Length.into()) } else { Ok(()) }
+    }
+
+    /// Where cargo is gone, the script may still write to its end, as to a pipe that nobody empties.
+    fn pass(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() && self.to.as_mut().is_some_and(|to| to.write_all(bytes).is_err()) {
+            self.to = None;
+        }
+    }
+}
+
+fn judge(line: &[u8], places: &Places, passed: &mut Vec<u8>) -> Result<(), Objection> {
+    match filter(line, places) {
+        Verdict::Pass => passed.extend_from_slice(line),
+        Verdict::Replace(instead) => passed.extend_from_slice(&instead),
+        Verdict::Refuse(objection) => return Err(objection),
+    }
+    Ok(())
+}
+
+impl AsFd for Relay {
+    /// Readable when something has come.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.from.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::directives::places;
+    use super::*;
+
+    fn relay() -> (Relay, File, File) {
+        let (cargo, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (relay, script) = Relay::new(&to, places("/p", &[])).unwrap();
+        (relay, script.into(), cargo.into())
+    }
+
+    fn all(mut cargo: File, relay: Relay) -> String {
+        drop(relay);
+        let mut text = String::new();
+        cargo.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn lines_pass_byte_for_byte_however_they_come() {
+        let (mut relay, mut script, cargo) = relay();
+        let text = "one\n\ncargo:rustc-cfg=x\r\n  two\nlast without end";
+        for byte in text.bytes() {
+            script.write_all(&[byte]).unwrap();
+            assert_eq!(relay.pump().unwrap(), Flow::Passed);
+            assert_eq!(relay.pump().unwrap(), Flow::Waiting);
+        }
+        drop(script);
+        assert_eq!(relay.pump().unwrap(), Flow::Ended);
+        relay.finish().unwrap();
+        assert_eq!(all(cargo, relay), text);
+    }
+
+    #[test]
+    fn a_refused_line_and_all_behind_it_stay_here() {
+        let (mut relay, mut script, cargo) = relay();
+        script.write_all(b"before\ncargo:rustc-env=LD_PRELOAD=x\nafter\n").unwrap();
+        assert!(matches!(relay.pump(), Err(RelayError::Objection(Objection::Variable { .. }))));
+        assert_eq!(all(cargo, relay), "before\n");
+    }
+
+    #[test]
+    fn a_refused_last_line_needs_no_end() {
+        let (mut relay, mut script, cargo) = relay();
+        script.write_all(b"cargo:rustc-env=PATH=x").unwrap();
+        drop(script);
+        assert!(relay.finish().is_err());
+        assert_eq!(all(cargo, relay), "");
+    }
+
+    #[test]
+    fn a_script_outlives_a_cargo_that_is_gone() {
+        let (mut relay, mut script, cargo) = relay();
+        drop(cargo);
+        script.write_all(b"one\n").unwrap();
+        relay.pump().unwrap();
+        script.write_all(b"two\n").unwrap();
+        relay.pump().unwrap();
+    }
+
+    #[test]
+    fn much_output_passes_while_cargo_reads() {
+        let (mut relay, mut script, mut cargo) = relay();
+        let line = "x".repeat(1000) + "\n";
+        let writer =
+            std::thread::spawn(move || (0..5000).for_each(|_| script.write_all(line.as_bytes()).unwrap()));
+        let reader = std::thread::spawn(move || io::copy(&mut cargo, &mut io::sink()).unwrap());
+        while relay.pump().unwrap() != Flow::Ended {
+            std::thread::yield_now();
+        }
+        relay.finish().unwrap();
+        drop(relay);
+        writer.join().unwrap();
+        assert_eq!(reader.join().unwrap(), 5_005_000);
+    }
+}

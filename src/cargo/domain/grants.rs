@@ -1,0 +1,399 @@
+//! What a command needs of the host.
+//!
+//! cargo takes a file that it may not read for an error, and one that is not there for nothing special. So
+//! every file that it looks for above the project is granted where it exists, and its neighbours are not.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use crate::broker::session::normalized;
+use crate::cargo::configuration::Configuration;
+use crate::cargo::{CargoCommand, Toolchain};
+use crate::container::host::{MERGED, SYSTEM};
+
+use super::repository;
+use super::{Domain, Rights};
+
+/// Files and directories of the system that are read, beside the ones that are executed.
+const SYSTEM_READS: &[(&str, &str)] = &[
+    ("/etc", "name service, certificates, git's configuration; secrets in it are not the user's to read"),
+    ("/proc", "a process's own; Landlock refuses the memory and environment of processes outside the domain"),
+    ("/sys/fs/cgroup", "the number of CPUs that may be used"),
+    ("/sys/devices/system/cpu", "as /sys/fs/cgroup"),
+    ("/var/lib/ca-certificates", "certificates on openSUSE"),
+    ("/run/systemd/resolve", "name service"),
+    ("/run/NetworkManager", "name service"),
+    ("/run/resolvconf", "name service"),
+];
+
+/// Devices that every program expects.
+const DEVICES: &[&str] = &[
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/ptmx",
+    "/dev/pts",
+];
+
+/// Directories with sockets that the C library's name service uses.
+const NAME_SERVICE_SOCKETS: &[&str] =
+    &["/run/nscd", "/var/run/nscd", "/run/systemd/resolve", "/run/systemd/userdb"];
+
+/// What cargo and rustfmt look for in every directory above.
+const LOOKED_FOR_ABOVE: &[&str] = &["Cargo.toml", "rustfmt.toml", ".rustfmt.toml"];
+
+/// Files in the user's home directory that belong to git and can hold no key: libgit2, which cargo uses, and git
+/// itself fail where one exists and cannot be read.
+const GIT_FILES: &[&str] = &[".gitconfig", ".config/git"];
+
+/// What fetching over SSH takes without a key of its own: the agent has the keys.
+const SSH_FILES: &[&str] = &[".ssh/config", ".ssh/known_hosts", ".ssh/known_hosts2", ".git-credentials"];
+
+/// And what `ssh` and `git` take, where the user has cargo use them (`net.git-fetch-with-cli`).
+const GIT_PROGRAM_FILES: &[&str] = &[".ssh", ".netrc"];
+
+/// Subcommands that fetch nothing.
+const FETCHES_NOTHING: &[&str] = &[
+    "",
+    "clean",
+    "config",
+    "fmt",
+    "help",
+    "init",
+    "locate-project",
+    "new",
+    "read-manifest",
+    "report",
+    "uninstall",
+    "verify-project",
+    "version",
+];
+
+/// A command, as far as its domain depends on it.
+#[derive(Debug)]
+pub struct Needs<'a> {
+    /// The command.
+    pub command: &'a CargoCommand,
+    /// The directory that it works from.
+    pub directory: &'a Path,
+    /// Whose cargo.
+    pub toolchain: &'a Toolchain,
+    /// cargo's own directory, which exists.
+    pub cargo_home: &'a Path,
+    /// The user's home directory.
+    pub home: &'a Path,
+    /// The configuration that cargo will read.
+    pub configuration: &'a Configuration,
+    /// cargo's environment.
+    pub environment: &'a [(std::ffi::OsString, std::ffi::OsString)],
+    /// What the user lets be read (`--sandbox-read`).
+    pub reads: &'a [PathBuf],
+    /// The project's root and target directory, if there is a project.
+    pub project: Option<(&'a Path, &'a Path)>,
+}
+
+impl Needs<'_> {
+    /// The grants of the command, without those of its session.
+    pub fn domain(&self) -> Domain {
+        let mut domain = Domain::default();
+        self.writes(&mut domain);
+        self.executes(&mut domain);
+        self.system(&mut domain);
+        self.sources(&mut domain);
+        self.users_files(&mut domain);
+        domain
+    }
+
+    fn writes(&self, domain: &mut Domain) {
+        domain.add(self.cargo_home, Rights::Write);
+        // Users move these to another disk.
+        for name in ["registry", "git"] {
+            domain.add(self.cargo_home.join(name), Rights::Write);
+        }
+        if let Some((root, target_dir)) = self.project {
+            domain.add(root, Rights::Write);
+            domain.add(target_dir, Rights::Write);
+            if self.command.subcommand == "clean" && !target_dir.starts_with(root) {
+                // The directory itself goes too.
+                domain.add(target_dir.parent().unwrap_or(target_dir), Rights::RemoveDirectories);
+            }
+        }
+        for path in self.command.writes_beside_project() {
+            let path = self.directory.join(path);
+            let path = normalized(&path).unwrap_or(path);
+            // cargo insists on making this directory itself.
+            let makes = matches!(self.command.subcommand.as_str(), "new" | "init");
+            let existing = path.ancestors().find(|path| path.is_dir()).filter(|_| makes);
+            domain.add(existing.unwrap_or(&path), Rights::Write);
+        }
+    }
+
+    /// After [`Self::writes`].
+    fn executes(&self, domain: &mut Domain) {
+        for path in SYSTEM.iter().chain(MERGED) {
+            domain.add_executable(path.as_ref());
+        }
+        let sysroot = &self.toolchain.sysroot;
+        if sysroot.starts_with(self.cargo_home) {
+            // One directory for rustup and cargo, as in some images: the user's own arrangement.
+            domain.add(sysroot, Rights::Execute);
+        } else {
+            domain.add_executable(sysroot);
+        }
+    }
+
+    fn system(&self, domain: &mut Domain) {
+        for (path, _why) in SYSTEM_READS {
+            domain.add(path, Rights::Read);
+        }
+        for path in DEVICES {
+            domain.add(path, Rights::Device);
+        }
+        for path in NAME_SERVICE_SOCKETS {
+            domain.add(path, Rights::Connect);
+        }
+        for name in ["MAKEFLAGS", "CARGO_MAKEFLAGS", "MFLAGS"] {
+            let flags = self.variable(name).unwrap_or_default().to_string_lossy();
+            // The jobserver of a make above us.
+            for path in flags.split_whitespace().filter_map(|word| word.split_once("=fifo:")) {
+                if path_is_fifo(path.1) {
+                    domain.add(path.1, Rights::Device);
+                }
+            }
+        }
+        // Often a link out of /etc, replaced by its owner while cargo runs.
+        if let Ok(file) = Path::new("/etc/resolv.conf").canonicalize() {
+            domain.add(&file, Rights::Read);
+        }
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "CARGO_HTTP_CAINFO"] {
+            if let Some(path) = self.variable(name) {
+                domain.add(self.directory.join(path), Rights::Read);
+            }
+        }
+        if let Some(path) = self.configuration.users("http.cainfo").and_then(|value| value.as_str()) {
+            domain.add(self.directory.join(path), Rights::Read);
+        }
+    }
+
+    fn sources(&self, domain: &mut Domain) {
+        let mut roots = vec![self.directory];
+        if let Some((root, _)) = self.project {
+            roots.push(root);
+        }
+        for read in self.reads {
+            domain.add(read, Rights::Read);
+            roots.push(read);
+        }
+        for file in self.configuration.files() {
+            domain.add(file, Rights::Read);
+        }
+        let named = self.command.manifest_path.as_ref().map(|path| self.directory.join(path));
+        let manifest = named.as_deref().and_then(Path::parent).and_then(|path| path.canonicalize().ok());
+        // A member of a workspace elsewhere (`package.workspace`).
+        let member = manifest
+            .as_deref()
+            .or_else(|| self.directory.ancestors().find(|directory| directory.join("Cargo.toml").is_file()));
+        if let (Some(member), Some(_)) = (member, self.project) {
+            domain.add(member, Rights::Read);
+            roots.push(member);
+        }
+        for root in roots {
+            for directory in root.ancestors() {
+                for name in LOOKED_FOR_ABOVE {
+                    let file = directory.join(name);
+                    // A file, so that no repository opens a directory by this name.
+                    if file.is_file() {
+                        domain.add(file, Rights::Read);
+                    }
+                }
+            }
+            for path in repository::files(root) {
+                domain.add(path, Rights::Read);
+            }
+        }
+    }
+
+    fn users_files(&self, domain: &mut Domain) {
+        for name in GIT_FILES {
+            domain.add(self.home.join(name), Rights::Read);
+        }
+        for path in repository::named_in_configuration(self.home) {
+            domain.add(path, Rights::Read);
+        }
+        if self.command.subcommand == "fmt" {
+            for name in ["rustfmt.toml", ".rustfmt.toml", ".config/rustfmt"] {
+                domain.add(self.home.join(name), Rights::Read);
+            }
+        }
+        if !self.fetches() {
+            return;
+        }
+        for name in SSH_FILES {
+            domain.add(self.home.join(name), Rights::Read);
+        }
+        if let Some(socket) = self.variable("SSH_AUTH_SOCK") {
+            domain.add(socket, Rights::Connect);
+        }
+        if self.uses_git_program() {
+            for name in GIT_PROGRAM_FILES {
+                domain.add(self.home.join(name), Rights::Read);
+            }
+        }
+    }
+
+    fn fetches(&self) -> bool {
+        !self.command.offline && !FETCHES_NOTHING.contains(&self.command.subcommand.as_str())
+    }
+
+    /// By the user's own setting: a repository that asks for it gets `ssh` without the user's key files.
+    fn uses_git_program(&self) -> bool {
+        let variable = self.variable("CARGO_NET_GIT_FETCH_WITH_CLI").is_some_and(|value| value == "true");
+        let configured = self.configuration.users("net.git-fetch-with-cli");
+        variable || configured.and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
+    fn variable(&self, name: &str) -> Option<&std::ffi::OsStr> {
+        let found = self.environment.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
+    }
+}
+
+fn path_is_fifo(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+    use std::fs;
+
+    struct Scene {
+        directory: tempfile::TempDir,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let scene = Self { directory };
+            for path in ["home/.cargo", "home/.ssh", "work/app/sub", "work/.cargo", "t/bin", "elsewhere"] {
+                fs::create_dir_all(scene.path(path)).unwrap();
+            }
+            for path in ["work/Cargo.toml", "work/secret", "work/app/Cargo.toml", "home/.ssh/known_hosts"] {
+                fs::write(scene.path(path), "").unwrap();
+            }
+            fs::write(scene.path("work/.cargo/config.toml"), "include = ['more.toml']").unwrap();
+            fs::write(scene.path("work/.cargo/more.toml"), "").unwrap();
+            scene
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.directory.path().canonicalize().unwrap().join(path)
+        }
+
+        fn domain(&self, line: &str, environment: &[(&str, &str)]) -> Domain {
+            let command = CargoCommand::parse(line.split_whitespace().map(OsString::from).collect());
+            let directory = self.path("work/app/sub");
+            let cargo_home = self.path("home/.cargo");
+            let configuration = Configuration::read(&directory, &cargo_home, &command.config).unwrap();
+            let environment: Vec<_> =
+                environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            Needs {
+                command: &command,
+                directory: &directory,
+                toolchain: &Toolchain { name: "t".into(), sysroot: self.path("t") },
+                cargo_home: &cargo_home,
+                home: &self.path("home"),
+                configuration: &configuration,
+                environment: &environment,
+                reads: &[],
+                project: Some((&self.path("work/app"), &self.path("work/app/target"))),
+            }
+            .domain()
+        }
+
+        fn may(&self, domain: &Domain, rights: &[Rights], path: &str) -> bool {
+            let path = self.path(path);
+            domain
+                .grants()
+                .iter()
+                .any(|grant| rights.contains(&grant.rights) && path.starts_with(&grant.path))
+        }
+    }
+
+    const READS: &[Rights] = &[Rights::Read, Rights::Execute, Rights::Write];
+
+    #[test]
+    fn what_cargo_looks_for_above_is_read_and_its_neighbours_are_not() {
+        let scene = Scene::new();
+        let domain = scene.domain("build", &[]);
+        for path in ["work/Cargo.toml", "work/.cargo/config.toml", "work/.cargo/more.toml", "work/app/x"] {
+            assert!(scene.may(&domain, READS, path), "{path}");
+        }
+        for path in ["work/secret", "work/.cargo/credentials.toml", "home/.bashrc", "home/.ssh/id_ed25519"] {
+            assert!(!scene.may(&domain, READS, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_jobserver_of_a_make_above_is_reached() {
+        let scene = Scene::new();
+        let fifo = scene.path("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let reached = |name: &str| {
+            let flags = format!("-j4 --jobserver-auth=fifo:{}", scene.path(name).display());
+            scene.may(&scene.domain("build", &[("MAKEFLAGS", &flags)]), &[Rights::Device], name)
+        };
+        assert!(reached("fifo") && !reached("work/secret"));
+    }
+
+    #[test]
+    fn nothing_is_both_written_and_executed() {
+        let scene = Scene::new();
+        for line in ["build", "new ../x", "vendor ../v", "clean", "fetch"] {
+            let domain = scene.domain(line, &[]);
+            let of = |rights| domain.grants().iter().filter(move |grant| grant.rights == rights);
+            for written in of(Rights::Write) {
+                for executed in of(Rights::Execute) {
+                    let (written, executed) = (&written.path, &executed.path);
+                    let apart = !written.starts_with(executed) && !executed.starts_with(written);
+                    assert!(apart, "{line}: {} and {}", written.display(), executed.display());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_writes_where_it_is_told_to() {
+        let scene = Scene::new();
+        let writes = |line: &str, path: &str| scene.may(&scene.domain(line, &[]), &[Rights::Write], path);
+        assert!(!writes("build", "work/new"));
+        assert!(writes("new ../../new", "work/new"));
+        assert!(writes("init ../../../elsewhere --lib", "elsewhere/Cargo.toml"));
+        assert!(writes("vendor ../../v/w", "work/v/w"));
+        assert!(!writes("vendor", "work/v") && writes("vendor", "work/app/sub/vendor"));
+        assert!(writes("uninstall --root ../../../elsewhere x", "elsewhere/bin/x"));
+    }
+
+    #[test]
+    fn keys_are_read_by_gits_program_only_and_only_when_the_user_wants_it() {
+        let scene = Scene::new();
+        let key = |line: &str, environment: &[(&str, &str)]| {
+            scene.may(&scene.domain(line, environment), READS, "home/.ssh/id_ed25519")
+        };
+        let wanted = [("CARGO_NET_GIT_FETCH_WITH_CLI", "true")];
+        assert!(!key("build", &[]) && key("build", &wanted));
+        assert!(!key("build --offline", &wanted) && !key("fmt", &wanted));
+        fs::create_dir_all(scene.path("work/app/.cargo")).unwrap();
+        fs::write(scene.path("work/app/.cargo/config.toml"), "net.git-fetch-with-cli = true").unwrap();
+        assert!(!key("build", &[]), "a repository's wish");
+        fs::write(scene.path("home/.cargo/config.toml"), "net.git-fetch-with-cli = true").unwrap();
+        assert!(key("build", &[]));
+        let known_hosts = |line: &str| scene.may(&scene.domain(line, &[]), READS, "home/.ssh/known_hosts");
+        assert!(known_hosts("build") && !known_hosts("build --frozen"));
+    }
+}
