@@ -14,13 +14,14 @@ use crate::container::engines::Engines;
 use crate::container::host::system_world;
 use crate::container::lifecycle::Containers;
 use crate::container::world::{World, default_limits};
+use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
     Project, ProjectDirectories, StateDirectory, create_cache_directory, find_manifest, record,
     workspace_root,
 };
 
-use super::{FrontEnd, Options};
+use super::{EXIT_FAILURE, FrontEnd, Options};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
@@ -92,6 +93,9 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         .context("failed to listen for cargo's compilers")?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
+    if status.code() == Some(i32::from(EXIT_FAILURE)) {
+        explain_outside(&places.0, &options.reads);
+    }
     if command.subcommand == "clean" && !directories.build().exists() {
         forget_scripts(&directories);
     }
@@ -205,6 +209,18 @@ fn target_dir(
         .or_else(|| configuration.target_dir())
         .unwrap_or_else(|| (project.root.join("target"), false));
     TargetDir { path, users }
+}
+
+/// cargo only says that it may not read what lies outside.
+fn explain_outside(root: &Path, reads: &[PathBuf]) {
+    for path in outside::dependencies(root, reads) {
+        let path = path.display();
+        eprintln!(
+            "\nnote: the dependency in `{path}` is outside of the project `{}`, where nothing is read\n\nhint: if you \
+             trust what is there: `cargo-sandbox --sandbox-read {path} …`",
+            root.display()
+        );
+    }
 }
 
 /// Creates directories that cargo would create in ones that it may not write.
