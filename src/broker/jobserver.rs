@@ -58,8 +58,7 @@ fn path_of(word: &[u8]) -> Option<&[u8]> {
 fn rewritten(variable: &[u8]) -> Vec<u8> {
     let words = variable.split(|byte| *byte == b' ').map(|word| {
         // The first word carries the variable's name.
-        let at =
-            WORDS.iter().find_map(|start| Some(word.windows(start.len()).position(|part| part == *start)?));
+        let at = WORDS.iter().find_map(|start| word.windows(start.len()).position(|part| part == *start));
         match at {
             Some(at) => {
                 let equals = word[at..]

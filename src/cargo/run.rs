@@ -12,7 +12,7 @@ use anyhow::Context;
 
 use crate::broker::identify::role;
 use crate::broker::scripts::write_executable;
-use crate::project::{ProjectDirectories, private_directory};
+use crate::project::ProjectDirectories;
 use crate::wire::SESSION_DESCRIPTOR;
 
 use super::domain::kernel::Enforceable;
@@ -66,7 +66,7 @@ impl CargoRun<'_> {
             self.domain.add(path, Rights::Execute);
         }
         self.domain.add(session.path(), Rights::Connect);
-        self.start(variables, &session.temporary())
+        self.start(variables, &directories.temporary())
     }
 
     /// Runs cargo to its end where there is no project: whatever it would start of a compiler fails.
@@ -177,7 +177,6 @@ pub struct SessionDirectory {
 
 impl SessionDirectory {
     const LOCK: &'static str = "lock";
-    const TEMPORARY: &'static str = "tmp";
 
     /// Makes one, and removes those of front ends that were killed.
     ///
@@ -188,13 +187,7 @@ impl SessionDirectory {
         let directory = tempfile::Builder::new().prefix("session-").tempdir_in(sessions)?;
         let lock = File::create(directory.path().join(Self::LOCK))?;
         lock.lock()?;
-        private_directory(&directory.path().join(Self::TEMPORARY))?;
         Ok(Self { directory, _lock: lock })
-    }
-
-    /// The directory for cargo's temporary files.
-    pub fn temporary(&self) -> PathBuf {
-        self.path().join(Self::TEMPORARY)
     }
 
     /// Where it is.

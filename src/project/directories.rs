@@ -107,6 +107,12 @@ impl ProjectDirectories {
         self.0.join("containers")
     }
 
+    /// cargo's temporary files. Always the same place: its name is part of what build scripts that look at
+    /// `TMPDIR` depend on.
+    pub fn temporary(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors
@@ -115,7 +121,15 @@ impl ProjectDirectories {
         if let Some(projects) = self.0.parent() {
             private_directory(projects)?;
         }
-        let all = [self.work(), self.scripts(), self.shims(), self.bin(), self.sessions(), self.containers()];
+        let all = [
+            self.work(),
+            self.scripts(),
+            self.shims(),
+            self.bin(),
+            self.sessions(),
+            self.containers(),
+            self.temporary(),
+        ];
         private_directory(&self.0)?;
         all.iter().try_for_each(|path| private_directory(path))
     }
