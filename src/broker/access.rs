@@ -24,6 +24,14 @@ impl Rules {
         rules
     }
 
+    /// What a compiler reads: its package, and what other crates left for it.
+    fn compiler(session: &Session, origin: &Origin, parsed: &RustcArguments) -> Self {
+        let mut rules = Self::common(session);
+        rules.source(session, origin);
+        rules.artifacts(session, parsed);
+        rules
+    }
+
     fn add(&mut self, path: &Path, rights: Rights) {
         let path = path.as_os_str().as_bytes().to_vec();
         let access = Access { path, rights };
@@ -91,9 +99,7 @@ pub fn rustc(
     parsed: &RustcArguments,
     request: &Request,
 ) -> Result<Vec<Access>, Refusal> {
-    let mut rules = Rules::common(session);
-    rules.source(session, origin);
-    rules.artifacts(session, parsed);
+    let mut rules = Rules::compiler(session, origin, parsed);
     for output in [&parsed.out_dir, &parsed.incremental].into_iter().flatten() {
         rules.add(&in_build_dir(session, &request.cwd.join(output))?, Rights::WritePlain);
     }
@@ -110,9 +116,7 @@ pub fn rustdoc(
     parsed: &RustcArguments,
     request: &Request,
 ) -> Result<Vec<Access>, Refusal> {
-    let mut rules = Rules::common(session);
-    rules.source(session, origin);
-    rules.artifacts(session, parsed);
+    let mut rules = Rules::compiler(session, origin, parsed);
     if let Some(output) = &parsed.out_dir {
         let output = request.cwd.join(output);
         let path = normalized(&output).ok_or_else(|| Refusal::Path(output.clone()))?;

@@ -7,7 +7,6 @@
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -91,11 +90,6 @@ pub fn wrong(metadata: &Metadata) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// The name of a path as bytes that a system call takes.
-pub fn name_bytes(path: &Path) -> &[u8] {
-    path.file_name().unwrap_or_default().as_bytes()
 }
 
 #[cfg(test)]

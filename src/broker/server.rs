@@ -10,7 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -31,18 +32,12 @@ use super::session::Session;
 /// What cargo itself exits with when it fails.
 const FAILED: Reply = Reply::Exit(101);
 
-/// A running broker.
+/// What all threads of a broker share. It runs as long as the process.
 #[derive(Debug)]
 pub struct Broker {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     session: Session,
     /// The wrapper's content, for shims.
     wrapper: Vec<u8>,
-    jobs: AtomicU64,
     /// Threads that wait for a wrapper.
     idle_workers: AtomicUsize,
 }
@@ -52,23 +47,10 @@ impl Broker {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<Self> {
+    pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<()> {
         let listener = listen(directory)?;
-        let shared =
-            Arc::new(Shared { session, wrapper, jobs: AtomicU64::new(0), idle_workers: AtomicUsize::new(0) });
-        let listener = Arc::new(listener);
-        spawn_worker(Arc::clone(&shared), listener)?;
-        Ok(Self { shared })
-    }
-
-    /// How many jobs were handed to an agent.
-    pub fn jobs(&self) -> u64 {
-        self.shared.jobs.load(Ordering::Relaxed)
-    }
-
-    /// What this broker works for.
-    pub fn session(&self) -> &Session {
-        &self.shared.session
+        let broker = Self { session, wrapper, idle_workers: AtomicUsize::new(0) };
+        spawn_worker(Arc::new(broker), Arc::new(listener))
     }
 }
 
@@ -77,21 +59,24 @@ const MOST_IDLE_WORKERS: usize = 4;
 
 /// Starts a thread that serves wrappers, one after the other, and has another one started before none is left to
 /// wait for the next. There are as many as cargo runs jobs at once.
-fn spawn_worker(shared: Arc<Shared>, listener: Arc<UnixListener>) -> io::Result<()> {
-    let counted = Arc::clone(&shared);
+fn spawn_worker(broker: Arc<Broker>, listener: Arc<UnixListener>) -> io::Result<()> {
+    let counted = Arc::clone(&broker);
     counted.idle_workers.fetch_add(1, Ordering::SeqCst);
     let worker = move || {
         loop {
-            // An error is one of that connection's, or passes (too many open files).
-            let Ok((stream, _)) = listener.accept() else { continue };
-            if shared.idle_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let Ok((stream, _)) = listener.accept() else {
+                // One of that connection's, or one that passes: too many open files.
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            };
+            if broker.idle_workers.fetch_sub(1, Ordering::SeqCst) == 1 {
                 // Where no thread can be had, the next wrapper waits for this one's end.
-                let _started = spawn_worker(Arc::clone(&shared), Arc::clone(&listener));
+                let _started = spawn_worker(Arc::clone(&broker), Arc::clone(&listener));
             }
-            shared.serve(&stream);
+            broker.serve(&stream);
             drop(stream);
-            if shared.idle_workers.fetch_add(1, Ordering::SeqCst) >= MOST_IDLE_WORKERS {
-                shared.idle_workers.fetch_sub(1, Ordering::SeqCst);
+            if broker.idle_workers.fetch_add(1, Ordering::SeqCst) >= MOST_IDLE_WORKERS {
+                broker.idle_workers.fetch_sub(1, Ordering::SeqCst);
                 return;
             }
         }
@@ -110,7 +95,7 @@ fn listen(directory: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(PathBuf::from(format!("/proc/self/fd/{}/{BROKER_SOCKET}", opened.as_raw_fd())))
 }
 
-impl Shared {
+impl Broker {
     fn serve(&self, stream: &UnixStream) {
         // A wrapper that went away, or something else that found the socket: nothing to answer.
         let Ok(request) = Request::receive(stream) else { return };
@@ -172,7 +157,6 @@ impl Shared {
     ) -> anyhow::Result<Reply> {
         let (mut relay, script_end) = self.relay(request, job)?.unzip();
         let agent = self.session.containers.connect(&self.session)?;
-        self.jobs.fetch_add(1, Ordering::Relaxed);
         let fifo = Fifo::of(request, &mut job.spec.env);
         let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
         let descriptors: Vec<(i32, BorrowedFd<'_>)> = request

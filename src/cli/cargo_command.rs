@@ -89,7 +89,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let directories = prepared.session.directories.clone();
     let session_directory = SessionDirectory::create(&directories.sessions())
         .context("failed to make a directory for this session")?;
-    let _broker = Broker::start(prepared.session, wrapper, session_directory.path())
+    Broker::start(prepared.session, wrapper, session_directory.path())
         .context("failed to listen for cargo's compilers")?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);

@@ -1,7 +1,7 @@
 //! What a container is made to: one description for every engine.
 
 use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A container's whole description. Two specs with the same [`fingerprint`](Self::fingerprint) may share a
@@ -98,11 +98,6 @@ impl ContainerSpec {
     /// The name that an engine gives the container.
     pub fn container_name(&self) -> String {
         format!("cargo-sandbox-{}-{}", self.project, self.fingerprint())
-    }
-
-    /// The mount that shows `path`, if one does: the last one that is a parent of it.
-    pub fn mount_of(&self, path: &Path) -> Option<&Mount> {
-        self.mounts.iter().rev().find(|mount| path.starts_with(&mount.target))
     }
 }
 
