@@ -28,6 +28,7 @@ impl Rules {
     fn compiler(session: &Session, origin: &Origin, parsed: &RustcArguments) -> Self {
         let mut rules = Self::common(session);
         rules.source(session, origin);
+        rules.unpacked_sources(session);
         rules.artifacts(session, parsed);
         rules
     }
@@ -40,20 +41,25 @@ impl Rules {
         }
     }
 
-    /// A package's own source. Members of the workspace read all of it, and all sources of crates: the
-    /// compiler shows lines of them in its messages.
+    /// A package's own source; a member of the workspace reads all of it.
     fn source(&mut self, session: &Session, origin: &Origin) {
         match origin {
             Origin::Package(directory) | Origin::Extra(directory) => self.add(directory, Rights::ReadExecute),
             Origin::Workspace => {
                 self.add(&session.project.root, Rights::ReadExecute);
-                self.add(&session.registry_sources(), Rights::ReadExecute);
-                self.add(&session.git_checkouts(), Rights::ReadExecute);
                 for extra in &session.extra_reads {
                     self.add(extra, Rights::ReadExecute);
                 }
             }
         }
+    }
+
+    /// The unpacked sources of all crates. The compiler reads those of a crate's dependencies where a macro of
+    /// theirs is used: to show lines of them in its messages, and for what it writes about them into the crate's
+    /// metadata, which is not the same without.
+    fn unpacked_sources(&mut self, session: &Session) {
+        self.add(&session.registry_sources(), Rights::ReadExecute);
+        self.add(&session.git_checkouts(), Rights::ReadExecute);
     }
 
     /// What other crates left for the compiler: `deps` and the output of build scripts, in every part of the
@@ -165,6 +171,7 @@ pub fn build_script(
 pub fn program(session: &Session, path: &Path) -> Vec<Access> {
     let mut rules = Rules::common(session);
     rules.source(session, &Origin::Workspace);
+    rules.unpacked_sources(session);
     let build = session.directories.build();
     rules.add(&build, Rights::ReadExecute);
     rules.add(&session.target_dir, Rights::ReadExecute);
@@ -220,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_reads_neither_the_workspace_nor_other_packages() {
+    fn a_dependency_does_not_read_the_workspace() {
         let session = session();
         let build = session.directories.build();
         let parsed = RustcArguments { out_dir: Some(build.join("debug/deps")), ..RustcArguments::default() };
         let origin = Origin::Package("/c/registry/src/i/a-1".into());
         let rules = rustc(&session, &origin, &parsed, &request("")).unwrap();
         assert!(readable(&rules, "/c/registry/src/i/a-1/src/lib.rs"));
-        assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs") && !readable(&rules, "/w/app/.env"));
+        assert!(!readable(&rules, "/w/app/.env") && !readable(&rules, "/c/credentials.toml"));
         assert!(!readable(&rules, build.join("debug/.fingerprint/x/y.json").to_str().unwrap()));
         assert_eq!(writes(&rules), [build.join("debug/deps").to_str().unwrap()]);
     }
@@ -252,6 +259,8 @@ mod tests {
         let env = format!("OUT_DIR={}", out.display());
         let rules = build_script(&session, &origin, place, &request(&env)).unwrap();
         assert_eq!(writes(&rules), [out.to_str().unwrap()]);
+        assert!(readable(&rules, "/c/registry/src/i/x-1/build.rs") && !readable(&rules, "/w/app/.env"));
+        assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs"), "another package");
         for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]
         {
             let env = format!("OUT_DIR={}", build.join(bad).display());
