@@ -13,7 +13,7 @@ use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
 use crate::broker::Session;
 use crate::project::private_directory;
 
-use super::engines::Engines;
+use super::engines::{Engines, Selection};
 use super::world::World;
 use super::{ContainerSpec, EngineKind, enforced};
 
@@ -36,8 +36,7 @@ impl Containers {
     #[cfg(test)]
     pub fn none(directories: &crate::project::ProjectDirectories) -> Self {
         let endpoints = super::docker::DockerEndpoints::from_env_of_front_end(None, None, None);
-        let engines =
-            Engines::new(super::engines::Selection::Native, endpoints, directories.path().to_owned());
+        let engines = Engines::new(Selection::Native, endpoints, directories.path().to_owned());
         Self::new(engines, World::for_tests())
     }
 
@@ -72,9 +71,18 @@ impl Containers {
                 return Ok(agent);
             }
         }
-        let kind = self.engines.choose()?;
-        let spec = self.world.spec(session, kind)?;
-        let agent = self.start(session, kind, &spec)?;
+        let mut kind = self.engines.choose()?;
+        let mut spec = self.world.spec(session, kind)?;
+        let agent = match self.start(session, kind, &spec) {
+            Err(error) if self.engines.selection() == Selection::Auto && kind == EngineKind::Docker => {
+                // A daemon that answers and cannot make what is needed: the other engine confines no less.
+                eprintln!("warning: {error:#}\nwarning: going on with the native engine");
+                kind = EngineKind::Native;
+                spec = self.world.spec(session, kind)?;
+                self.start(session, kind, &spec)?
+            }
+            result => result?,
+        };
         *current = Some((kind, spec));
         Ok(agent)
     }

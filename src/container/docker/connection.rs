@@ -39,10 +39,8 @@ impl Flavour {
 pub(super) enum Users {
     /// The same numbers inside and outside.
     Same,
-    /// Root inside is the caller outside (rootless Docker).
+    /// Root inside is the caller outside (rootless Docker and Podman).
     RootIsCaller,
-    /// A namespace that can be asked to keep the caller's number (rootless Podman).
-    KeepId,
 }
 
 /// One daemon.
@@ -113,11 +111,11 @@ impl Connection {
         }
         let options = info.security_options.unwrap_or_default();
         let rootless = options.iter().any(|option| option.split(',').any(|part| part == "name=rootless"));
-        Ok(match (rootless, self.flavour) {
-            (false, _) => Users::Same,
-            (true, Flavour::Docker) => Users::RootIsCaller,
-            (true, Flavour::Podman) => Users::KeepId,
-        })
+        // Podman's answer to this question does not say (4.3); its socket then belongs to the user it runs as.
+        let owner =
+            std::fs::metadata(&self.socket).map(|socket| std::os::unix::fs::MetadataExt::uid(&socket));
+        let rootless = rootless || self.flavour == Flavour::Podman && owner.is_ok_and(|owner| owner != 0);
+        Ok(if rootless { Users::RootIsCaller } else { Users::Same })
     }
 
     /// One line for people.

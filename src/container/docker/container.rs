@@ -58,7 +58,7 @@ pub(super) fn request(
 ) -> Result<Request, EngineError> {
     let user = match users {
         Users::RootIsCaller => (0, 0),
-        Users::Same | Users::KeepId => (spec.uid, spec.gid),
+        Users::Same => (spec.uid, spec.gid),
     };
     let mut binds = mounts::resolve(&spec.mounts)?;
     if flavour == Flavour::Podman {
@@ -161,7 +161,6 @@ fn host_config(
         ipc_mode: Some("private".into()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         userns_mode: match users {
-            Users::KeepId => Some("keep-id".into()),
             // Where a daemon remaps users by default, files would belong to nobody outside.
             Users::Same if flavour == Flavour::Docker => Some("host".into()),
             _ => None,

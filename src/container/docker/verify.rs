@@ -77,11 +77,16 @@ pub(super) fn mounts(text: &str, expected: &[Mount]) -> Vec<String> {
     wrong
 }
 
+/// The devices that every container has.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
 /// File systems that an engine makes for each container and that hold nothing of the host.
 fn is_of_the_container(entry: &MountEntry) -> bool {
     match entry.kind.as_str() {
         "proc" => entry.target == Path::new("/proc"),
         "devpts" | "mqueue" => entry.target.starts_with("/dev"),
+        // A rootless engine cannot make device nodes and shows the host's.
+        "devtmpfs" => DEVICES.iter().any(|device| entry.target == Path::new(device)),
         "tmpfs" => true,
         _ => false,
     }
@@ -200,6 +205,13 @@ mod tests {
         assert_eq!(mounts(&root, &asked()), ["the root file system is not read-only"]);
         let usr = MOUNTS.replace("/usr /usr ro", "/usr /usr rw");
         assert_eq!(mounts(&usr, &asked()), ["/usr is writable"]);
+    }
+
+    #[test]
+    fn the_usual_devices_may_be_the_hosts_and_no_others() {
+        let device = |name: &str| format!("{MOUNTS}6 1 0:6 /{name} /dev/{name} rw - devtmpfs devtmpfs rw\n");
+        assert!(mounts(&device("null"), &asked()).is_empty());
+        assert_eq!(mounts(&device("kmsg"), &asked()).len(), 1);
     }
 
     #[test]
