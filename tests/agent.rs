@@ -138,6 +138,7 @@ fn job(argv: &[&str]) -> JobSpec {
         descriptors: vec![0, 1, 2],
         files: Vec::new(),
         access: system.map(|path| access(path, Rights::ReadExecute)).into(),
+        layered: Vec::new(),
         umask: 0o022,
         new_session: true,
     }

@@ -85,6 +85,9 @@ pub struct JobSpec {
     /// What the job may touch, beyond its private `/tmp`. Empty directories of the table in the documentation
     /// are not implied: what is not listed is refused.
     pub access: Vec<Access>,
+    /// Directories that the job may write as if they were its own: what it writes there is in a layer over them
+    /// that is gone with the job. Where the kernel makes no such layer they stay as the container shows them.
+    pub layered: Vec<Vec<u8>>,
     /// The job's `umask(2)`: cargo's, so that files get the modes that they have without a container.
     pub umask: u32,
     /// Give the job a session of its own. Off only where the job has the user's terminal.

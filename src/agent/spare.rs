@@ -88,9 +88,9 @@ fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
 }
 
 impl Spare {
-    /// Whether it can take a job: files that come with one are mounted, and it is past that.
+    /// Whether it can take a job: one that needs mounts of its own comes too late for it.
     pub fn suits(spec: &JobSpec) -> bool {
-        spec.files.is_empty()
+        spec.files.is_empty() && spec.layered.is_empty()
     }
 
     /// Gives it its job.

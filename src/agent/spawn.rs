@@ -72,6 +72,7 @@ pub struct Program {
     access: Vec<Access>,
     descriptors: Vec<RawFd>,
     files: Vec<(String, Vec<u8>)>,
+    layered: Vec<Vec<u8>>,
 }
 
 impl Work {
@@ -111,6 +112,7 @@ impl Work {
             access: spec.access,
             descriptors: spec.descriptors,
             files: spec.files,
+            layered: spec.layered,
         })))
     }
 }
@@ -216,7 +218,12 @@ impl Confinement {
     pub(super) fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
         // Before the filter, which forbids mounts.
         let ready = match work {
-            Work::Execute(program) => world::make_private_files(place, &program.files),
+            Work::Execute(program) => {
+                if self.tree == ProcessTree::Namespace {
+                    world::make_layers(place, &program.layered);
+                }
+                world::make_private_files(place, &program.files)
+            }
             Work::Probe => Ok(()),
         };
         match ready.and_then(|()| self.make_ready(place)) {

@@ -129,6 +129,36 @@ pub fn make_private_home(place: &Place) -> Result<(), Failure> {
     DirBuilder::new().mode(0o700).create(place.home()).at(Step::Files)
 }
 
+/// Puts a layer over each directory that takes what the job writes there (overlayfs, Linux 5.11 for user
+/// namespaces). A convenience and no defence: where it cannot be made, the directory stays read-only.
+pub fn make_layers(place: &Place, directories: &[Vec<u8>]) {
+    for (number, directory) in directories.iter().enumerate() {
+        // These separate what the kernel is told.
+        if directory.iter().any(|byte| b",:\\".contains(byte)) {
+            continue;
+        }
+        let _readable_all_the_same = make_layer(&place.tmp().join(format!(".layer-{number}")), directory);
+    }
+}
+
+fn make_layer(own: &Path, directory: &[u8]) -> io::Result<()> {
+    let (upper, work) = (own.join("upper"), own.join("work"));
+    fs::create_dir_all(&upper)?;
+    fs::create_dir_all(&work)?;
+    let parts: [&[u8]; 7] = [
+        b"lowerdir=",
+        directory,
+        b",upperdir=",
+        upper.as_os_str().as_bytes(),
+        b",workdir=",
+        work.as_os_str().as_bytes(),
+        b",userxattr\0",
+    ];
+    let data = parts.concat();
+    let data = CStr::from_bytes_with_nul(&data).map_err(io::Error::other)?;
+    Ok(mount("overlay", directory, "overlay", MountFlags::NOSUID | MountFlags::NODEV, Some(data))?)
+}
+
 /// Writes the files that came with a job's request, where the job cannot change them.
 ///
 /// # Errors

@@ -146,7 +146,12 @@ pub fn build_script(
     request: &Request,
 ) -> Result<Vec<Access>, Refusal> {
     let mut rules = Rules::common(session);
-    rules.source(session, origin);
+    match origin {
+        // In a layer that is gone with the job; the container itself shows it read-only. Scripts keep temporary
+        // files there, and the compilers that they try things with do.
+        Origin::Package(directory) => rules.add(directory, Rights::WriteAll),
+        Origin::Workspace | Origin::Extra(_) => rules.source(session, origin),
+    }
     let build = session.directories.build();
     let root =
         artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))?;
@@ -258,7 +263,7 @@ mod tests {
         let out = build.join("triple/debug/build/x-2/out");
         let env = format!("OUT_DIR={}", out.display());
         let rules = build_script(&session, &origin, place, &request(&env)).unwrap();
-        assert_eq!(writes(&rules), [out.to_str().unwrap()]);
+        assert_eq!(writes(&rules), ["/c/registry/src/i/x-1", out.to_str().unwrap()]);
         assert!(readable(&rules, "/c/registry/src/i/x-1/build.rs") && !readable(&rules, "/w/app/.env"));
         assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs"), "another package");
         for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]

@@ -269,7 +269,13 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     }
     let origin = session.origin(&request.cwd).ok_or_else(|| outside(session, &request.cwd))?;
     let access = access::build_script(session, &origin, place, request)?;
+    let layered = match &origin {
+        Origin::Package(directory) => vec![directory.as_os_str().as_bytes().to_vec()],
+        // What a member's script writes into the repository must not vanish without a word.
+        Origin::Workspace | Origin::Extra(_) => Vec::new(),
+    };
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
+    let spec = JobSpec { layered, ..spec };
     let package = package_name(session, request, &origin);
     Ok(Job { kind: JobKind::BuildScript, package, spec, after: After::Nothing })
 }
@@ -305,6 +311,7 @@ fn spec(
         descriptors: Vec::new(),
         files: Vec::new(),
         access,
+        layered: Vec::new(),
         umask: session.umask,
         new_session: true,
     }

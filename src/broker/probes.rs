@@ -141,6 +141,7 @@ mod tests {
             descriptors: Vec::new(),
             files: Vec::new(),
             access: Vec::new(),
+            layered: Vec::new(),
             umask: 0o022,
             new_session: true,
         };

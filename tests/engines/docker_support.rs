@@ -140,6 +140,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         descriptors: vec![0, 1, 2],
         files: Vec::new(),
         access: readable.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
+        layered: Vec::new(),
         umask: 0o022,
         new_session: true,
     };

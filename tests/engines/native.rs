@@ -113,6 +113,7 @@ impl Container {
                 access(Path::new("/"), Rights::ReadExecute),
                 access(&self.build(), Rights::WriteAll),
             ],
+            layered: Vec::new(),
             umask: 0o022,
             new_session: true,
         };

@@ -109,6 +109,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         descriptors: vec![1, 2],
         files: Vec::new(),
         access: access.chain([Access { path: sysroot, rights: Rights::ReadExecute }]).collect(),
+        layered: Vec::new(),
         umask: 0o022,
         new_session: true,
     };
