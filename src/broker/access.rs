@@ -18,7 +18,7 @@ impl Rules {
     fn common(session: &Session) -> Self {
         let mut rules = Self(Vec::new());
         for path in session.containers.system_directories() {
-            rules.add(path, Rights::ReadExecute);
+            rules.add(&path, Rights::ReadExecute);
         }
         rules.add(&session.toolchain.sysroot, Rights::ReadExecute);
         rules

@@ -10,8 +10,9 @@ use crate::cargo::configuration::Configuration;
 use crate::cargo::domain::grants::Needs;
 use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, environment, version};
+use crate::container::Image;
 use crate::container::engines::Engines;
-use crate::container::host::system_world;
+use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
 use crate::container::world::{World, default_limits};
 use crate::project::outside;
@@ -145,8 +146,15 @@ pub(super) fn prepare(
     triples.dedup();
 
     let engines = Engines::new(options.engine, front_end.docker_endpoints(), state.projects());
+    let system = match options.image {
+        Image::Host => {
+            system_world(&state.etc(), &user).context("failed to look at the system's directories")?
+        }
+        Image::Named(_) => SystemWorld { mounts: Vec::new(), links: Vec::new() },
+    };
     let world = World {
-        system: system_world(&state.etc(), &user).context("failed to look at the system's directories")?,
+        system,
+        image: options.image.clone(),
         user,
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
         limits: default_limits()?,

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::container::Image;
 use crate::container::engines::Selection;
 
 pub use front_end::FrontEnd;
@@ -54,6 +55,10 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     sandbox_env: Vec<String>,
 
+    /// Make the container from this image of the docker engine's instead of from this machine's own system
+    #[arg(long, value_name = "IMAGE")]
+    sandbox_image: Option<String>,
+
     /// End the container after so many seconds without a job
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     sandbox_idle: u64,
@@ -74,6 +79,8 @@ pub struct Options {
     pub reads: Vec<PathBuf>,
     /// More variables that pass.
     pub variables: Vec<String>,
+    /// What the container is made from.
+    pub image: Image,
     /// How long a container stays without a job.
     pub idle: std::time::Duration,
 }
@@ -133,6 +140,7 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
         verbose: arguments.sandbox_verbose,
         reads: reads.collect::<Result<_, _>>()?,
         variables: arguments.sandbox_env.clone(),
+        image: arguments.sandbox_image.clone().map_or(Image::Host, Image::Named),
         idle: std::time::Duration::from_secs(arguments.sandbox_idle),
     })
 }

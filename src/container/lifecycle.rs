@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
@@ -40,9 +40,9 @@ impl Containers {
         Self::new(engines, World::for_tests())
     }
 
-    /// The system directories that a container shows.
-    pub fn system_directories(&self) -> impl Iterator<Item = &Path> {
-        self.world.system.mounts.iter().map(|mount| mount.target.as_path())
+    /// The system directories that jobs may read and execute.
+    pub fn system_directories(&self) -> Vec<PathBuf> {
+        self.world.system_directories()
     }
 
     /// The engines.

@@ -15,11 +15,17 @@ use super::EngineKind;
 use super::host::{SystemWorld, UserIdentity};
 use super::spec::{ContainerSpec, Image, Limits, Mount};
 
+/// Where an image has its programs and libraries.
+const IMAGE_DIRECTORIES: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store"];
+
 /// What of a container does not depend on the project.
 #[derive(Debug)]
 pub struct World {
-    /// The host's system directories.
+    /// The host's system directories; none where an image brings its own.
     pub system: SystemWorld,
+    /// What the container is made from.
+    pub image: Image,
     /// Who the caller is.
     pub user: UserIdentity,
     /// Whether this command writes documentation, which lands in the target directory.
@@ -50,6 +56,15 @@ impl World {
         }
         private_directory(&session.directories.containers())?;
         Ok(())
+    }
+
+    /// The directories with programs and libraries that every job may read and execute.
+    pub fn system_directories(&self) -> Vec<PathBuf> {
+        match self.image {
+            Image::Host => self.system.mounts.iter().map(|mount| mount.target.clone()).collect(),
+            // As the file system hierarchy standard names them; what an image has elsewhere no job sees.
+            Image::Named(_) => IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect(),
+        }
     }
 
     /// Whether the target directory needs a mount of its own.
@@ -86,7 +101,7 @@ impl World {
             project: session.project.id.clone(),
             project_root: session.project.root.clone(),
             containers_directory: session.directories.containers(),
-            image: Image::Host,
+            image: self.image.clone(),
             mounts,
             links: self.system.links.clone(),
             uid: self.user.uid,
@@ -111,6 +126,7 @@ impl World {
         };
         Self {
             system: SystemWorld { mounts: vec![Mount::read_only("/usr")], links: Vec::new() },
+            image: Image::Host,
             user,
             documents: false,
             limits: Limits { memory: 1 << 30, pids: 100, tmp: 1 << 20 },

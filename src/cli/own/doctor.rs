@@ -94,10 +94,11 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         let memory = enforced.memory_limit.map(|bytes| bytes >> 20);
         say("limits", &format!("memory {} MiB, processes {}", limit(memory), limit(enforced.pids_limit)));
     }
-    let access = session.containers.system_directories().map(|path| Access {
-        path: path.as_os_str().as_encoded_bytes().to_vec(),
-        rights: Rights::ReadExecute,
-    });
+    let access = session
+        .containers
+        .system_directories()
+        .into_iter()
+        .map(|path| Access { path: path.into_os_string().into_encoded_bytes(), rights: Rights::ReadExecute });
     let sysroot = session.toolchain.sysroot.as_os_str().as_encoded_bytes().to_vec();
     let rustc = session.toolchain.program("rustc").into_os_string().into_encoded_bytes();
     let output = tempfile::tempfile()?;
