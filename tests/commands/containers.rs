@@ -210,3 +210,19 @@ fn a_container_of_an_image_that_the_user_names() {
     );
     run(std::process::Command::new(docker).args(["rmi", "cargo-sandbox-test-image:1"]));
 }
+
+#[test]
+fn a_project_deep_in_a_repository() {
+    let (Some(world), Some(git)) = (world("deep"), need(support::program("git"))) else { return };
+    let top = world.work().join("repository");
+    let project = top.join("some/project");
+    world.copy(&package(&world, "project"), &project);
+    world.write(&top.join(".gitignore"), "ignored\n");
+    world.write(&top.join("some/.gitignore"), "target\n");
+    let initialised = run(world.command(git).args(["init", "--quiet"]).current_dir(&top));
+    initialised.success("git init");
+    // Which files make its build script run again cargo asks git, whose answer starts at the top.
+    run(world.sandbox(Engine::Native, &project).arg("build")).success("a build below a repository's top");
+    run(world.sandbox(Engine::Native, &project).arg("build")).success("and again");
+    world.stop(Engine::Native, &project);
+}

@@ -42,8 +42,9 @@ const DEVICES: &[&str] = &[
 const NAME_SERVICE_SOCKETS: &[&str] =
     &["/run/nscd", "/var/run/nscd", "/run/systemd/resolve", "/run/systemd/userdb"];
 
-/// What cargo and rustfmt look for in every directory above.
-const LOOKED_FOR_ABOVE: &[&str] = &["Cargo.toml", "rustfmt.toml", ".rustfmt.toml"];
+/// What cargo, rustfmt and git look for in every directory above.
+const LOOKED_FOR_ABOVE: &[&str] =
+    &["Cargo.toml", "rustfmt.toml", ".rustfmt.toml", ".gitignore", ".gitattributes"];
 
 /// Files in the user's home directory that belong to git and can hold no key: libgit2, which cargo uses, and git
 /// itself fail where one exists and cannot be read.
@@ -212,6 +213,10 @@ impl Needs<'_> {
             }
             for path in repository::files(root) {
                 domain.add(path, Rights::Read);
+            }
+            // Which files belong to a package cargo asks git, which walks down from the work tree's top.
+            if let Some(top) = repository::work_tree(root) {
+                domain.add(top, Rights::List);
             }
         }
     }

@@ -115,6 +115,7 @@ impl Enforceable {
 fn rights(rights: Rights) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     match rights {
+        Rights::List => AccessFs::ReadDir.into(),
         Rights::Read => read,
         Rights::Execute => read | AccessFs::Execute,
         // REFER: cargo links from the build directory into the target directory. MAKE_SYM: it links the links

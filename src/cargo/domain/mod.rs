@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// What may be done with a file, or with a directory and everything below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
+    /// List directories; read no file.
+    List,
     /// Read and list.
     Read,
     /// Execute, and read.

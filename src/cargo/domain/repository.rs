@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 /// How many files of git's configuration may include each other.
 const MAX_INCLUDED: usize = 16;
 
+/// The top of the work tree that a directory is in.
+pub fn work_tree(directory: &Path) -> Option<&Path> {
+    directory.ancestors().find(|path| path.join(".git").exists())
+}
+
 /// The repository's own files for a directory: `.git` in it or in the nearest directory above that has one.
 ///
 /// A `.git` that is a file names another directory. That one counts where it names this work tree too, or lies
 /// in the `.git` of a directory above: nothing in an unpacked archive opens another repository.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
-    let Some(work_tree) = directory.ancestors().find(|path| path.join(".git").exists()) else {
-        return Vec::new();
-    };
+    let Some(work_tree) = work_tree(directory) else { return Vec::new() };
     let dot_git = work_tree.join(".git");
     let mut files = vec![dot_git.clone()];
     let Some(named) = first_line(&dot_git).and_then(|line| {
