@@ -59,7 +59,7 @@ pub fn check(build: &Path, directory: &Path, stem: &str) -> Result<(), OutputErr
         for ending in ["", ".rlib", ".rmeta", ".so", ".a", ".d"] {
             let name = format!("{prefix}{stem}{ending}");
             let path = directory.join(&name);
-            let Some(metadata) = metadata_at(&opened, &name).map_err(failed)? else { continue };
+            let Some(metadata) = metadata_at(&opened, Path::new(&name)).map_err(failed)? else { continue };
             if let Some(what) = wrong(&metadata) {
                 rustix::fs::unlinkat(&opened, &name, rustix::fs::AtFlags::empty())
                     .map_err(|error| failed(error.into()))?;
@@ -70,7 +70,11 @@ pub fn check(build: &Path, directory: &Path, stem: &str) -> Result<(), OutputErr
     Ok(())
 }
 
-fn metadata_at(directory: &OwnedFd, name: &str) -> io::Result<Option<Metadata>> {
+/// Looks at what has this name in a directory, be it a link; `None` where nothing has.
+///
+/// # Errors
+/// When the directory cannot be searched.
+pub fn metadata_at(directory: &OwnedFd, name: &Path) -> io::Result<Option<Metadata>> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(directory, name, flags, Mode::empty()) {
         Ok(file) => std::fs::File::from(file).metadata().map(Some),

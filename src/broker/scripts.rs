@@ -13,7 +13,7 @@ use crate::project::ProjectDirectories;
 
 use super::outputs;
 
-/// Why a build script could not be put away. Nothing is left where cargo would execute it.
+/// Why a build script could not be put away. cargo is told that its compilation failed, and does not execute it.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// The compiler said that it succeeded, and left no executable.
@@ -43,7 +43,7 @@ pub enum ScriptError {
 /// wrapper's content.
 ///
 /// # Errors
-/// When a step fails; the script itself is then gone from the build directory.
+/// When a step fails.
 pub fn take(directories: &ProjectDirectories, executable: &Path, wrapper: &[u8]) -> Result<(), ScriptError> {
     let failed = |step, path: &Path| {
         let path = path.to_owned();
@@ -60,15 +60,8 @@ pub fn take(directories: &ProjectDirectories, executable: &Path, wrapper: &[u8])
     let parent = place.parent().unwrap_or(Path::new(""));
     let name = Path::new(place.file_name().unwrap_or_default());
     let directory = outputs::open_directory(&build, parent).map_err(failed("open", executable))?;
-    let metadata = match rustix::fs::openat(
-        &directory,
-        name,
-        rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    ) {
-        Ok(file) => std::fs::File::from(file).metadata().map_err(failed("look at", executable))?,
-        Err(_) => return Err(ScriptError::Missing(executable.to_owned())),
-    };
+    let metadata = outputs::metadata_at(&directory, name).map_err(failed("look at", executable))?;
+    let metadata = metadata.ok_or_else(|| ScriptError::Missing(executable.to_owned()))?;
     if let Some(what) = outputs::wrong(&metadata) {
         return Err(ScriptError::Planted { path: executable.to_owned(), what });
     }

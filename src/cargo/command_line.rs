@@ -95,6 +95,14 @@ const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
 /// cargo's built-in aliases (`cargo --list`).
 const ALIASES: &[(&str, &str)] = &[("b", "build"), ("c", "check"), ("d", "doc"), ("r", "run"), ("t", "test")];
 
+/// Among them, what an alias may stand for: programs of their own, and a second name.
+const NOT_BUILT_IN: &[&str] = &["", "clippy", "fmt", "rm"];
+
+/// Whether a word is a subcommand that no alias can stand for (cargo refuses that). The short forms (`b`) are not.
+pub fn is_built_in(name: &str) -> bool {
+    !NOT_BUILT_IN.contains(&name) && SUBCOMMANDS.iter().any(|(names, _)| names.contains(&name))
+}
+
 impl CargoCommand {
     /// Reads a command line. What cargo would refuse is left to cargo.
     pub fn parse(arguments: Vec<OsString>) -> Self {

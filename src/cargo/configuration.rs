@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use toml::{Table, Value};
 
+use super::command_line::is_built_in;
+
 /// How deep `include` may nest.
 const MAX_INCLUDE_DEPTH: usize = 8;
 
@@ -199,7 +201,7 @@ impl Configuration {
     }
 
     fn alias(&self, name: &str) -> Option<(&Source, Vec<String>)> {
-        if BUILT_IN.contains(&name) {
+        if is_built_in(name) {
             return None;
         }
         self.sources().find_map(|source| {
@@ -214,49 +216,6 @@ impl Configuration {
         })
     }
 }
-
-/// Subcommands that no alias can stand for (cargo refuses that). The short forms (`b`) and the ones that are
-/// programs of their own (`clippy`, `fmt`) are not among them.
-const BUILT_IN: &[&str] = &[
-    "add",
-    "bench",
-    "build",
-    "check",
-    "clean",
-    "config",
-    "doc",
-    "fetch",
-    "fix",
-    "generate-lockfile",
-    "help",
-    "info",
-    "init",
-    "install",
-    "locate-project",
-    "login",
-    "logout",
-    "metadata",
-    "new",
-    "owner",
-    "package",
-    "pkgid",
-    "publish",
-    "read-manifest",
-    "remove",
-    "report",
-    "run",
-    "rustc",
-    "rustdoc",
-    "search",
-    "test",
-    "tree",
-    "uninstall",
-    "update",
-    "vendor",
-    "verify-project",
-    "version",
-    "yank",
-];
 
 impl Source {
     fn name(&self) -> String {

@@ -28,7 +28,7 @@ use super::{EXIT_FAILURE, FrontEnd, Options};
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
-    let command = understood(front_end, &cargo_home, words.to_vec())?;
+    let (command, configuration) = understood(front_end, &cargo_home, words.to_vec())?;
     match command.kind {
         CommandKind::Refused(reason) => {
             bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
@@ -46,7 +46,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let toolchain = front_end.toolchain(toolchain_name)?.resolve(&directory)?;
     let environment = environment::scrub(front_end.environment(), &options.variables);
     let home = front_end.user()?.home;
-    let start = |configuration: &Configuration, project| -> anyhow::Result<CargoRun<'_>> {
+    let start = |project| -> anyhow::Result<CargoRun<'_>> {
         create_written(&command, &directory, &cargo_home, project)?;
         let needs = Needs {
             command: &command,
@@ -54,7 +54,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             toolchain: &toolchain,
             cargo_home: &cargo_home,
             home: &home,
-            configuration,
+            configuration: &configuration,
             environment: &environment,
             reads: &options.reads,
             project,
@@ -73,19 +73,18 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         (Ok(root), _) => root,
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
         (Err(_), CommandKind::Host) => {
-            let configuration = Configuration::read(&directory, &cargo_home, &command.config)?;
-            return Ok(exit_code(start(&configuration, None)?.without_project()?));
+            return Ok(exit_code(start(None)?.without_project()?));
         }
         (Err(error), _) => return Err(error.into()),
     };
     let project = Project::new(&root);
     let state = front_end.state()?;
-    let prepared = prepare(front_end, options, &command, &toolchain, &state, project)?;
+    let prepared = prepare(front_end, options, &command, &configuration, &toolchain, &state, project)?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" {
         planted::check(&places.0, &places.1)?;
     }
-    let cargo = start(&prepared.configuration, Some((&places.0, &places.1)))?;
+    let cargo = start(Some((&places.0, &places.1)))?;
     let wrapper = install_wrapper(&own_executable()?, &prepared.session.directories)?;
     let directories = prepared.session.directories.clone();
     let session_directory = SessionDirectory::create(&directories.sessions())
@@ -107,7 +106,6 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
 pub(super) struct Prepared {
     pub session: Session,
     pub triples: Vec<String>,
-    pub configuration: Configuration,
 }
 
 /// Everything that is fixed before cargo starts.
@@ -115,6 +113,7 @@ pub(super) fn prepare(
     front_end: &FrontEnd,
     options: &Options,
     command: &CargoCommand,
+    configuration: &Configuration,
     toolchain: &Toolchain,
     state: &StateDirectory,
     project: Project,
@@ -127,16 +126,14 @@ pub(super) fn prepare(
             project.root.display()
         );
     }
-    let directory = command.working_directory(&front_end.cwd);
     let cargo_home = front_end.cargo_home()?;
-    let configuration = Configuration::read(&directory, &cargo_home, &command.config)?;
     let directories = state.project(&project.id);
     directories.create().context("failed to make the directories of this project")?;
     let stamp = record::read(&directories).and_then(|record| record.cargo_stamp);
     let stamp = version::check(toolchain, stamp)?;
     record::write(&directories, &project, stamp).context("failed to write down this project")?;
 
-    let target_dir = target_dir(front_end, command, &configuration, &project).resolve(&project.root)?;
+    let target_dir = target_dir(front_end, command, configuration, &project).resolve(&project.root)?;
     let mut triples = toolchain.installed_targets();
     triples.extend(command.targets.iter().cloned());
     triples.extend(configuration.targets());
@@ -173,7 +170,7 @@ pub(super) fn prepare(
         project,
         directories,
     };
-    Ok(Prepared { session, triples, configuration })
+    Ok(Prepared { session, triples })
 }
 
 /// `+name` before the command.
@@ -186,15 +183,30 @@ pub(super) fn split_toolchain(words: &[OsString]) -> (Option<String>, &[OsString
     }
 }
 
-/// The command, with aliases of the configuration written out where it is none of cargo's own.
-fn understood(front_end: &FrontEnd, cargo_home: &Path, words: Vec<OsString>) -> anyhow::Result<CargoCommand> {
+/// The command, with aliases of the configuration written out where it is none of cargo's own, and the
+/// configuration that it is run with.
+fn understood(
+    front_end: &FrontEnd,
+    cargo_home: &Path,
+    words: Vec<OsString>,
+) -> anyhow::Result<(CargoCommand, Configuration)> {
+    let read = |command: &CargoCommand| {
+        Configuration::read(&command.working_directory(&front_end.cwd), cargo_home, &command.config)
+    };
     let command = CargoCommand::parse(words);
-    let directory = command.working_directory(&front_end.cwd);
-    let Some(position) = command.position else { return Ok(command) };
-    let configuration = Configuration::read(&directory, cargo_home, &command.config)?;
-    match configuration.expand_alias(&command.arguments, position)? {
-        Some(words) => Ok(CargoCommand::parse(words)),
-        None => Ok(command),
+    let configuration = read(&command)?;
+    let expanded = match command.position {
+        Some(position) => configuration.expand_alias(&command.arguments, position)?,
+        None => None,
+    };
+    match expanded {
+        Some(words) => {
+            // An alias may carry `--config` of its own.
+            let command = CargoCommand::parse(words);
+            let configuration = read(&command)?;
+            Ok((command, configuration))
+        }
+        None => Ok((command, configuration)),
     }
 }
 
