@@ -59,6 +59,7 @@ impl Agent {
             fingerprint: FINGERPRINT.into(),
             idle_seconds,
             tmp_bytes: 64 << 20,
+            user: None,
         };
         command.arg(AGENT_ARGUMENT).arg(serde_json::to_string(&config).unwrap());
         let process = command.stdin(Stdio::null()).spawn().unwrap();

@@ -93,10 +93,11 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 /// The first process of the agent's own namespaces.
 fn enter_own_world(config: &AgentConfig, ids: (u32, u32)) -> io::Result<()> {
     let (uid, gid) = ids;
+    let (shown_uid, shown_gid) = config.user.unwrap_or(ids);
     // A process without privileges may only map its own group, and only once groups cannot be dropped.
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    fs::write("/proc/self/uid_map", format!("{shown_uid} {uid} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{shown_gid} {gid} 1"))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     world::make_mounts_private()?;
     world::mount_proc("/proc")?;

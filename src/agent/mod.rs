@@ -42,6 +42,9 @@ pub struct AgentConfig {
     pub idle_seconds: u64,
     /// Size of each job's private `/tmp`, in bytes.
     pub tmp_bytes: u64,
+    /// The user and group that jobs see themselves as, where that is for the agent to choose; else whoever the
+    /// engine made it. A rootless engine's container has the caller as root.
+    pub user: Option<(u32, u32)>,
 }
 
 /// The first argument that makes this program the agent; the second is an [`AgentConfig`] as JSON.

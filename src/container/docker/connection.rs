@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::models::SystemVersion;
+use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::time::timeout;
 
@@ -41,6 +41,14 @@ pub(super) enum Users {
     Same,
     /// Root inside is the caller outside (rootless Docker and Podman).
     RootIsCaller,
+}
+
+/// What a daemon can do on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Abilities {
+    pub users: Users,
+    /// Whether it can limit memory and processes. A rootless one can with version 2 of cgroups only.
+    pub limits: bool,
 }
 
 /// One daemon.
@@ -102,20 +110,23 @@ impl Connection {
         }
     }
 
-    /// How users map, as the daemon tells.
-    pub(super) async fn users(&self) -> Result<Users, EngineError> {
+    /// How users map and what can be limited, as the daemon tells.
+    pub(super) async fn abilities(&self) -> Result<Abilities, EngineError> {
         let info = self.docker.info().await;
         let info = info.map_err(|error| explain("cannot ask for the daemon's state", &error))?;
         if info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop")) {
             return Err(another_kernel("Docker Desktop runs containers in a virtual machine"));
         }
-        let options = info.security_options.unwrap_or_default();
+        let options = info.security_options.as_deref().unwrap_or_default();
         let rootless = options.iter().any(|option| option.split(',').any(|part| part == "name=rootless"));
         // Podman's answer to this question does not say (4.3); its socket then belongs to the user it runs as.
         let owner =
             std::fs::metadata(&self.socket).map(|socket| std::os::unix::fs::MetadataExt::uid(&socket));
         let rootless = rootless || self.flavour == Flavour::Podman && owner.is_ok_and(|owner| owner != 0);
-        Ok(if rootless { Users::RootIsCaller } else { Users::Same })
+        Ok(Abilities {
+            users: if rootless { Users::RootIsCaller } else { Users::Same },
+            limits: can_limit(&info, rootless),
+        })
     }
 
     /// One line for people.
@@ -128,6 +139,12 @@ impl Connection {
 pub(super) fn another_kernel(message: &str) -> EngineError {
     EngineError::unavailable(format!("{message}, and a job's descriptors cannot cross to it"))
         .hint("use a daemon on this machine itself, or `--engine native`")
+}
+
+/// Docker says it; Podman claims it of every host.
+fn can_limit(info: &SystemInfo, rootless: bool) -> bool {
+    let refused = info.memory_limit == Some(false) || info.pids_limit == Some(false);
+    !refused && !(rootless && info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1))
 }
 
 fn flavour(version: &SystemVersion) -> Flavour {
@@ -149,6 +166,20 @@ mod tests {
     use bollard::models::SystemVersionComponents;
 
     use super::*;
+
+    #[test]
+    fn a_rootless_daemon_limits_nothing_by_version_1() {
+        let podman = |version| SystemInfo {
+            memory_limit: Some(true),
+            pids_limit: Some(true),
+            cgroup_version: Some(version),
+            ..Default::default()
+        };
+        assert!(can_limit(&podman(SystemInfoCgroupVersionEnum::_2), true));
+        assert!(can_limit(&podman(SystemInfoCgroupVersionEnum::_1), false));
+        assert!(!can_limit(&podman(SystemInfoCgroupVersionEnum::_1), true));
+        assert!(!can_limit(&SystemInfo { memory_limit: Some(false), ..Default::default() }, true));
+    }
 
     #[test]
     fn podman_tells_by_its_component() {

@@ -118,6 +118,7 @@ fn command(spec: &ContainerSpec, libraries: &Libraries) -> Result<Vec<String>, E
         fingerprint: spec.fingerprint(),
         idle_seconds: spec.idle.as_secs(),
         tmp_bytes: spec.limits.tmp,
+        user: Some((spec.uid, spec.gid)),
     };
     let config = serde_json::to_string(&config)
         .map_err(|error| EngineError::failed(format!("cannot write the agent's configuration: {error}")))?;

@@ -76,6 +76,7 @@ impl Plan {
                 fingerprint: spec.fingerprint(),
                 idle_seconds: spec.idle.as_secs(),
                 tmp_bytes: spec.limits.tmp,
+                user: None,
             },
         }
     }
