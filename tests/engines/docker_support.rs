@@ -113,7 +113,9 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
         gid,
         limits: Limits { memory: 512 << 20, pids: 256, tmp: 64 << 20 },
         idle: Duration::from_secs(60),
-        agent: env!("CARGO_BIN_EXE_cargo-sandbox").into(),
+        // The caller may be unable to reach the one that was built here.
+        agent: std::env::var_os("CSB_TEST_PROGRAM")
+            .map_or_else(|| env!("CARGO_BIN_EXE_cargo-sandbox").into(), PathBuf::from),
         agent_stamp: "test".into(),
     }
 }
@@ -172,6 +174,23 @@ pub fn engine_command(arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The version of cgroups that the daemon has, as a number.
+pub fn cgroup_version() -> String {
+    let field = if is_podman() { "{{.Host.CgroupsVersion}}" } else { "{{.CgroupVersion}}" };
+    engine_command(&["info", "--format", field]).trim_start_matches('v').to_owned()
+}
+
+/// Whether the daemon is an ordinary user's own.
+pub fn rootless() -> bool {
+    let field = if is_podman() { "{{.Host.Security.Rootless}}" } else { "{{.SecurityOptions}}" };
+    let answer = engine_command(&["info", "--format", field]);
+    answer == "true" || answer.contains("name=rootless")
+}
+
+fn is_podman() -> bool {
+    engine_command(&["--version"]).starts_with("podman")
 }
 
 /// Endpoints as if the user had set `DOCKER_HOST`.
