@@ -141,7 +141,7 @@ fn job(argv: &[&str]) -> JobSpec {
         access: system.map(|path| access(path, Rights::ReadExecute)).into(),
         layered: Vec::new(),
         umask: 0o022,
-        new_session: true,
+        terminal: None,
     }
 }
 

@@ -73,6 +73,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     }
     let header = message.encode();
 
+    let Ok(signals) = sys::Signals::hold() else { fail(b"signals cannot be held") };
     let socket = connect(exe);
     send_all(
         socket,
@@ -85,7 +86,7 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
         ],
         message.descriptors.get(..message.descriptor_count as usize).unwrap_or_default(),
     );
-    match wire::Reply::decode(receive(socket)) {
+    match wire::Reply::decode(receive(socket, &signals)) {
         Some(wire::Reply::Exit(code)) => sys::exit(code),
         Some(wire::Reply::Signal(signal)) => {
             sys::die_by(signal);
@@ -186,17 +187,37 @@ fn send_all<const N: usize>(socket: i32, mut slices: [IoSlice<'_>; N], descripto
     }
 }
 
-fn receive(socket: i32) -> [u8; wire::REPLY_LENGTH] {
+/// Waits for the reply; meanwhile, signals go to the job.
+fn receive(socket: i32, signals: &sys::Signals) -> [u8; wire::REPLY_LENGTH] {
     let mut reply = [0; wire::REPLY_LENGTH];
     let mut filled = 0;
+    // Ctrl-C ends the front end as well: then this process ends by it, too, and says nothing.
+    let mut signalled = None;
+    let gone = |signalled: Option<u8>| -> ! {
+        if let Some(signal) = signalled {
+            sys::die_by(signal.into());
+        }
+        fail(b"cargo-sandbox went away; the job was stopped")
+    };
     while let Some(rest) = reply.get_mut(filled..)
         && !rest.is_empty()
     {
+        match signals.or_readable(socket) {
+            Ok(None) => {}
+            Ok(Some(signal)) => {
+                signalled = Some(signal);
+                // Where the broker is gone, the next read says so.
+                let _ = sys::send(socket, &[IoSlice::new(&[signal])], &[]);
+                continue;
+            }
+            Err(EINTR) => continue,
+            Err(_) => fail(b"cannot wait for cargo-sandbox"),
+        }
         match sys::read(socket, rest) {
-            Ok(0) => fail(b"cargo-sandbox went away; the job was stopped"),
+            Ok(0) => gone(signalled),
             Ok(count) => filled += count,
             Err(EINTR) => {}
-            Err(_) => fail(b"cargo-sandbox went away; the job was stopped"),
+            Err(_) => gone(signalled),
         }
     }
     reply

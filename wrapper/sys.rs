@@ -35,6 +35,8 @@ mod nr {
     pub const READLINK: usize = 89;
     pub const SETRLIMIT: usize = 160;
     pub const EXIT_GROUP: usize = 231;
+    pub const PPOLL: usize = 271;
+    pub const SIGNALFD4: usize = 289;
 }
 
 /// One system call.
@@ -256,6 +258,51 @@ pub fn die_by(signal: i32) {
     let own = unsafe { syscall(nr::GETPID, [0; 4]) };
     // SAFETY: takes no pointer.
     unsafe { syscall(nr::KILL, [own as usize, signal as usize, 0, 0]) };
+}
+
+/// Signals that a job gets instead of this process, as bits (`1 << (number - 1)`): SIGHUP, SIGINT, SIGQUIT,
+/// SIGUSR1, SIGUSR2, SIGTERM.
+const PASSED_ON: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 9 | 1 << 11 | 1 << 14;
+
+/// Signals that were meant for the job.
+pub struct Signals {
+    descriptor: i32,
+}
+
+impl Signals {
+    /// From now on they are read from here.
+    pub fn hold() -> Result<Self, Errno> {
+        const SIG_BLOCK: usize = 0;
+        const SFD_CLOEXEC: usize = 0o2_000_000;
+        let set = PASSED_ON;
+        let set = core::ptr::from_ref(&set) as usize;
+        // SAFETY: reads one signal set of 8 bytes; the old one is not asked for.
+        checked(unsafe { syscall(nr::RT_SIGPROCMASK, [SIG_BLOCK, set, 0, 8]) })?;
+        // SAFETY: reads one signal set of 8 bytes.
+        let descriptor = checked(unsafe { syscall(nr::SIGNALFD4, [usize::MAX, set, 8, SFD_CLOEXEC]) })?;
+        Ok(Self { descriptor: i32::try_from(descriptor).unwrap_or(-1) })
+    }
+
+    /// Waits until there is something to read from `other`, and returns the number of a signal that came before.
+    pub fn or_readable(&self, other: i32) -> Result<Option<u8>, Errno> {
+        /// `struct pollfd`, poll(2).
+        #[repr(C)]
+        struct PollFd {
+            descriptor: i32,
+            events: i16,
+            found: i16,
+        }
+        const POLLIN: i16 = 1;
+        let mut both = [self.descriptor, other].map(|descriptor| PollFd { descriptor, events: POLLIN, found: 0 });
+        // SAFETY: the kernel reads and writes two `struct pollfd`; no time limit and no signal mask is given.
+        checked(unsafe { syscall(nr::PPOLL, [both.as_mut_ptr() as usize, 2, 0, 0]) })?;
+        if both[0].found == 0 {
+            return Ok(None);
+        }
+        // `struct signalfd_siginfo` is 128 bytes; the signal's number is the first of its 32 bit fields.
+        let mut information = [0; 128];
+        read(self.descriptor, &mut information).map(|_| Some(information[0]))
+    }
 }
 
 /// The string that starts at a pointer, without its NUL.

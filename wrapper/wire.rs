@@ -3,7 +3,8 @@
 //! The wrapper sends one request: a [`Header`], then four blocks of the lengths that it names: the wrapper's
 //! own executable, the working directory, the arguments and the environment, the last two as the kernel laid
 //! them out (each string ends in NUL). Its descriptors come with the first byte (`SCM_RIGHTS`). The broker
-//! answers with one [`Reply`]. Closing the connection ends the job.
+//! answers with one [`Reply`]. Until then, each byte that the wrapper sends is the number of a signal that it
+//! got and that is the job's. Closing the connection ends the job.
 //!
 //! This file is compiled into the wrapper, which has no std, and into the library. A shim stays in a
 //! project's directory for as long as the build script it stands for, so that a broker meets wrappers of

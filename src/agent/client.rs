@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
 use super::protocol::{
     AGENT_SOCKET, Greeting, MAX_DESCRIPTORS, PROTOCOL_VERSION, Reply, Request, encode, read_message,
@@ -94,6 +94,16 @@ impl AgentConnection {
     /// was called.
     pub fn read_reply(&self) -> io::Result<Reply> {
         read_message(&mut &self.stream)
+    }
+
+    /// Sends the running job a signal.
+    ///
+    /// # Errors
+    /// When the agent is gone.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        let byte = u8::try_from(signal).map_err(io::Error::other)?;
+        rustix::io::retry_on_intr(|| send(&self.stream, &[byte], SendFlags::NOSIGNAL))?;
+        Ok(())
     }
 
     /// Ends the job: the agent kills every process of it. Wakes a thread in

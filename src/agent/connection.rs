@@ -100,13 +100,25 @@ impl Outgoing {
     }
 }
 
-/// Whether the peer has closed its end, or broken the protocol by saying more.
-pub fn is_over(stream: &UnixStream) -> bool {
-    let mut byte = [0; 1];
-    !matches!(
-        recv(stream, &mut byte, RecvFlags::DONTWAIT | RecvFlags::PEEK),
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR)
-    )
+/// What the peer says behind its request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing now.
+    Nothing,
+    /// Signals for its job.
+    Signals(Vec<u8>),
+    /// It has closed its end.
+    Gone,
+}
+
+/// Takes what the peer says behind its request.
+pub fn hear(stream: &UnixStream) -> Said {
+    let mut bytes = [0; 16];
+    match recv(stream, &mut bytes, RecvFlags::DONTWAIT) {
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Said::Nothing,
+        Ok((count, _)) if count > 0 => Said::Signals(bytes[..count].to_vec()),
+        _ => Said::Gone,
+    }
 }
 
 #[cfg(test)]
@@ -166,10 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_end_is_noticed() {
+    fn signals_and_a_closed_end_are_noticed() {
         let (client, agent) = greeted();
-        assert!(!is_over(&agent));
+        assert_eq!(hear(&agent), Said::Nothing);
+        client.signal(libc::SIGINT).unwrap();
+        assert_eq!(hear(&agent), Said::Signals(vec![2]));
         drop(client);
-        assert!(is_over(&agent));
+        assert_eq!(hear(&agent), Said::Gone);
     }
 }

@@ -48,6 +48,9 @@ pub enum Step {
     /// The rules for system calls.
     #[error("cannot install the job's seccomp filter")]
     Seccomp,
+    /// The terminal that is its own.
+    #[error("cannot give the job its terminal")]
+    Terminal,
     /// The program itself.
     #[error("cannot execute")]
     Exec,

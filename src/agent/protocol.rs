@@ -2,8 +2,8 @@
 //!
 //! One connection is one [`Request`]. The agent speaks first, with a [`Greeting`], so that the broker knows
 //! that it talks to the right container before it sends anything. A job's descriptors come with the first
-//! byte of its request (`SCM_RIGHTS`). Closing the connection ends the job: the agent kills every process
-//! of it.
+//! byte of its request (`SCM_RIGHTS`). While a job runs, each byte that the broker sends is the number of a
+//! signal for it. Closing the connection ends the job: the agent kills every process of it.
 //!
 //! A message is a length (4 bytes, little endian) and that many bytes of [postcard].
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -61,6 +61,9 @@ pub enum Reply {
         /// Whether the step was the `execve(2)` of the job itself (the program is missing or not executable).
         at_exec: bool,
     },
+    /// No end yet: the job has stopped, as terminals have jobs do, until it is sent `SIGCONT`. May come several
+    /// times.
+    Stopped,
     /// What the kernel says of the agent and of a job's world.
     Enforced(Box<Enforced>),
     /// The agent accepts nothing more and ends with its last job.
@@ -90,8 +93,8 @@ pub struct JobSpec {
     pub layered: Vec<Vec<u8>>,
     /// The job's `umask(2)`: cargo's, so that files get the modes that they have without a container.
     pub umask: u32,
-    /// Give the job a session of its own. Off only where the job has the user's terminal.
-    pub new_session: bool,
+    /// Which of [`Self::descriptors`] is a terminal made for this job, to control its session. Never the user's.
+    pub terminal: Option<i32>,
 }
 
 /// Where the files of [`JobSpec::files`] are, in the job's private `/tmp`.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
-use super::connection::{Incoming, Outgoing, Progress, is_over};
+use super::connection::{Incoming, Outgoing, Progress, Said, hear};
 use super::failure::{AtStep as _, Failure, Step};
 use super::peer::{Peers, may_connect};
 use super::protocol::{Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, encode};
@@ -226,9 +226,13 @@ impl Server {
                 }
             },
             State::Running(job, _) => {
-                if is_over(stream) {
-                    job.kill();
-                    connection.stream = None;
+                match hear(stream) {
+                    Said::Nothing => {}
+                    Said::Signals(signals) => signals.into_iter().for_each(|signal| job.signal(signal.into())),
+                    Said::Gone => {
+                        job.kill();
+                        connection.stream = None;
+                    }
                 }
                 false
             }
@@ -300,6 +304,12 @@ impl Server {
     fn finish(&self, connections: &mut [Connection], index: usize) -> Option<Remains> {
         let State::Running(job, _) = &mut connections[index].state else { return None };
         if !job.is_over() {
+            if let (true, Some(stream)) = (job.take_stop(), &connections[index].stream)
+                && let Ok(bytes) = encode(&Reply::Stopped)
+            {
+                // A peer that does not read has nobody at its terminal.
+                let _ = Outgoing::new(bytes).send(stream);
+            }
             return None;
         }
         let others: Vec<Pid> = connections

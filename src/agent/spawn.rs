@@ -24,8 +24,9 @@ use super::failure::{AtStep, Failure, Step};
 use super::process::{self, Child, Cloned};
 use super::protocol::{Access, JobSpec, Reply};
 use super::report::{self, Probe};
+use super::signals::Reach;
 use super::world::{self, Place};
-use super::{landlock, seccomp, tree};
+use super::{landlock, leader, seccomp, signals, tree};
 
 /// How a job's process tree is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub struct Program {
     env: Vec<CString>,
     cwd: CString,
     umask: u32,
-    new_session: bool,
+    terminal: Option<RawFd>,
     access: Vec<Access>,
     descriptors: Vec<RawFd>,
     files: Vec<(String, Vec<u8>)>,
@@ -87,6 +88,9 @@ impl Work {
         }
         let mut sorted = spec.descriptors.clone();
         sorted.sort_unstable();
+        if spec.terminal.is_some_and(|terminal| !sorted.contains(&terminal)) {
+            return Err(Failure::request("the terminal is none of the job's descriptors"));
+        }
         if sorted.windows(2).any(|pair| pair[0] == pair[1]) || sorted.first().is_some_and(|first| *first < 0)
         {
             return Err(Failure::request("a descriptor's number is negative or comes twice"));
@@ -108,7 +112,7 @@ impl Work {
             env,
             cwd: string(spec.cwd)?,
             umask: spec.umask,
-            new_session: spec.new_session,
+            terminal: spec.terminal,
             access: spec.access,
             descriptors: spec.descriptors,
             files: spec.files,
@@ -120,8 +124,11 @@ impl Work {
 /// How a job ended, as its init says it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum End {
+    /// Its wait status.
     Exited(i32),
     Failed(Failure),
+    /// No end yet: it has stopped, as its terminal has jobs do.
+    Stopped,
 }
 
 /// A job that was started and whose processes may live.
@@ -172,20 +179,27 @@ impl Confinement {
 
     /// Starts the process of the job, as its init, and sees it to its end.
     pub(super) fn see_to_end(&self, report: &OwnedFd, job: impl FnOnce()) {
+        signals::hold();
         // SAFETY: one thread, as in the agent.
         let end = match unsafe { process::clone(0) } {
             Ok(Cloned::Child) => {
+                signals::release();
                 job();
                 process::exit_now(127)
             }
             Ok(Cloned::Parent(Child { pid, pidfd })) => {
                 drop((pidfd, job));
+                let reach = match self.tree {
+                    ProcessTree::Namespace => Reach::Namespace,
+                    ProcessTree::Subreaper => Reach::Group,
+                };
+                signals::pass_on_to(pid, reach);
                 // Nothing of the job's, nothing of the agent's: a job that closes its output must really have
                 // closed it.
                 let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
                 match self.tree {
-                    ProcessTree::Namespace => reap_until(pid),
-                    ProcessTree::Subreaper => tree::reap_until(pid),
+                    ProcessTree::Namespace => reap_until(pid, report),
+                    ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Stopped)),
                 }
             }
             Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
@@ -278,16 +292,19 @@ impl Confinement {
         // First, while the rules still have their descriptor: it is closed at exec with all others.
         if let Work::Execute(program) = work {
             rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
-            if program.new_session {
-                rustix::process::setsid().at(Step::Session)?;
-            }
+            rustix::process::setsid().at(Step::Session)?;
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
         }
         let fully = ready.restrict(access)?;
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {
-            Work::Execute(program) => Err(program.execute()),
+            Work::Execute(program) => {
+                if let Some(terminal) = program.terminal {
+                    leader::lead(terminal)?;
+                }
+                Err(program.execute())
+            }
             Work::Probe => {
                 report::probe(fully).at(Step::Probe)?;
                 process::exit_now(0)
@@ -336,10 +353,30 @@ impl Job {
         let signal = match self.tree {
             ProcessTree::Namespace => Signal::KILL,
             // The init has to kill the others first; nothing else would.
-            ProcessTree::Subreaper => Signal::TERM,
+            ProcessTree::Subreaper => tree::END,
         };
         // The only error is that it has ended already.
         let _ = rustix::process::pidfd_send_signal(&self.init.pidfd, signal);
+    }
+
+    /// Sends the job a signal; one that jobs are not sent ends it.
+    pub fn signal(&self, signal: i32) {
+        match signals::for_init(signal) {
+            Some(signal) => {
+                let _ = rustix::process::pidfd_send_signal(&self.init.pidfd, signal);
+            }
+            None => self.kill(),
+        }
+    }
+
+    /// Whether the job has stopped since this was asked last.
+    pub fn take_stop(&mut self) -> bool {
+        let stopped = self.ends().iter().any(|end| matches!(end, End::Stopped));
+        if stopped {
+            // Nothing but the end comes behind it, which is not here yet.
+            self.said.clear();
+        }
+        stopped
     }
 
     /// Whether the job is over: every process of it is dead. Asked when one of the descriptors is readable.
@@ -380,12 +417,12 @@ impl Job {
             tree::kill_all_but(others);
         }
         self.place.remove();
-        let reply = match self.ends().into_iter().next() {
+        let reply = match self.ends().into_iter().find(|end| !matches!(end, End::Stopped)) {
             // The job's own failure to start comes before the init's report of its end.
             Some(End::Failed(failure)) => failure.into_reply(),
             Some(End::Exited(wait_status)) => Reply::Exited { wait_status },
             // The init was killed, by us or for want of memory, and with it the job.
-            None => Reply::Exited { wait_status: libc::SIGKILL },
+            None | Some(End::Stopped) => Reply::Exited { wait_status: libc::SIGKILL },
         };
         (reply, Remains(self.init))
     }
@@ -414,10 +451,15 @@ fn is_ready(descriptor: &OwnedFd) -> bool {
 }
 
 /// Reaps whatever ends in this namespace until the job does, then kills and reaps all that is left.
-fn reap_until(job: Pid) -> Option<End> {
+fn reap_until(job: Pid, report: &OwnedFd) -> Option<End> {
     let mut end = None;
     loop {
-        match rustix::process::wait(rustix::process::WaitOptions::empty()) {
+        match rustix::process::wait(rustix::process::WaitOptions::UNTRACED) {
+            Ok(Some((pid, status))) if status.stopped() => {
+                if pid == job && !signals::has_stopped() {
+                    say(report, &End::Stopped);
+                }
+            }
             Ok(Some((pid, status))) if pid == job => {
                 end = Some(End::Exited(status.as_raw()));
                 // All processes of this namespace but this one. None can fork its way out: the kernel lets

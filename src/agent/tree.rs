@@ -10,6 +10,8 @@ use std::io;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait, waitpid};
 
+use super::signals;
+
 /// What a wait for a job comes to.
 pub trait Ended {
     /// It ended with this wait status.
@@ -18,8 +20,10 @@ pub trait Ended {
     fn failed(error: io::Error) -> Self;
 }
 
-/// Makes this process the parent of its orphaned descendants, and has it end by [`reap_until`] alone:
-/// `SIGTERM` is what the agent sends to have the tree killed.
+/// What the agent sends to have the tree killed; a signal that jobs are not sent.
+pub const END: Signal = Signal::POWER;
+
+/// Makes this process the parent of its orphaned descendants, and has it end by [`reap_until`] alone.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -36,12 +40,18 @@ pub fn leave_reaper() -> io::Result<()> {
     mask(libc::SIG_UNBLOCK)
 }
 
-/// Waits for the job or for `SIGTERM`, then kills every descendant and waits for all of them.
-pub fn reap_until<E: Ended>(job: Pid) -> Option<E> {
+/// Waits for the job or for [`END`], then kills every descendant and waits for all of them. `stopped` is called
+/// when the job has stopped and was not told to.
+pub fn reap_until<E: Ended>(job: Pid, stopped: impl Fn()) -> Option<E> {
     let mut end = None;
     loop {
         loop {
-            match wait(WaitOptions::NOHANG) {
+            match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+                Ok(Some((pid, status))) if status.stopped() => {
+                    if pid == job && !signals::has_stopped() {
+                        stopped();
+                    }
+                }
                 Ok(Some((pid, status))) if pid == job => end = Some(E::exited(status.as_raw())),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
@@ -55,7 +65,7 @@ pub fn reap_until<E: Ended>(job: Pid) -> Option<E> {
         }
         let set = signals();
         // SAFETY: the set is valid; no information about the signal is asked for.
-        if unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } == libc::SIGTERM {
+        if unsafe { libc::sigwaitinfo(&raw const set, std::ptr::null_mut()) } == END.as_raw() {
             break;
         }
     }
@@ -112,7 +122,7 @@ fn signals() -> libc::sigset_t {
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: `set` is valid for writing.
     unsafe { libc::sigemptyset(&raw mut set) };
-    for signal in [libc::SIGCHLD, libc::SIGTERM] {
+    for signal in [libc::SIGCHLD, END.as_raw()] {
         // SAFETY: `set` is initialized and the signal exists.
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }

@@ -313,7 +313,7 @@ fn spec(
         access,
         layered: Vec::new(),
         umask: session.umask,
-        new_session: true,
+        terminal: None,
     }
 }
 

@@ -10,16 +10,20 @@
 pub mod access;
 pub mod directives;
 pub mod environment;
+mod foreground;
 pub mod identify;
 pub mod jobserver;
 pub mod outputs;
 pub mod probes;
 pub mod relay;
 pub mod request;
+pub mod running;
 pub mod rustc_arguments;
 pub mod scripts;
 pub mod server;
 pub mod session;
+pub mod terminal;
+mod wait;
 
 pub use server::Broker;
 pub use session::Session;

@@ -143,7 +143,7 @@ mod tests {
             access: Vec::new(),
             layered: Vec::new(),
             umask: 0o022,
-            new_session: true,
+            terminal: None,
         };
         Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }
     }

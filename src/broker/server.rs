@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::socket_peercred;
+use rustix::termios::isatty;
 
-use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::wire::{BROKER_SOCKET, Reply};
 
@@ -24,10 +24,13 @@ use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
-use super::relay::{Flow, Relay, RelayError};
+use super::relay::Relay;
 use super::request::Request;
+use super::running::Running;
 use super::scripts;
 use super::session::Session;
+use super::terminal::Terminal;
+use super::wait::{Interruption, Wait};
 
 /// What cargo itself exits with when it fails.
 const FAILED: Reply = Reply::Exit(101);
@@ -157,6 +160,8 @@ impl Broker {
     ) -> anyhow::Result<Reply> {
         let (mut relay, script_end) = self.relay(request, job)?.unzip();
         let agent = self.session.containers.connect(&self.session)?;
+        let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
+        let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
         let fifo = Fifo::of(request, &mut job.spec.env);
         let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
         let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
@@ -169,14 +174,26 @@ impl Broker {
                 (2, Some(capture), _) => (2, capture.stderr.as_fd()),
                 _ => (*number, own.as_fd()),
             })
+            .map(|(number, own)| match &job_end {
+                Some(end) if number < 3 && isatty(own) => (number, end.as_fd()),
+                _ => (number, own),
+            })
             .collect();
+        job.spec.terminal = job_end.as_ref().and_then(|end| {
+            let (number, _) = descriptors.iter().find(|(_, own)| own.as_raw_fd() == end.as_raw_fd())?;
+            Some(*number)
+        });
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
+        let agent = Arc::new(agent);
+        let running = Running::new(Arc::clone(&agent));
         let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
         drop((borrowed, descriptors));
-        // The agent has the only end left.
-        drop(script_end);
-        let reply = sent.map_err(Interruption::from).and_then(|()| wait(stream, &agent, relay.as_mut()));
+        // The agent has the only ends left.
+        drop((script_end, job_end));
+        let wait = Wait { stream, agent: &agent, relay: relay.as_mut(), terminal: terminal.as_mut() };
+        let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
+        drop(running);
         match reply {
             Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
             Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
@@ -210,62 +227,6 @@ impl Broker {
         allowed.push(self.session.directories.build());
         allowed.extend_from_slice(&self.session.extra_reads);
         Relay::new(stdout, Places { package: request.cwd.clone(), allowed }).map(Some)
-    }
-}
-
-/// Why a job has no reply of the agent's.
-#[derive(Debug)]
-enum Interruption {
-    Agent(io::Error),
-    Relay(RelayError),
-}
-
-impl From<io::Error> for Interruption {
-    fn from(error: io::Error) -> Self {
-        Self::Agent(error)
-    }
-}
-
-impl From<RelayError> for Interruption {
-    fn from(error: RelayError) -> Self {
-        Self::Relay(error)
-    }
-}
-
-/// The agent's reply, or nothing where the wrapper went away first. What comes meanwhile is relayed.
-fn wait(
-    stream: &UnixStream,
-    agent: &AgentConnection,
-    mut relay: Option<&mut Relay>,
-) -> Result<Option<AgentReply>, Interruption> {
-    let mut listening = relay.is_some();
-    loop {
-        let mut all =
-            vec![PollFd::new(agent, PollFlags::IN), PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
-        if let Some(relay) = relay.as_deref().filter(|_| listening) {
-            all.push(PollFd::new(relay, PollFlags::IN));
-        }
-        match poll(&mut all, None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            result => result.map_err(io::Error::from)?,
-        };
-        let [replied, gone, said] =
-            [0, 1, 2].map(|at| all.get(at).is_some_and(|fd| !fd.revents().is_empty()));
-        drop(all);
-        if replied {
-            let reply = agent.read_reply()?;
-            relay.as_deref_mut().map_or(Ok(()), Relay::finish)?;
-            return Ok(Some(reply));
-        }
-        if gone {
-            // A wrapper sends nothing behind its request: it is gone.
-            agent.shutdown()?;
-            return Ok(None);
-        }
-        if let Some(relay) = relay.as_deref_mut().filter(|_| said) {
-            // A script may close its output long before it ends.
-            listening = relay.pump()? != Flow::Ended;
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus};
 use anyhow::Context;
 
 use crate::broker::identify::role;
+use crate::broker::{running, terminal};
 use crate::broker::scripts::write_executable;
 use crate::project::ProjectDirectories;
 use crate::wire::SESSION_DESCRIPTOR;
@@ -94,6 +95,7 @@ impl CargoRun<'_> {
         self.domain.add(temporary, Rights::Write);
         let domain = Enforceable::new(&self.domain)?;
         signals::hold();
+        signals::around_stops(before_stop, after_stop).context("failed to prepare for Ctrl-Z")?;
         let parent = rustix::process::getpid();
         let become_cargo = move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
@@ -115,6 +117,8 @@ impl CargoRun<'_> {
             }
         };
         signals::forward_to(None);
+        // A job may still have it raw, whose threads end with this process.
+        terminal::restore();
         Ok(status)
     }
 
@@ -131,6 +135,15 @@ impl CargoRun<'_> {
         // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
         std::env::join_paths(all).unwrap_or(given)
     }
+}
+
+fn before_stop() {
+    terminal::restore();
+    running::signal_all(libc::SIGSTOP);
+}
+
+fn after_stop() {
+    running::signal_all(libc::SIGCONT);
 }
 
 fn command_path(command: &Command) -> Option<OsString> {

@@ -144,7 +144,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         access: readable.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
         layered: Vec::new(),
         umask: 0o022,
-        new_session: true,
+        terminal: None,
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

@@ -115,7 +115,7 @@ impl Container {
             ],
             layered: Vec::new(),
             umask: 0o022,
-            new_session: true,
+            terminal: None,
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

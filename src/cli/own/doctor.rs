@@ -115,7 +115,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         access: access.chain([Access { path: sysroot, rights: Rights::ReadExecute }]).collect(),
         layered: Vec::new(),
         umask: 0o022,
-        new_session: true,
+        terminal: None,
     };
     let agent = session.containers.connect(session)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);

@@ -1,0 +1,151 @@
+//! Waiting for a job's end, and what goes to and fro meanwhile: its output, its terminal, its signals.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
+
+use crate::agent::client::AgentConnection;
+use crate::agent::protocol::Reply as AgentReply;
+
+use super::relay::{Flow, Relay, RelayError};
+use super::terminal::Terminal;
+
+/// How often the size and the owner of the user's terminal are looked at.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// A job that runs, from all sides.
+#[derive(Debug)]
+pub struct Wait<'a> {
+    /// The wrapper.
+    pub stream: &'a UnixStream,
+    /// The agent.
+    pub agent: &'a AgentConnection,
+    /// Between a build script and cargo.
+    pub relay: Option<&'a mut Relay>,
+    /// Between the job and the user's terminal.
+    pub terminal: Option<&'a mut Terminal>,
+}
+
+/// Why a job has no reply of the agent's.
+#[derive(Debug)]
+pub enum Interruption {
+    /// The agent is gone.
+    Agent(io::Error),
+    /// The job said what it must not say.
+    Relay(RelayError),
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::Agent(error)
+    }
+}
+
+impl From<RelayError> for Interruption {
+    fn from(error: RelayError) -> Self {
+        Self::Relay(error)
+    }
+}
+
+/// What [`poll`] found.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    agent: PollFlags,
+    wrapper: PollFlags,
+    said: PollFlags,
+    job_end: PollFlags,
+    user: PollFlags,
+}
+
+impl Wait<'_> {
+    /// The agent's reply, or nothing where the wrapper went away first.
+    ///
+    /// # Errors
+    /// See [`Interruption`].
+    pub fn for_end(mut self) -> Result<Option<AgentReply>, Interruption> {
+        let mut listening = self.relay.is_some();
+        loop {
+            let found = self.poll(listening)?;
+            if !found.agent.is_empty() {
+                match (self.agent.read_reply()?, self.terminal.as_deref_mut()) {
+                    (AgentReply::Stopped, Some(terminal)) => {
+                        terminal.suspend();
+                        self.agent.signal(libc::SIGCONT)?;
+                        continue;
+                    }
+                    (AgentReply::Stopped, None) => continue,
+                    (reply, _) => {
+                        self.relay.map_or(Ok(()), Relay::finish)?;
+                        self.terminal.into_iter().for_each(Terminal::finish);
+                        return Ok(Some(reply));
+                    }
+                }
+            }
+            if !found.wrapper.is_empty() && !self.pass_signals()? {
+                self.agent.shutdown()?;
+                return Ok(None);
+            }
+            if let Some(relay) = self.relay.as_deref_mut().filter(|_| !found.said.is_empty()) {
+                // A script may close its output long before it ends.
+                listening = relay.pump()? != Flow::Ended;
+            }
+            if let Some(terminal) = self.terminal.as_deref_mut()
+                && terminal.pump(found.job_end, found.user).is_err()
+            {
+                // As when a terminal's window is closed.
+                self.agent.signal(libc::SIGHUP)?;
+                self.terminal = None;
+            }
+        }
+    }
+
+    fn poll(&self, listening: bool) -> io::Result<Found> {
+        let mut places = [None; 5];
+        let mut all = Vec::with_capacity(places.len());
+        // What is waited for in no way is left out: its hang-up would be found again and again.
+        let mut add = |place: usize, descriptor, flags: PollFlags| {
+            if !flags.is_empty() {
+                places[place] = Some(all.len());
+                all.push(PollFd::from_borrowed_fd(descriptor, flags));
+            }
+        };
+        add(0, self.agent.as_fd(), PollFlags::IN);
+        add(1, self.stream.as_fd(), PollFlags::IN | PollFlags::RDHUP);
+        if let Some(relay) = self.relay.as_deref().filter(|_| listening) {
+            add(2, relay.as_fd(), PollFlags::IN);
+        }
+        if let Some(terminal) = self.terminal.as_deref() {
+            let [(job_end, to_read), (user, typed)] = terminal.waits();
+            add(3, job_end, to_read);
+            add(4, user, typed);
+        }
+        match poll(&mut all, self.terminal.as_ref().map(|_| &LOOK)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = |index: Option<usize>| {
+            index.and_then(|index| all.get(index)).map_or(PollFlags::empty(), PollFd::revents)
+        };
+        let [agent, wrapper, said, job_end, user] = places.map(found);
+        Ok(Found { agent, wrapper, said, job_end, user })
+    }
+
+    /// Passes on the signals that the wrapper got. Returns whether it is still there.
+    fn pass_signals(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 16];
+        let count = match recv(self.stream, &mut bytes, RecvFlags::DONTWAIT) {
+            Ok((count, _)) => count,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(true),
+            Err(_) => 0,
+        };
+        for signal in bytes[..count].iter().map(|byte| i32::from(*byte)) {
+            if !self.terminal.as_deref_mut().is_some_and(|terminal| terminal.has_sent(signal)) {
+                self.agent.signal(signal)?;
+            }
+        }
+        Ok(count > 0)
+    }
+}
