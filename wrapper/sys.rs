@@ -293,7 +293,8 @@ impl Signals {
             found: i16,
         }
         const POLLIN: i16 = 1;
-        let mut both = [self.descriptor, other].map(|descriptor| PollFd { descriptor, events: POLLIN, found: 0 });
+        let mut both =
+            [self.descriptor, other].map(|descriptor| PollFd { descriptor, events: POLLIN, found: 0 });
         // SAFETY: the kernel reads and writes two `struct pollfd`; no time limit and no signal mask is given.
         checked(unsafe { syscall(nr::PPOLL, [both.as_mut_ptr() as usize, 2, 0, 0]) })?;
         if both[0].found == 0 {

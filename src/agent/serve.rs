@@ -228,7 +228,9 @@ impl Server {
             State::Running(job, _) => {
                 match hear(stream) {
                     Said::Nothing => {}
-                    Said::Signals(signals) => signals.into_iter().for_each(|signal| job.signal(signal.into())),
+                    Said::Signals(signals) => {
+                        signals.into_iter().for_each(|signal| job.signal(signal.into()))
+                    }
                     Said::Gone => {
                         job.kill();
                         connection.stream = None;

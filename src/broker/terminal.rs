@@ -198,7 +198,9 @@ impl Terminal {
         if !settings.local_modes.contains(LocalModes::ISIG) {
             return;
         }
-        for (code, signal) in [(SpecialCodeIndex::VINTR, Signal::INT), (SpecialCodeIndex::VQUIT, Signal::QUIT)] {
+        for (code, signal) in
+            [(SpecialCodeIndex::VINTR, Signal::INT), (SpecialCodeIndex::VQUIT, Signal::QUIT)]
+        {
             let key = settings.special_codes[code];
             if key != 0
                 && typed.contains(&key)

@@ -11,8 +11,8 @@ use std::process::{Command, ExitStatus};
 use anyhow::Context;
 
 use crate::broker::identify::role;
-use crate::broker::{running, terminal};
 use crate::broker::scripts::write_executable;
+use crate::broker::{running, terminal};
 use crate::project::ProjectDirectories;
 use crate::wire::SESSION_DESCRIPTOR;
 

@@ -143,8 +143,8 @@ pub(super) fn another_kernel(message: &str) -> EngineError {
 
 /// Docker says it; Podman claims it of every host.
 fn can_limit(info: &SystemInfo, rootless: bool) -> bool {
-    let refused = info.memory_limit == Some(false) || info.pids_limit == Some(false);
-    !refused && !(rootless && info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1))
+    let version_1 = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1);
+    info.memory_limit != Some(false) && info.pids_limit != Some(false) && !(rootless && version_1)
 }
 
 fn flavour(version: &SystemVersion) -> Flavour {
