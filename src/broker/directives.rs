@@ -5,9 +5,9 @@
 //! is understood here exactly as cargo's `BuildOutput::parse` does it; everything that is not objected to passes
 //! byte for byte.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::escapes::{Keep, made_visible};
 use super::session::normalized;
 
 /// What is to be done with a line.
@@ -42,8 +42,21 @@ pub enum Objection {
         .0.display(), .0.display()
     )]
     Library(PathBuf),
+    /// A message that is cargo's own to write.
+    #[error(
+        "printed a `{0}` message as if it were cargo's: tools that read cargo's messages would act on it\n\nhint: a \
+         macro of the package, or of one that it uses, does this"
+    )]
+    Message(String),
+    /// A suggestion to change a file of somebody else.
+    #[error(
+        "suggested to change `{}`, which it cannot read: tools that apply suggestions would do so\n\nhint: a macro of \
+         the package, or of one that it uses, does this",
+        .0.display()
+    )]
+    Suggestion(PathBuf),
     /// Longer than anything that cargo takes.
-    #[error("wrote a line of more than {} MiB to its standard output", MAX_LINE >> 20)]
+    #[error("wrote a line of more than {} MiB", MAX_LINE >> 20)]
     Length,
 }
 
@@ -192,35 +205,9 @@ fn escaped_message(line: &[u8]) -> Option<Vec<u8>> {
     }
     // The carriage return of a line's end is not shown.
     let (text, end) = line.strip_suffix(b"\r").map_or((line, b"".as_slice()), |text| (text, b"\r"));
-    let mut escaped = Vec::with_capacity(line.len());
-    let mut changed = false;
-    for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if obeyed(character) {
-                changed = true;
-                let code = u32::from(character);
-                let mut shown = String::new();
-                let _infallible = if code < 0x80 {
-                    write!(shown, "\\x{code:02x}")
-                } else {
-                    write!(shown, "\\u{{{code:x}}}")
-                };
-                escaped.extend_from_slice(shown.as_bytes());
-            } else {
-                escaped.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-        // cargo shows each as a replacement character.
-        escaped.extend_from_slice(chunk.invalid());
-    }
-    escaped.extend_from_slice(end);
-    changed.then_some(escaped)
-}
-
-/// Control characters but for the tab, and what changes the direction of text.
-fn obeyed(character: char) -> bool {
-    let direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (character.is_control() && character != '\t') || direction
+    let mut visible = made_visible(text, Keep::Text)?;
+    visible.extend_from_slice(end);
+    Some(visible)
 }
 
 /// Whether a path is one that a line may name; for tests of other modules.

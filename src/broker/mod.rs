@@ -10,9 +10,11 @@
 pub mod access;
 pub mod directives;
 pub mod environment;
+mod escapes;
 mod foreground;
 pub mod identify;
 pub mod jobserver;
+pub mod messages;
 pub mod outputs;
 pub mod probes;
 pub mod relay;

@@ -1,4 +1,4 @@
-//! A build script's standard output on its way to cargo, each line judged before cargo sees it.
+//! A job's output on its way to cargo, each line judged before cargo sees it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,15 +6,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::directives::{MAX_LINE, Objection, Places, Verdict, filter};
+use super::directives::{MAX_LINE, Objection, Verdict};
 
-/// The reading end of a script's output, and cargo's end.
-#[derive(Debug)]
+/// Judges one line, which is given without its end.
+pub type Judge = Box<dyn Fn(&[u8]) -> Verdict + Send>;
+
+/// The reading end of a job's output, and cargo's end.
 pub struct Relay {
     from: File,
     /// Nothing once cargo does not listen any more.
     to: Option<File>,
-    places: Places,
+    judge: Judge,
     /// The beginning of a line whose end has not come yet.
     pending: Vec<u8>,
 }
@@ -33,7 +35,7 @@ pub enum Flow {
 /// Why a relay stops.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The script said what it must not say.
+    /// The job said what it must not say.
     #[error("{0}")]
     Objection(#[from] Objection),
     /// Its output cannot be read.
@@ -42,19 +44,19 @@ pub enum RelayError {
 }
 
 impl Relay {
-    /// A relay to `to`, and the end for the script to write to.
+    /// A relay to `to`, and the end for the job to write to.
     ///
     /// # Errors
     /// When no pipe can be had.
-    pub fn new(to: &OwnedFd, places: Places) -> io::Result<(Self, OwnedFd)> {
-        let (from, script) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Only this end: whether writing waits is the script's business.
+    pub fn new(to: &OwnedFd, judge: Judge) -> io::Result<(Self, OwnedFd)> {
+        let (from, job) = pipe_with(PipeFlags::CLOEXEC)?;
+        // Only this end: whether writing waits is the job's business.
         rustix::io::ioctl_fionbio(&from, true)?;
         let to = Some(File::from(to.try_clone()?));
-        Ok((Self { from: from.into(), to, places, pending: Vec::new() }, script))
+        Ok((Self { from: from.into(), to, judge, pending: Vec::new() }, job))
     }
 
-    /// Passes on some of what has come, whole lines at a time. Not all: a script that never stops talking must
+    /// Passes on some of what has come, whole lines at a time. Not all: a job that never stops talking must
     /// not keep its caller.
     ///
     /// # Errors
@@ -80,7 +82,7 @@ impl Relay {
         while self.pump()? == Flow::Passed {}
         let last = std::mem::take(&mut self.pending);
         let mut passed = Vec::new();
-        judge(&last, &self.places, &mut passed)?;
+        self.judged(&last, &mut passed)?;
         self.pass(&passed);
         Ok(())
     }
@@ -92,10 +94,11 @@ impl Relay {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, behind) = rest.split_at(end);
             result = if self.pending.is_empty() {
-                judge(line, &self.places, &mut passed)
+                self.judged(line, &mut passed)
             } else {
                 self.pending.extend_from_slice(line);
-                judge(&std::mem::take(&mut self.pending), &self.places, &mut passed)
+                let whole = std::mem::take(&mut self.pending);
+                self.judged(&whole, &mut passed)
             };
             if result.is_err() {
                 break;
@@ -109,21 +112,27 @@ impl Relay {
         if self.pending.len() > MAX_LINE { Err(Objection::Length.into()) } else { Ok(()) }
     }
 
-    /// Where cargo is gone, the script may still write to its end, as to a pipe that nobody empties.
+    /// Where cargo is gone, the job may still write to its end, as to a pipe that nobody empties.
     fn pass(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() && self.to.as_mut().is_some_and(|to| to.write_all(bytes).is_err()) {
             self.to = None;
         }
     }
+
+    fn judged(&self, line: &[u8], passed: &mut Vec<u8>) -> Result<(), Objection> {
+        match (self.judge)(line) {
+            Verdict::Pass => passed.extend_from_slice(line),
+            Verdict::Replace(instead) => passed.extend_from_slice(&instead),
+            Verdict::Refuse(objection) => return Err(objection),
+        }
+        Ok(())
+    }
 }
 
-fn judge(line: &[u8], places: &Places, passed: &mut Vec<u8>) -> Result<(), Objection> {
-    match filter(line, places) {
-        Verdict::Pass => passed.extend_from_slice(line),
-        Verdict::Replace(instead) => passed.extend_from_slice(&instead),
-        Verdict::Refuse(objection) => return Err(objection),
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("from", &self.from).field("to", &self.to).finish_non_exhaustive()
     }
-    Ok(())
 }
 
 impl AsFd for Relay {
@@ -135,12 +144,13 @@ impl AsFd for Relay {
 
 #[cfg(test)]
 mod tests {
-    use super::super::directives::places;
+    use super::super::directives::{filter, places};
     use super::*;
 
     fn relay() -> (Relay, File, File) {
         let (cargo, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let (relay, script) = Relay::new(&to, places("/p", &[])).unwrap();
+        let places = places("/p", &[]);
+        let (relay, script) = Relay::new(&to, Box::new(move |line| filter(line, &places))).unwrap();
         (relay, script.into(), cargo.into())
     }
 

@@ -19,12 +19,13 @@ use rustix::termios::isatty;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::wire::{BROKER_SOCKET, Reply};
 
-use super::directives::Places;
+use super::directives::{Places, filter};
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
+use super::messages::{Sources, printed};
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
-use super::relay::Relay;
+use super::relay::{Judge, Relay};
 use super::request::Request;
 use super::running::Running;
 use super::scripts;
@@ -158,7 +159,7 @@ impl Broker {
         job: &mut Job,
         capture: Option<&Capture>,
     ) -> anyhow::Result<Reply> {
-        let (mut relay, script_end) = self.relay(request, job)?.unzip();
+        let mut relays = self.relays(request, job)?;
         let agent = self.session.containers.connect(&self.session)?;
         let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
         let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
@@ -168,10 +169,10 @@ impl Broker {
             .descriptors
             .iter()
             .chain(of_fifo)
-            .map(|(number, own)| match (number, capture, &script_end) {
-                (1, _, Some(end)) => (1, end.as_fd()),
-                (1, Some(capture), _) => (1, capture.stdout.as_fd()),
-                (2, Some(capture), _) => (2, capture.stderr.as_fd()),
+            .map(|(number, own)| match (number, capture, relays.ends.iter().find(|(of, _)| of == number)) {
+                (_, _, Some((_, end))) => (*number, end.as_fd()),
+                (1, Some(capture), None) => (1, capture.stdout.as_fd()),
+                (2, Some(capture), None) => (2, capture.stderr.as_fd()),
                 _ => (*number, own.as_fd()),
             })
             .map(|(number, own)| match &job_end {
@@ -190,8 +191,9 @@ impl Broker {
         let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
         drop((borrowed, descriptors));
         // The agent has the only ends left.
-        drop((script_end, job_end));
-        let wait = Wait { stream, agent: &agent, relay: relay.as_mut(), terminal: terminal.as_mut() };
+        relays.ends.clear();
+        drop(job_end);
+        let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };
         let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
         drop(running);
         match reply {
@@ -216,18 +218,49 @@ impl Broker {
         }
     }
 
-    /// Between a build script and cargo, which obeys what it says.
-    fn relay(&self, request: &Request, job: &Job) -> io::Result<Option<(Relay, OwnedFd)>> {
-        let Some(stdout) = request.descriptor(1).filter(|_| job.kind == JobKind::BuildScript) else {
-            return Ok(None);
+    /// Between a job and cargo, which obeys, passes on or prints what a build script or a compiler says. Programs of
+    /// the project speak to the user.
+    fn relays(&self, request: &Request, job: &Job) -> io::Result<Relays> {
+        // What the job may read itself, and what the user lets every job of the workspace read.
+        let readable = || {
+            let listed = job.spec.access.iter().map(|access| PathBuf::from(OsStr::from_bytes(&access.path)));
+            listed.chain([self.session.directories.build()]).chain(self.session.extra_reads.iter().cloned())
         };
-        // What the script may read itself, and what the user lets every job of the workspace read.
-        let readable = job.spec.access.iter().map(|access| PathBuf::from(OsStr::from_bytes(&access.path)));
-        let mut allowed: Vec<PathBuf> = readable.collect();
-        allowed.push(self.session.directories.build());
-        allowed.extend_from_slice(&self.session.extra_reads);
-        Relay::new(stdout, Places { package: request.cwd.clone(), allowed }).map(Some)
+        let judges: Vec<(i32, Judge)> = match job.kind {
+            JobKind::BuildScript => {
+                let places = Places { package: request.cwd.clone(), allowed: readable().collect() };
+                vec![(1, Box::new(move |line| filter(line, &places)))]
+            }
+            JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Rustdoc => {
+                let sources = Sources { cwd: request.cwd.clone(), readable: readable().collect() };
+                vec![(1, Box::new(printed)), (2, Box::new(move |line| sources.said(line)))]
+            }
+            JobKind::Query | JobKind::Program => Vec::new(),
+        };
+        let mut relays = Relays::default();
+        for (number, judge) in judges {
+            // A compiler's only where a program reads it: a terminal, or a file, is the user's own.
+            let heard = |output: &&OwnedFd| job.kind == JobKind::BuildScript || is_pipe(output);
+            if let Some(output) = request.descriptor(number).filter(heard) {
+                let (relay, end) = Relay::new(output, judge)?;
+                relays.all.push(relay);
+                relays.ends.push((number, end));
+            }
+        }
+        Ok(relays)
     }
+}
+
+/// What is relayed of a job's output, and the job's ends with their numbers.
+#[derive(Debug, Default)]
+struct Relays {
+    all: Vec<Relay>,
+    ends: Vec<(i32, OwnedFd)>,
+}
+
+fn is_pipe(descriptor: &OwnedFd) -> bool {
+    use rustix::fs::FileType;
+    rustix::fs::fstat(descriptor).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 fn ended(wait_status: i32) -> Reply {

@@ -23,8 +23,8 @@ pub struct Wait<'a> {
     pub stream: &'a UnixStream,
     /// The agent.
     pub agent: &'a AgentConnection,
-    /// Between a build script and cargo.
-    pub relay: Option<&'a mut Relay>,
+    /// Between the job and cargo.
+    pub relays: &'a mut [Relay],
     /// Between the job and the user's terminal.
     pub terminal: Option<&'a mut Terminal>,
 }
@@ -51,11 +51,11 @@ impl From<RelayError> for Interruption {
 }
 
 /// What [`poll`] found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Found {
     agent: PollFlags,
     wrapper: PollFlags,
-    said: PollFlags,
+    said: Vec<PollFlags>,
     job_end: PollFlags,
     user: PollFlags,
 }
@@ -66,9 +66,10 @@ impl Wait<'_> {
     /// # Errors
     /// See [`Interruption`].
     pub fn for_end(mut self) -> Result<Option<AgentReply>, Interruption> {
-        let mut listening = self.relay.is_some();
+        // A job may close its output long before it ends.
+        let mut listening: Vec<bool> = vec![true; self.relays.len()];
         loop {
-            let found = self.poll(listening)?;
+            let found = self.poll(&listening)?;
             if !found.agent.is_empty() {
                 match (self.agent.read_reply()?, self.terminal.as_deref_mut()) {
                     (AgentReply::Stopped, Some(terminal)) => {
@@ -78,7 +79,7 @@ impl Wait<'_> {
                     }
                     (AgentReply::Stopped, None) => continue,
                     (reply, _) => {
-                        self.relay.map_or(Ok(()), Relay::finish)?;
+                        self.relays.iter_mut().try_for_each(Relay::finish)?;
                         self.terminal.into_iter().for_each(Terminal::finish);
                         return Ok(Some(reply));
                     }
@@ -88,9 +89,10 @@ impl Wait<'_> {
                 self.agent.shutdown()?;
                 return Ok(None);
             }
-            if let Some(relay) = self.relay.as_deref_mut().filter(|_| !found.said.is_empty()) {
-                // A script may close its output long before it ends.
-                listening = relay.pump()? != Flow::Ended;
+            for (index, relay) in self.relays.iter_mut().enumerate() {
+                if found.said.get(index).is_some_and(|said| !said.is_empty()) {
+                    listening[index] = relay.pump()? != Flow::Ended;
+                }
             }
             if let Some(terminal) = self.terminal.as_deref_mut()
                 && terminal.pump(found.job_end, found.user).is_err()
@@ -102,8 +104,9 @@ impl Wait<'_> {
         }
     }
 
-    fn poll(&self, listening: bool) -> io::Result<Found> {
-        let mut places = [None; 5];
+    fn poll(&self, listening: &[bool]) -> io::Result<Found> {
+        const FIXED: usize = 4;
+        let mut places = vec![None; FIXED + self.relays.len()];
         let mut all = Vec::with_capacity(places.len());
         // What is waited for in no way is left out: its hang-up would be found again and again.
         let mut add = |place: usize, descriptor, flags: PollFlags| {
@@ -114,13 +117,13 @@ impl Wait<'_> {
         };
         add(0, self.agent.as_fd(), PollFlags::IN);
         add(1, self.stream.as_fd(), PollFlags::IN | PollFlags::RDHUP);
-        if let Some(relay) = self.relay.as_deref().filter(|_| listening) {
-            add(2, relay.as_fd(), PollFlags::IN);
+        for (index, relay) in self.relays.iter().enumerate().filter(|(index, _)| listening[*index]) {
+            add(FIXED + index, relay.as_fd(), PollFlags::IN);
         }
         if let Some(terminal) = self.terminal.as_deref() {
             let [(job_end, to_read), (user, typed)] = terminal.waits();
-            add(3, job_end, to_read);
-            add(4, user, typed);
+            add(2, job_end, to_read);
+            add(3, user, typed);
         }
         match poll(&mut all, self.terminal.as_ref().map(|_| &LOOK)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -129,8 +132,10 @@ impl Wait<'_> {
         let found = |index: Option<usize>| {
             index.and_then(|index| all.get(index)).map_or(PollFlags::empty(), PollFd::revents)
         };
-        let [agent, wrapper, said, job_end, user] = places.map(found);
-        Ok(Found { agent, wrapper, said, job_end, user })
+        let mut found = places.into_iter().map(found);
+        let [agent, wrapper, job_end, user] =
+            std::array::from_fn(|_| found.next().unwrap_or(PollFlags::empty()));
+        Ok(Found { agent, wrapper, said: found.collect(), job_end, user })
     }
 
     /// Passes on the signals that the wrapper got. Returns whether it is still there.

@@ -1,6 +1,7 @@
 //! What a build script has cargo do by its output.
 
 use super::support::run::run;
+use super::support::world::World;
 use super::{ENGINE, package, worlds};
 
 #[test]
@@ -53,6 +54,98 @@ fn much_output_comes_through() {
             output.iter().any(|path| path.metadata().is_ok_and(|file| file.len() > 6_000_000)),
             "{output:?}"
         );
+        world.stop(ENGINE, &project);
+    }
+}
+
+/// A project whose program is made by a macro that says this before.
+fn macro_that_says(world: &World, name: &str, statements: &str) -> std::path::PathBuf {
+    let project = world.work().join(name);
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\nsaid = {{ path = \
+         \"said\" }}\n"
+    );
+    world.write(&project.join("Cargo.toml"), &manifest);
+    world.write(&project.join("src/main.rs"), "said::said!();\n");
+    let library =
+        "[package]\nname = \"said\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\nproc-macro = true\n";
+    world.write(&project.join("said/Cargo.toml"), library);
+    let source = format!(
+        "#[proc_macro]\npub fn said(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n{statements}\n\"fn main() \
+         {{}}\".parse().unwrap()\n}}\n"
+    );
+    world.write(&project.join("said/src/lib.rs"), &source);
+    project
+}
+
+#[test]
+fn a_macro_forges_no_message_of_cargos() {
+    for world in worlds("forged-message") {
+        let forged =
+            r##"println!(r#"{{"reason":"compiler-artifact","executable":"/nonexistent/forged"}}"#);"##;
+        let project = macro_that_says(&world, "forger", forged);
+        let build = ["build", "--message-format", "json-render-diagnostics"];
+        let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
+        let plain = plain.success("cargo build").stdout;
+        assert!(plain.lines().any(|line| line.contains("/nonexistent/forged")), "control: {plain}");
+        let output = run(world.sandbox(ENGINE, &project).args(build));
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        assert!(!output.stdout.contains("/nonexistent/forged"), "{}", output.stdout);
+        let named = "the rustc of forger printed a `compiler-artifact` message as if it were cargo's";
+        assert!(output.stderr.contains(named), "{}", output.stderr);
+        world.stop(ENGINE, &project);
+    }
+}
+
+/// Under `cargo fix` the same suggestion makes cargo write into the file that it names.
+#[test]
+fn a_macro_suggests_no_change_of_somebody_elses_file() {
+    for world in worlds("forged-suggestion") {
+        let victim = world.home.join("victim.rs");
+        world.write(&victim, "precious\n");
+        let span = format!(
+            r#"{{"file_name":"{}","byte_start":0,"byte_end":8,"line_start":1,"line_end":1,"column_start":1,"column_end":9,"is_primary":true,"text":[{{"text":"precious","highlight_start":1,"highlight_end":9}}],"label":null,"suggested_replacement":"replaced","suggestion_applicability":"MachineApplicable","expansion":null}}"#,
+            victim.display()
+        );
+        let message = |spans: &str, children: &str| {
+            format!(
+                r#"{{"$message_type":"diagnostic","message":"m","code":{{"code":"unused_mut","explanation":null}},"level":"warning","spans":[{spans}],"children":[{children}],"rendered":"r\n"}}"#
+            )
+        };
+        let child = format!(
+            r#"{{"message":"m","code":null,"level":"help","spans":[{span}],"children":[],"rendered":null}}"#
+        );
+        let suggestion = message(&span, &child);
+        let project =
+            macro_that_says(&world, "suggester", &format!("eprintln!(\"{{}}\", r##\"{suggestion}\"##);"));
+        let fix = ["fix", "--allow-no-vcs", "--broken-code"];
+        run(world.plain(&project).args(fix).env("CARGO_TARGET_DIR", world.home.join("plain")))
+            .success("cargo fix");
+        let written = std::fs::read_to_string(&victim).expect("victim");
+        assert_eq!(written, "replaced\n", "control: cargo writes what a macro suggests");
+
+        let output = run(world.sandbox(ENGINE, &project).args(["build", "--message-format", "json"]));
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        assert!(!output.stdout.contains("MachineApplicable"), "{}", output.stdout);
+        let named = format!("the rustc of suggester suggested to change `{}`", victim.display());
+        assert!(output.stderr.contains(&named), "{}", output.stderr);
+        world.stop(ENGINE, &project);
+    }
+}
+
+#[test]
+fn a_macro_moves_no_cursor() {
+    for world in worlds("macro-escapes") {
+        let said = r#"eprintln!("\u{1b}[2J\u{1b}]0;title\u{7} \u{1b}[31mred\u{1b}[0m");"#;
+        let project = macro_that_says(&world, "painter", said);
+        let build = ["build", "--color", "always"];
+        let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
+        let plain = plain.success("cargo build").stderr;
+        assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
+        let output = run(world.sandbox(ENGINE, &project).args(build)).success("cargo-sandbox build");
+        assert!(output.stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{:?}", output.stderr);
+        assert!(!output.stderr.contains("\u{1b}[2J"), "{:?}", output.stderr);
+        assert!(output.stderr.contains("\u{1b}[31mred"), "{:?}", output.stderr);
         world.stop(ENGINE, &project);
     }
 }
