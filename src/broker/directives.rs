@@ -148,12 +148,17 @@ fn directive(text: &str) -> Option<(&str, &str)> {
 }
 
 fn variable(name: &str) -> Option<Objection> {
+    obeyed_variable(name).map(|why| Objection::Variable { name: name.to_owned(), why })
+}
+
+/// What obeys a variable, if it is one that neither a package nor a repository sets.
+pub fn obeyed_variable(name: &str) -> Option<&'static str> {
     let known = VARIABLES.iter().find(|(pattern, _)| match pattern {
         Name::Is(known) => name == *known,
         Name::Starts(start) => name.starts_with(start),
         Name::Between(start, end) => name.starts_with(start) && name.ends_with(end),
     });
-    known.map(|(_, why)| Objection::Variable { name: name.to_owned(), why })
+    known.map(|(_, why)| *why)
 }
 
 fn library(places: &Places, value: &str) -> Option<Objection> {
@@ -196,25 +201,34 @@ fn escaped_message(line: &[u8]) -> Option<Vec<u8>> {
     let mut changed = false;
     for chunk in text.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if obeyed(character) {
-                changed = true;
-                let code = u32::from(character);
-                let mut shown = String::new();
-                let _infallible = if code < 0x80 {
-                    write!(shown, "\\x{code:02x}")
-                } else {
-                    write!(shown, "\\u{{{code:x}}}")
-                };
-                escaped.extend_from_slice(shown.as_bytes());
-            } else {
-                escaped.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
+            changed |= obeyed(character);
+            let mut shown = String::new();
+            show(character, &mut shown);
+            escaped.extend_from_slice(shown.as_bytes());
         }
         // cargo shows each as a replacement character.
         escaped.extend_from_slice(chunk.invalid());
     }
     escaped.extend_from_slice(end);
     changed.then_some(escaped)
+}
+
+/// A text with everything that a terminal would obey made visible.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    text.chars().for_each(|character| show(character, &mut shown));
+    shown
+}
+
+fn show(character: char, shown: &mut String) {
+    let code = u32::from(character);
+    if !obeyed(character) {
+        shown.push(character);
+    } else if code < 0x80 {
+        let _infallible = write!(shown, "\\x{code:02x}");
+    } else {
+        let _infallible = write!(shown, "\\u{{{code:x}}}");
+    }
 }
 
 /// Control characters but for the tab, and what changes the direction of text.
