@@ -55,6 +55,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     };
     let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
     trust::require(front_end, &scene, &questions)?;
+    configuration.refuse_decided()?;
     let toolchain = toolchain?;
     let mut environment = environment::scrub(front_end.environment(), &options.variables);
     if configuration.get("build.rustc-workspace-wrapper").is_some() {

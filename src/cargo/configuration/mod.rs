@@ -79,10 +79,10 @@ struct Found {
 }
 
 impl Configuration {
-    /// Reads what cargo would read. Nothing is judged yet, but for what the user said against this tool.
+    /// Reads what cargo would read. Nothing is judged yet.
     ///
     /// # Errors
-    /// When a file cannot be read or is no TOML, or `--config` takes back what this tool decides.
+    /// When a file cannot be read or is no TOML.
     pub fn read(place: Place<'_>, command_line: &[String]) -> anyhow::Result<Self> {
         let Place { directory: cwd, cargo_home, root } = place;
         let home = cargo_home.canonicalize().unwrap_or_else(|_| cargo_home.to_owned());
@@ -105,9 +105,6 @@ impl Configuration {
         configuration.read_directory(cargo_home, users, root)?;
         for text in command_line.iter().rev() {
             configuration.read_argument(cwd, text)?;
-        }
-        for source in &configuration.command_line {
-            source.refuse_decided()?;
         }
         Ok(configuration)
     }
@@ -190,6 +187,24 @@ impl Configuration {
         Ok(())
     }
 
+    /// Refuses what `--config` says against this tool: it wins over the environment by which this tool decides.
+    ///
+    /// # Errors
+    /// Names the key.
+    pub fn refuse_decided(&self) -> anyhow::Result<()> {
+        for source in &self.command_line {
+            for key in DECIDED {
+                let parts: Vec<&str> = key.split('.').collect();
+                if let Some(found) = find(&Value::Table(source.table.clone()), &parts) {
+                    bail!(
+                        "`--config {found}` is decided by cargo-sandbox: it is how jobs come into the container"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn sources(&self) -> impl Iterator<Item = &Source> {
         self.command_line.iter().chain(&self.files)
     }
@@ -245,19 +260,6 @@ impl Source {
         let mut parts = key.split('.');
         let first = self.table.get(parts.next()?)?;
         parts.try_fold(first, |value, part| value.get(part))
-    }
-
-    /// `--config` wins over the environment by which this tool decides.
-    fn refuse_decided(&self) -> anyhow::Result<()> {
-        for key in DECIDED {
-            let parts: Vec<&str> = key.split('.').collect();
-            if let Some(found) = find(&Value::Table(self.table.clone()), &parts) {
-                bail!(
-                    "`--config {found}` is decided by cargo-sandbox: it is how jobs come into the container"
-                );
-            }
-        }
-        Ok(())
     }
 }
 
@@ -349,9 +351,9 @@ mod tests {
     fn what_this_tool_decides_cannot_be_taken_back() {
         let root = tempfile::tempdir().unwrap();
         for text in ["target.x.runner = 'x'", "target.'cfg(all())'.runner = ['x']", "build.build-dir = 'x'"] {
-            assert!(read(root.path(), &[text.to_owned()]).is_err(), "{text}");
+            assert!(read(root.path(), &[text.to_owned()]).unwrap().refuse_decided().is_err(), "{text}");
         }
-        assert!(read(root.path(), &["build.jobs = 1".to_owned()]).is_ok());
+        assert!(read(root.path(), &["build.jobs = 1".to_owned()]).unwrap().refuse_decided().is_ok());
     }
 
     #[test]
