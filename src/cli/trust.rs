@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::broker::directives::visible;
 use crate::cargo::configuration::{Aliases, Configuration, Place};
 use crate::cargo::toolchain::ToolchainError;
 use crate::policy::difference::{Change, changes};
-use crate::policy::question::Question;
+use crate::policy::question::{Question, show_line};
 use crate::policy::trust::{Trusted, hash_of};
 use crate::project::{find_manifest, workspace_root};
 
@@ -117,7 +116,7 @@ pub fn changed(trusted: &Trusted, question: &Question) -> Option<String> {
             Change::Removed(line) => ('-', line),
             Change::Added(line) => ('+', line),
         };
-        let _infallible = writeln!(text, "    {sign} {}", visible(line));
+        let _infallible = writeln!(text, "    {sign} {}", show_line(line));
     }
     // Ends of lines, for instance.
     Some(if text.is_empty() { "    only white space changed\n".into() } else { text })

@@ -23,7 +23,7 @@ pub struct Item {
     pub line: Option<usize>,
     /// The key.
     pub key: String,
-    /// The value; none where the file itself is in question, or lies where its content is nobody's business.
+    /// The value; none where the file itself is in question, or the value is nobody's business.
     pub value: Option<String>,
     /// What trust lets happen.
     pub effect: String,
@@ -34,6 +34,21 @@ impl Item {
     pub fn show<'a>(&'a self, file: &'a Path) -> impl fmt::Display + 'a {
         ShownItem { item: self, file }
     }
+}
+
+/// Whether a key is for a token. CI writes such files, and its logs have readers.
+pub fn is_secret(key: &str) -> bool {
+    ["token", "secret-key"].contains(&key)
+}
+
+/// A line of a configuration file, without a token that may be in it.
+pub fn show_line(line: &str) -> String {
+    let key = line.split('=').next().unwrap_or_default();
+    let last = key.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    if is_secret(last) || line.contains("token") && line.contains('{') {
+        return format!("{}= \u{2026}", visible(key));
+    }
+    visible(line)
 }
 
 struct ShownItem<'a> {
@@ -59,6 +74,14 @@ impl fmt::Display for ShownItem<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_shows_no_token() {
+        assert_eq!(show_line("token = \"x\""), "token = \u{2026}");
+        assert_eq!(show_line("registries.a.\"token\"=\"x\""), "registries.a.\"token\"= \u{2026}");
+        assert_eq!(show_line("a = { index = 'y', token = 'x' }"), "a = \u{2026}");
+        assert_eq!(show_line("proxy = 'token'"), "proxy = 'token'");
+    }
 
     #[test]
     fn an_item_says_where_what_and_what_for_and_moves_no_cursor() {

@@ -98,11 +98,7 @@ const DOCUMENTED: &[&str] = &[
 fn is_classified(documented: &str) -> bool {
     KEYS.iter().any(|key| {
         let mut pattern = key.pattern.split('.');
-        documented.split('.').all(|part| {
-            pattern
-                .next()
-                .is_some_and(|own| own == part || (own == "*" && part.starts_with('<')) || own == "*")
-        })
+        documented.split('.').all(|part| pattern.next().is_some_and(|own| own == part || own == "*"))
     })
 }
 

@@ -27,8 +27,8 @@ const PLAIN: &[&str] = &[
     "--format", "--format-version", "--invert", "--precise", "--prefix", "--prune", "-d", "-e", "-f", "-i",
 ];
 
-/// Options with a path in them, which is plain inside of the repository.
-const PLACES: &[&str] = &["--manifest-path"];
+/// Short options whose value may be in the same word.
+const SHORT_WITH_VALUE: &[&str] = &["-j", "-p", "-F"];
 
 /// Subcommands that write where their arguments say.
 const WRITERS: &[&str] = &["init", "install", "new", "package", "uninstall", "vendor"];
@@ -87,28 +87,42 @@ fn words(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The word of an alias that is more than a plain option. `is_inside` is asked about paths. What follows `--`
-/// goes to what runs in the container.
-pub(super) fn objection(value: &Value, is_inside: impl Fn(&str) -> bool) -> Option<String> {
+/// What is asked about an alias.
+pub(super) trait Judge {
+    /// Whether a path is in the repository.
+    fn is_inside(&self, path: &str) -> bool;
+    /// Whether a value of `--config` is one that the repository's own file could have.
+    fn is_harmless(&self, setting: &str) -> bool;
+}
+
+/// The word of an alias that is more than a plain option. What follows `--` goes to what runs in the container,
+/// but for `fmt`.
+pub(super) fn objection(value: &Value, judge: &impl Judge) -> Option<String> {
     let words = words(value)?;
-    let own = words.split(|word| word == "--").next().unwrap_or_default();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let (own, passed) = words.split_at(end);
     if let Some(writer) = own.iter().find(|word| WRITERS.contains(&word.as_str())) {
         return Some(writer.clone());
     }
     let mut own = own.iter();
-    while let Some(word) = own.next().filter(|word| !word.is_empty()) {
+    while let Some(word) = own.next() {
         let (name, value) =
             word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
-        let plain = if PLACES.contains(&name) {
-            value.or_else(|| own.next().map(String::as_str)).is_some_and(&is_inside)
-        } else {
-            !name.starts_with('-') || PLAIN.contains(&name)
+        let mut value = || value.or_else(|| own.next().map(String::as_str));
+        let plain = match name {
+            "--config" => value().is_some_and(|setting| judge.is_harmless(setting)),
+            "--manifest-path" => value().is_some_and(|path| judge.is_inside(path)),
+            _ if !name.starts_with('-') || PLAIN.contains(&name) => true,
+            // `-j4`
+            _ => SHORT_WITH_VALUE.iter().any(|short| name.starts_with(short)),
         };
         if !plain {
             return Some(word.clone());
         }
     }
-    None
+    let formats = words.first().is_some_and(|word| word == "fmt");
+    let mut files = passed.iter().filter(|word| formats && !word.starts_with('-'));
+    files.find(|file| !judge.is_inside(file)).cloned()
 }
 
 #[cfg(test)]
@@ -139,16 +153,31 @@ mod tests {
         assert!(configuration.expand_alias(&line("a"), 0).is_err());
     }
 
+    struct Sample;
+
+    impl Judge for Sample {
+        fn is_inside(&self, path: &str) -> bool {
+            !path.starts_with("..")
+        }
+
+        fn is_harmless(&self, setting: &str) -> bool {
+            setting.starts_with("env.")
+        }
+    }
+
     #[test]
     fn what_names_places_programs_or_configuration_is_not_plain() {
-        let is_inside = |path: &str| !path.starts_with("..");
-        let objection = |words: &str| objection(&Value::String(words.into()), is_inside);
+        let objection = |words: &str| {
+            let words: Vec<Value> = words.split(' ').map(Value::from).collect();
+            objection(&Value::Array(words), &Sample)
+        };
         for plain in [
             "run --package xtask --",
             "run --manifest-path ./xtask/Cargo.toml --",
             "clippy --all-targets --all-features -- -D warnings",
-            "build --release --target thumbv7em-none-eabi --features=a,b -vv",
-            "test --config-free --workspace".replace("--config-free ", "").as_str(),
+            "build --release --target thumbv7em-none-eabi --features=a,b -vv -j4",
+            "test --config env.BLESS='1'",
+            "fmt -- --config imports_granularity=Crate",
             "nextest run",
             "run -- --config x -C y",
             "",
@@ -157,6 +186,8 @@ mod tests {
         }
         for (words, word) in [
             ("run --config x", "--config"),
+            ("run  --config x", "--config"),
+            ("run --config", "--config"),
             ("run --config=target.x.runner='y'", "--config=target.x.runner='y'"),
             ("-C /elsewhere build", "-C"),
             ("build -C/elsewhere", "-C/elsewhere"),
@@ -165,6 +196,7 @@ mod tests {
             ("doc --open", "--open"),
             ("build --manifest-path=../x/Cargo.toml", "--manifest-path=../x/Cargo.toml"),
             ("vendor ../x", "vendor"),
+            ("fmt -- ../x.rs", "../x.rs"),
             ("build --new-option", "--new-option"),
         ] {
             assert_eq!(objection(words).as_deref(), Some(word), "{words}");

@@ -35,7 +35,7 @@ pub enum Condition {
     PlainAlias,
     /// Nothing is started for it: `git` and `none`.
     BuiltInVcs,
-    /// It is off.
+    /// It is off, or what the user's own files say too.
     Off,
 }
 
@@ -52,7 +52,7 @@ impl Condition {
             Self::Replaced => "harmless in a table with `replace-with`",
             Self::PlainAlias => "harmless with plain options; looked at when it is used",
             Self::BuiltInVcs => "harmless for `git` and `none`",
-            Self::Off => "harmless if it is `false`",
+            Self::Off => "harmless if it is `false`, or your own files say the same",
         }
     }
 }

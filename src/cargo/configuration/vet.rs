@@ -4,7 +4,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use crate::broker::directives::obeyed_variable;
-use crate::policy::question::{Item, Question};
+use crate::policy::question::{Item, Question, is_secret};
 
 use super::keys::{Class, Condition, Key, Known, look_up};
 use super::{Configuration, Source, alias};
@@ -44,7 +44,8 @@ impl Configuration {
         }
         let lines = DeTable::parse(&source.text).ok();
         for (path, effect) in self.found(source, aliases) {
-            let value = lookup(&source.table, &path).filter(|_| !source.elsewhere);
+            let shown = !source.elsewhere && !path.last().is_some_and(|part| is_secret(part));
+            let value = lookup(&source.table, &path).filter(|_| shown);
             items.push(Item {
                 line: lines.as_ref().and_then(|table| line_of(&source.text, table.get_ref(), &path)),
                 key: key_of(&path),
@@ -91,7 +92,9 @@ impl Configuration {
     ) -> Option<String> {
         let last = path.last().copied().unwrap_or_default();
         match key.class {
-            Class::Harmless | Class::Decided => None,
+            Class::Harmless => None,
+            // What this tool decides wins over files, and loses against the command line.
+            Class::Decided => source.file.is_none().then(|| key.why.to_owned()),
             Class::Trust => Some(key.why.to_owned()),
             Class::When(Condition::PlainVariable) => {
                 obeyed_variable(last).map(|why| format!("{}: {last} {why}", key.why))
@@ -100,19 +103,29 @@ impl Configuration {
                 if matches!(aliases, Aliases::Used(used) if !used.iter().any(|name| name == last)) {
                     return None;
                 }
-                let word = alias::objection(value, |path| self.is_inside(&source.base.join(path)))?;
+                let word = alias::objection(value, &AliasJudge { configuration: self, source })?;
                 Some(format!("{}: `{word}`", key.why))
             }
             Class::When(condition) => {
                 let name = path.get(1).copied().unwrap_or_default();
-                (!self.holds(condition, source, name, value)).then(|| key.why.to_owned())
+                let holds = self.holds(condition, source, name, value)
+                    || (condition == Condition::Off && self.users_say(key.pattern, value));
+                (!holds).then(|| key.why.to_owned())
             }
         }
     }
 
+    /// Whether the user's own files have the same value.
+    fn users_say(&self, key: &str, value: &Value) -> bool {
+        self.sources().any(|source| source.users && source.get(key) == Some(value))
+    }
+
     /// Whether a value is harmless; `name` is the second part of its key.
     fn holds(&self, condition: Condition, source: &Source, name: &str, value: &Value) -> bool {
-        let inside = |path: &Value| path.as_str().is_some_and(|path| self.is_inside(&source.base.join(path)));
+        // On a command line a path is relative to wherever it is used.
+        let known = source.file.is_some();
+        let inside =
+            |path: &Value| known && path.as_str().is_some_and(|path| self.is_inside(&source.base.join(path)));
         match condition {
             Condition::Inside => match value {
                 Value::Array(paths) => paths.iter().all(inside),
@@ -161,6 +174,32 @@ impl Configuration {
                 Err(_) => path.exists(),
             }
         })
+    }
+}
+
+/// Judges the options of an alias in one file.
+struct AliasJudge<'a> {
+    configuration: &'a Configuration,
+    source: &'a Source,
+}
+
+impl alias::Judge for AliasJudge<'_> {
+    fn is_inside(&self, path: &str) -> bool {
+        self.configuration.is_inside(&self.source.base.join(path))
+    }
+
+    fn is_harmless(&self, setting: &str) -> bool {
+        let Ok(table) = toml::from_str::<Table>(setting) else { return false };
+        let source = Source {
+            file: None,
+            base: self.source.base.clone(),
+            text: String::new(),
+            table,
+            users: false,
+            stranger: None,
+            elsewhere: false,
+        };
+        source.table.get("include").is_none() && self.configuration.found(&source, Aliases::All).is_empty()
     }
 }
 
@@ -315,6 +354,32 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_may_set_what_its_file_may() {
+        for setting in ["env.BLESS='1'", "profile.dev.opt-level=3", "build.rustflags=['-Cdebuginfo=0']"] {
+            assert_eq!(
+                asked(&format!("alias.t = [\"test\", \"--config\", \"{setting}\"]")),
+                [""; 0],
+                "{setting}"
+            );
+        }
+        for setting in [
+            "env.PATH='x'",
+            "http.proxy='x'",
+            "target.x.runner='x'",
+            "build.target-dir='x'",
+            "build.rustc='x'",
+            "paths=['x']",
+            "include=['x.toml']",
+            "file.toml",
+            "",
+        ] {
+            let text = format!("alias.t = [\"test\", \"--config\", \"{setting}\"]");
+            let harmless = setting.is_empty();
+            assert_eq!(asked(&text).is_empty(), harmless, "{setting}");
+        }
+    }
+
+    #[test]
     fn an_alias_is_asked_about_when_it_is_used() {
         let (_directory, configuration) = project("[alias]\na = 'build --config x'\nb = 'build'");
         let asked = |names: &[&str]| {
@@ -330,6 +395,13 @@ mod tests {
         let questions = configuration.questions(Aliases::All);
         let item = &questions[0].items[0];
         assert_eq!((item.line, item.value.as_deref()), (Some(4), Some("\"a:1\"")));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let (_directory, configuration) = project("registry.token = 'x'\nregistries.a.secret-key = 'x'");
+        let questions = configuration.questions(Aliases::All);
+        assert_eq!(questions[0].items.iter().filter(|item| item.value.is_none()).count(), 2);
     }
 
     #[test]
@@ -383,7 +455,13 @@ mod tests {
             let place = Place { directory: root, cargo_home: &home, root: Some(root) };
             Configuration::read(place, &[]).unwrap().questions(Aliases::All).len()
         };
-        assert_eq!((asked(&root.join("other")), asked(&root.join("project"))), (0, 1));
+        let other = root.join("other");
+        assert_eq!((asked(&other), asked(&root.join("project"))), (0, 1));
+        std::fs::create_dir_all(other.join(".cargo")).unwrap();
+        std::fs::write(other.join(".cargo/config.toml"), "net.git-fetch-with-cli = true").unwrap();
+        assert_eq!(asked(&other), 1);
+        std::fs::write(home.join("config.toml"), "net.git-fetch-with-cli = true").unwrap();
+        assert_eq!(asked(&other), 0, "what the user wants anyway");
         let arguments = ["http.proxy = 'x'".to_owned()];
         assert!(read(&root, &arguments).unwrap().questions(Aliases::All).is_empty());
     }
