@@ -37,6 +37,29 @@ fn a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted() {
 }
 
 #[test]
+fn trusted_certificates_are_read_wherever_they_are() {
+    let system = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt");
+    let Some(system) = need(system.map_err(|error| format!("no certificates: {error}"))) else { return };
+    for world in worlds("certificates") {
+        let certificates = world.home.join("certificates.pem");
+        world.write(&certificates, &system);
+        let text = format!("http.cainfo = {certificates:?}\nnet.retry = 0\n");
+        let project = project(&world, "certified", &text);
+        with_dependency(&world, &project);
+        stopped(&mut sandbox(&world, &project, "fetch"), &["http.cainfo"]);
+        trust(&world, &project);
+        let output = run(&mut sandbox(&world, &project, "fetch"));
+        fs::remove_dir_all(world.home.join(".cargo")).expect("CARGO_HOME");
+        let control = run(&mut plain(&world, &project, "fetch"));
+        if !control.status.success() {
+            assert!(need::<()>(Err(format!("no registry: {}", control.stderr))).is_none());
+            return;
+        }
+        output.success("cargo-sandbox fetch");
+    }
+}
+
+#[test]
 fn an_included_proxy_is_no_better() {
     for world in worlds("included") {
         let server = Server::new();
