@@ -1,7 +1,7 @@
 //! cargo's configuration files, as far as they bear on what cargo does on the host.
 //!
 //! cargo reads `.cargo/config.toml` from the current directory upwards and then from `CARGO_HOME` (the cargo
-//! book, "Configuration"). What a repository's files may decide is in [`keys`], and judged in [`vet`]; what this
+//! book, "Configuration"). What a repository's files may decide is in [`keys`], and judged in `vet`; what this
 //! tool decides by environment variables (compiler, wrappers, runners, build directory) wins over every file.
 
 mod alias;
