@@ -161,12 +161,17 @@ fn directive(text: &str) -> Option<(&str, &str)> {
 }
 
 fn variable(name: &str) -> Option<Objection> {
+    obeyed_variable(name).map(|why| Objection::Variable { name: name.to_owned(), why })
+}
+
+/// What obeys a variable, if it is one that neither a package nor a repository sets.
+pub fn obeyed_variable(name: &str) -> Option<&'static str> {
     let known = VARIABLES.iter().find(|(pattern, _)| match pattern {
         Name::Is(known) => name == *known,
         Name::Starts(start) => name.starts_with(start),
         Name::Between(start, end) => name.starts_with(start) && name.ends_with(end),
     });
-    known.map(|(_, why)| Objection::Variable { name: name.to_owned(), why })
+    known.map(|(_, why)| *why)
 }
 
 fn library(places: &Places, value: &str) -> Option<Objection> {

@@ -59,7 +59,8 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
 fn keeps(variable: &[u8]) -> bool {
     let end = variable.iter().position(|byte| *byte == b'=').unwrap_or(variable.len());
     let name = &variable[..end];
-    if DROPPED.iter().any(|dropped| dropped.as_bytes() == name) {
+    // Empty it is this tool's; cargo-clippy names its driver in it.
+    if DROPPED.iter().any(|dropped| dropped.as_bytes() == name) || variable == b"RUSTC_WORKSPACE_WRAPPER=" {
         return false;
     }
     !(name.starts_with(b"CARGO_TARGET_") && name.ends_with(b"_RUNNER"))

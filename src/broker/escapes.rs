@@ -45,6 +45,12 @@ pub fn made_visible(text: &[u8], keep: Keep) -> Option<Vec<u8>> {
     changed.then_some(visible)
 }
 
+/// A name or a value of somebody else's, for a line of our own.
+pub fn visible(text: &str) -> String {
+    let visible = made_visible(text.as_bytes(), Keep::Text);
+    visible.map_or_else(|| text.to_owned(), |visible| String::from_utf8_lossy(&visible).into_owned())
+}
+
 /// The length of the sequence that sets colours and the like (ECMA-48, SGR) with which a text starts, or 0.
 fn colour(text: &str) -> usize {
     let Some(parameters) = text.strip_prefix("\u{1b}[") else { return 0 };

@@ -204,6 +204,10 @@ fn compile(
         let origin = source_origin(session, request, &parsed)?;
         let package = package_name(session, request, &origin);
         let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
+        // A repository's `rustflags` may say anything here, and files of this name are looked at afterwards.
+        if stem.contains('/') {
+            return Err(Refusal::Path(stem.into()));
+        }
         let access = access::rustc(session, &origin, &parsed, request)?;
         if parsed.is_build_script(&build) {
             let directory = parsed.out_dir.clone().unwrap_or_default();
@@ -466,6 +470,18 @@ mod tests {
         let line = "--crate-name x /w/other/lib.rs --crate-type lib --out-dir /x";
         let error = identify(&session, &request(&session, role::RUSTC, line)).unwrap_err().to_string();
         assert!(error.contains("--sandbox-read /w/other"), "{error}");
+    }
+
+    #[test]
+    fn the_name_of_an_artifact_leads_nowhere() {
+        let session = session();
+        let out = session.directories.build().join("debug/deps");
+        let line = format!(
+            "--crate-name x /w/app/lib.rs --crate-type lib --out-dir {} -C extra-filename=/../../x",
+            out.display()
+        );
+        let refused = identify(&session, &request(&session, role::RUSTC, &line));
+        assert!(matches!(refused, Err(Refusal::Path(_))));
     }
 
     #[test]

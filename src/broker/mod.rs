@@ -10,7 +10,7 @@
 pub mod access;
 pub mod directives;
 pub mod environment;
-mod escapes;
+pub mod escapes;
 mod foreground;
 pub mod identify;
 pub mod jobserver;

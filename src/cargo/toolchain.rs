@@ -1,12 +1,14 @@
 //! Which toolchain: found as rustup would, without running rustup.
 //!
 //! A repository's `rust-toolchain.toml` can name a directory whose `cargo` rustup would then run, or a channel
-//! that it would install. Here the first is refused and the second an error; the binaries that are found are
-//! called directly.
+//! that it would install. Here the first needs trust and the second is an error; the binaries that are found
+//! are called directly.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::policy::question::{Item, Question};
 
 /// A toolchain on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,45 @@ pub struct Selection {
     pub path: OsString,
 }
 
+/// A toolchain that a repository names by its directory: for use only after `self trust`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathToolchain {
+    /// The toolchain file.
+    pub file: PathBuf,
+    /// Its content.
+    pub text: String,
+    /// The directory that it names, absolute.
+    pub path: PathBuf,
+}
+
+impl PathToolchain {
+    /// The toolchain itself.
+    ///
+    /// # Errors
+    /// When there is no cargo in that directory.
+    pub fn trusted(&self) -> Result<Toolchain, ToolchainError> {
+        let name = self.path.display().to_string();
+        let sysroot = self.path.canonicalize().ok().filter(|path| path.join("bin/cargo").is_file());
+        let missing = || ToolchainError::NoCargoThere { file: self.file.clone(), path: self.path.clone() };
+        Ok(Toolchain { name, sysroot: sysroot.ok_or_else(missing)? })
+    }
+
+    /// What the user is asked.
+    pub fn question(&self) -> Question {
+        let line = self.text.lines().position(|line| line.trim_start().starts_with("path"));
+        let item = Item {
+            line: line.map(|at| at + 1),
+            key: "toolchain.path".into(),
+            value: Some(toml::Value::from(self.path.to_string_lossy().into_owned()).to_string()),
+            effect:
+                "its cargo runs on this machine, its compiler in the container, and jobs read all of that \
+                     directory"
+                    .into(),
+        };
+        Question { file: self.file.clone(), text: self.text.clone(), items: vec![item] }
+    }
+}
+
 /// Why there is no toolchain.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
@@ -66,15 +107,19 @@ pub enum ToolchainError {
     },
     /// The repository names a directory.
     #[error(
-        "`{}` asks for the toolchain in `{path}`, which would run programs of the repository's choice on this \
-         machine\n\nhint: name a toolchain that you trust: `cargo-sandbox +stable …`",
-        file.display()
+        "`{}` asks for the toolchain in `{}`, which would run programs of the repository's choice on this \
+         machine\n\nhint: if you want that: `cargo-sandbox self trust`; else name another one: `cargo-sandbox \
+         +stable …`",
+        .0.file.display(), .0.path.display()
     )]
-    PathToolchain {
+    PathToolchain(Box<PathToolchain>),
+    /// The directory that a repository names is no toolchain.
+    #[error("`{}` asks for the toolchain in `{}`, and there is no `bin/cargo`", file.display(), path.display())]
+    NoCargoThere {
         /// The toolchain file.
         file: PathBuf,
-        /// The directory that it names.
-        path: String,
+        /// The directory.
+        path: PathBuf,
     },
     /// A file of rustup's that cannot be understood.
     #[error("failed to read `{}`: {reason}", file.display())]
@@ -204,8 +249,12 @@ fn channel_of(file: &Path) -> Result<Option<String>, ToolchainError> {
     };
     let toolchain = table.get("toolchain").ok_or_else(|| unreadable("no [toolchain] in it".to_owned()))?;
     if let Some(path) = toolchain.get("path") {
-        let path = path.as_str().unwrap_or_default().to_owned();
-        return Err(ToolchainError::PathToolchain { file: file.to_owned(), path });
+        let path = PathBuf::from(path.as_str().unwrap_or_default());
+        if !path.is_absolute() {
+            return Err(unreadable(format!("the toolchain's path `{}` is not absolute", path.display())));
+        }
+        let named = PathToolchain { file: file.to_owned(), text, path };
+        return Err(ToolchainError::PathToolchain(Box::new(named)));
     }
     Ok(toolchain.get("channel").and_then(|channel| channel.as_str()).map(str::to_owned))
 }
@@ -275,11 +324,26 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_a_toolchain_file_is_refused() {
+    fn a_path_in_a_toolchain_file_needs_trust() {
+        let (machine, selection) = machine();
+        let project = machine.path().join("project");
+        let toolchain = machine.path().join("rustup/toolchains").join(format!("nightly-{HOST_TRIPLE}"));
+        for (path, there) in [(toolchain, true), ("/evil".into(), false)] {
+            let text = format!("[toolchain]\npath = '{}'", path.display());
+            fs::write(project.join("rust-toolchain.toml"), text).unwrap();
+            let error = selection.resolve(&project.canonicalize().unwrap()).unwrap_err();
+            let ToolchainError::PathToolchain(named) = error else { panic!("{error}") };
+            assert_eq!(named.question().items[0].line, Some(2));
+            assert_eq!(named.trusted().is_ok(), there);
+        }
+    }
+
+    #[test]
+    fn what_names_no_installed_toolchain_is_refused() {
         let (machine, selection) = machine();
         let project = machine.path().join("project");
         for text in [
-            "[toolchain]\npath = '/evil'",
+            "[toolchain]\npath = 'evil'",
             "[toolchain]\nchannel = '../../evil'",
             "[toolchain]\nchannel = '/evil'",
         ] {

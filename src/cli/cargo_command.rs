@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::broker::{Broker, Session};
-use crate::cargo::configuration::Configuration;
+use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
 use crate::cargo::domain::grants::Needs;
 use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
-use crate::cargo::{CargoCommand, CommandKind, Toolchain, environment, version};
+use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, system_world};
@@ -18,17 +18,19 @@ use crate::container::world::{World, default_limits};
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
-    Project, ProjectDirectories, StateDirectory, create_cache_directory, find_manifest, record,
-    workspace_root,
+    Project, ProjectDirectories, StateDirectory, WorkspaceError, create_cache_directory, find_manifest,
+    record, workspace_root,
 };
 
+use super::trust::{self, Scene};
 use super::{EXIT_FAILURE, FrontEnd, Options};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
-    let (command, configuration) = understood(front_end, &cargo_home, words.to_vec())?;
+    let Understood { command, configuration, root, aliases } =
+        understood(front_end, &cargo_home, words.to_vec())?;
     match command.kind {
         CommandKind::Refused(reason) => {
             bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
@@ -43,8 +45,24 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     warn_of_ignored(front_end, &command);
 
     let directory = command.working_directory(&front_end.cwd);
-    let toolchain = front_end.toolchain(toolchain_name)?.resolve(&directory)?;
-    let environment = environment::scrub(front_end.environment(), &options.variables);
+    let mut questions = configuration.questions(Aliases::Used(&aliases));
+    let toolchain = match front_end.toolchain(toolchain_name)?.resolve(&directory) {
+        Err(ToolchainError::PathToolchain(named)) => {
+            questions.push(named.question());
+            named.trusted()
+        }
+        other => other,
+    };
+    let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
+    trust::require(front_end, &scene, &questions)?;
+    configuration.refuse_decided()?;
+    let toolchain = toolchain?;
+    let mut environment = environment::scrub(front_end.environment(), &options.variables);
+    if configuration.get("build.rustc-workspace-wrapper").is_some() {
+        // It would run in the place of the compiler. Only here, since even an empty one is part of what names
+        // artifacts.
+        environment.push(("RUSTC_WORKSPACE_WRAPPER".into(), OsString::new()));
+    }
     let home = front_end.user()?.home;
     let start = |project| -> anyhow::Result<CargoRun<'_>> {
         create_written(&command, &directory, &cargo_home, project)?;
@@ -67,8 +85,6 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             cargo_home: &cargo_home,
         })
     };
-    let root =
-        find_manifest(&directory, command.manifest_path.as_deref()).and_then(|path| workspace_root(&path));
     let root = match (root, command.kind) {
         (Ok(root), _) => root,
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
@@ -183,31 +199,39 @@ pub(super) fn split_toolchain(words: &[OsString]) -> (Option<String>, &[OsString
     }
 }
 
-/// The command, with aliases of the configuration written out where it is none of cargo's own, and the
-/// configuration that it is run with.
-fn understood(
-    front_end: &FrontEnd,
-    cargo_home: &Path,
-    words: Vec<OsString>,
-) -> anyhow::Result<(CargoCommand, Configuration)> {
+/// A command line, with what it depends on.
+struct Understood {
+    /// The command, with aliases of the configuration written out where it is none of cargo's own.
+    command: CargoCommand,
+    /// The configuration that it is run with.
+    configuration: Configuration,
+    /// The project's root.
+    root: Result<PathBuf, WorkspaceError>,
+    /// The aliases that were in it.
+    aliases: Vec<String>,
+}
+
+fn understood(front_end: &FrontEnd, cargo_home: &Path, words: Vec<OsString>) -> anyhow::Result<Understood> {
     let read = |command: &CargoCommand| {
-        Configuration::read(&command.working_directory(&front_end.cwd), cargo_home, &command.config)
+        let directory = command.working_directory(&front_end.cwd);
+        let manifest = find_manifest(&directory, command.manifest_path.as_deref());
+        let root = manifest.and_then(|path| workspace_root(&path));
+        let place = Place { directory: &directory, cargo_home, root: root.as_deref().ok() };
+        Configuration::read(place, &command.config).map(|configuration| (configuration, root))
     };
     let command = CargoCommand::parse(words);
-    let configuration = read(&command)?;
+    let (configuration, root) = read(&command)?;
     let expanded = match command.position {
         Some(position) => configuration.expand_alias(&command.arguments, position)?,
         None => None,
     };
-    match expanded {
-        Some(words) => {
-            // An alias may carry `--config` of its own.
-            let command = CargoCommand::parse(words);
-            let configuration = read(&command)?;
-            Ok((command, configuration))
-        }
-        None => Ok((command, configuration)),
-    }
+    let Some(Expansion { arguments, aliases }) = expanded else {
+        return Ok(Understood { command, configuration, root, aliases: Vec::new() });
+    };
+    // An alias may carry `--config` of its own.
+    let command = CargoCommand::parse(arguments);
+    let (configuration, root) = read(&command)?;
+    Ok(Understood { command, configuration, root, aliases })
 }
 
 /// The order of the cargo book: option, variables, configuration, default.

@@ -9,6 +9,7 @@ use etcetera::home_dir;
 use crate::cargo::toolchain::Selection as ToolchainSelection;
 use crate::container::docker::DockerEndpoints;
 use crate::container::host::UserIdentity;
+use crate::policy::trust::TrustStore;
 use crate::project::StateDirectory;
 
 /// What the user's shell gave this process.
@@ -67,6 +68,15 @@ impl FrontEnd {
     pub fn state(&self) -> anyhow::Result<StateDirectory> {
         let named = self.variable("CARGO_SANDBOX_HOME").map(OsStr::to_owned);
         StateDirectory::open(named).context("failed to open the directory of cargo-sandbox")
+    }
+
+    /// What the user trusts. Not in the state directory: that is a cache.
+    ///
+    /// # Errors
+    /// When there is no home directory.
+    pub fn trust_store(&self) -> anyhow::Result<TrustStore> {
+        let data = self.directory("XDG_DATA_HOME", ".local/share")?;
+        Ok(TrustStore::new(data.join("cargo-sandbox/trust")))
     }
 
     /// What the user says about toolchains; `argument` is `+name`.

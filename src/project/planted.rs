@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crate::broker::session::normalized;
+
 /// Directories that cargo does not write in where the build directory is another one; they may be large.
 const NOT_WRITTEN: &[&str] = &["deps", "build", "incremental", ".fingerprint", "tmp", "doc", "package"];
 
@@ -151,10 +153,11 @@ fn link(path: &Path) -> Planted {
 }
 
 /// The canonical form of a path whose last parts need not exist; nothing where one of them is a dangling link.
-fn resolve(path: &Path) -> Option<PathBuf> {
+pub fn resolve(path: &Path) -> Option<PathBuf> {
     let existing = path.ancestors().find(|path| std::fs::symlink_metadata(path).is_ok())?;
     let missing = path.strip_prefix(existing).ok()?;
-    Some(existing.canonicalize().ok()?.join(missing))
+    // What is missing may lead up again.
+    normalized(&existing.canonicalize().ok()?.join(missing))
 }
 
 #[cfg(test)]

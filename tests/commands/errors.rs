@@ -156,7 +156,7 @@ fn a_repository_cannot_name_programs_for_the_host() {
     let project = package(&world, "project");
     for (text, word) in [
         ("[registry]\ncredential-provider = ['/evil']\n", "credential-provider"),
-        ("[alias]\nb = ['run', '--config', 'x']\n", "alias `b`"),
+        ("[alias]\nb = ['run', '--config', 'x']\n", "alias.b"),
     ] {
         world.write(&project.join(".cargo/config.toml"), text);
         fails(world.sandbox(Engine::Native, &project).arg("b"), &[word]);
@@ -167,7 +167,7 @@ fn a_repository_cannot_name_programs_for_the_host() {
     world.write(&project.join(".cargo/config.toml"), text);
     run(world.sandbox(Engine::Native, &project).arg("run")).success("a repository with programs of its own");
     world.write(&project.join(".cargo/config.toml"), "[build]\nrustc-workspace-wrapper = '/evil'\n");
-    fails(world.sandbox(Engine::Native, &project).arg("run"), &["`/evil` in place of the compiler", "hint:"]);
+    run(world.sandbox(Engine::Native, &project).arg("run")).success("and one for its members");
     world.stop(Engine::Native, &project);
 }
 

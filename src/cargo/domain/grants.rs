@@ -174,8 +174,10 @@ impl Needs<'_> {
                 domain.add(self.directory.join(path), Rights::Read);
             }
         }
-        if let Some(path) = self.configuration.users("http.cainfo").and_then(|value| value.as_str()) {
-            domain.add(self.directory.join(path), Rights::Read);
+        for key in ["http.cainfo", "http.proxy-cainfo"] {
+            if let Some(path) = self.configuration.path(key) {
+                domain.add(path, Rights::Read);
+            }
         }
     }
 
@@ -253,10 +255,10 @@ impl Needs<'_> {
         !self.command.offline && !FETCHES_NOTHING.contains(&self.command.subcommand.as_str())
     }
 
-    /// By the user's own setting: a repository that asks for it gets `ssh` without the user's key files.
+    /// By the user's own setting, or a repository's that the user trusts.
     fn uses_git_program(&self) -> bool {
         let variable = self.variable("CARGO_NET_GIT_FETCH_WITH_CLI").is_some_and(|value| value == "true");
-        let configured = self.configuration.users("net.git-fetch-with-cli");
+        let configured = self.configuration.get("net.git-fetch-with-cli");
         variable || configured.and_then(|value| value.as_bool()).unwrap_or(false)
     }
 
@@ -273,6 +275,7 @@ fn path_is_fifo(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cargo::configuration::Place;
     use std::ffi::OsString;
     use std::fs;
 
@@ -303,7 +306,8 @@ mod tests {
             let command = CargoCommand::parse(line.split_whitespace().map(OsString::from).collect());
             let directory = self.path("work/app/sub");
             let cargo_home = self.path("home/.cargo");
-            let configuration = Configuration::read(&directory, &cargo_home, &command.config).unwrap();
+            let place = Place { directory: &directory, cargo_home: &cargo_home, root: None };
+            let configuration = Configuration::read(place, &command.config).unwrap();
             let environment: Vec<_> =
                 environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
             Needs {
@@ -395,8 +399,9 @@ mod tests {
         assert!(!key("build --offline", &wanted) && !key("fmt", &wanted));
         fs::create_dir_all(scene.path("work/app/.cargo")).unwrap();
         fs::write(scene.path("work/app/.cargo/config.toml"), "net.git-fetch-with-cli = true").unwrap();
-        assert!(!key("build", &[]), "a repository's wish");
+        assert!(key("build", &[]), "a repository's wish is not here without the user's trust");
         fs::write(scene.path("home/.cargo/config.toml"), "net.git-fetch-with-cli = true").unwrap();
+        fs::write(scene.path("work/app/.cargo/config.toml"), "").unwrap();
         assert!(key("build", &[]));
         let known_hosts = |line: &str| scene.may(&scene.domain(line, &[]), READS, "home/.ssh/known_hosts");
         assert!(known_hosts("build") && !known_hosts("build --frozen"));

@@ -3,7 +3,7 @@
 use crate::agent::protocol::{Access, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
-use crate::cargo::configuration::Configuration;
+use crate::cargo::configuration::{Configuration, Place};
 use crate::container::docker::DockerEngine;
 use crate::container::engines::{Selection, explain};
 use crate::container::{Engine, EngineKind};
@@ -29,7 +29,9 @@ pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
     };
     let is_own = context.project.is_none();
     let command = CargoCommand::parse(vec!["check".into()]);
-    let configuration = Configuration::read(&front_end.cwd, &front_end.cargo_home()?, &command.config)?;
+    let cargo_home = front_end.cargo_home()?;
+    let place = Place { directory: &front_end.cwd, cargo_home: &cargo_home, root: Some(&project.root) };
+    let configuration = Configuration::read(place, &command.config)?;
     let session =
         prepare(front_end, options, &command, &configuration, &toolchain, &context.state, project)?.session;
     let proof = prove(&session);

@@ -4,6 +4,7 @@ mod doctor;
 mod prune;
 mod status;
 mod stop;
+mod trust;
 
 use std::ffi::OsString;
 
@@ -37,6 +38,8 @@ enum OwnCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Show what this repository's configuration asks for on this machine, and allow it
+    Trust(trust::TrustArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
 }
@@ -61,12 +64,17 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             return Ok(if error.use_stderr() { EXIT_FAILURE } else { 0 });
         }
     };
+    if let OwnCommand::Trust(arguments) = &arguments.command {
+        return trust::run(front_end, arguments);
+    }
     let context = Context::new(front_end, options)?;
     match arguments.command {
         OwnCommand::Doctor => doctor::run(front_end, options, &context),
         OwnCommand::Status { format } => status::run(&context, format),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Prune => prune::run(&context),
+        // Above: it needs neither engines nor the state directory.
+        OwnCommand::Trust(_) => Ok(EXIT_FAILURE),
     }
 }
 
