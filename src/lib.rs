@@ -6,6 +6,7 @@ pub mod cargo;
 pub mod cli;
 pub mod container;
 mod mountinfo;
+pub mod policy;
 pub mod project;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::AgentConnection;
 use cargo_sandbox::agent::protocol::{AGENT_SOCKET, Access, Enforced, JobSpec, Reply, Request, Rights};
-use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig};
+use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-sandbox");
 const FINGERPRINT: &str = "0123456789abcdef";
@@ -59,6 +59,11 @@ impl Agent {
             fingerprint: FINGERPRINT.into(),
             idle_seconds,
             tmp_bytes: 64 << 20,
+            limits: JobLimits { processes: 4096, ..JobLimits::default() },
+            memory: 1 << 40,
+            pids: 16384,
+            written: Vec::new(),
+            landlock_needed: OLDEST_LANDLOCK_ABI,
         };
         command.arg(AGENT_ARGUMENT).arg(serde_json::to_string(&config).unwrap());
         let process = command.stdin(Stdio::null()).spawn().unwrap();
@@ -141,6 +146,7 @@ fn job(argv: &[&str]) -> JobSpec {
         layered: Vec::new(),
         umask: 0o022,
         new_session: true,
+        seconds: None,
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -52,6 +52,8 @@ pub enum Reply {
         /// As `waitpid(2)` gives it.
         wait_status: i32,
     },
+    /// The job was ended by a limit, and every process of it is dead.
+    Stopped(Exceeded),
     /// The job did not start, or could not be confined, and nothing of it runs.
     Failed {
         /// The step that failed, in words, with the reason.
@@ -92,6 +94,47 @@ pub struct JobSpec {
     pub umask: u32,
     /// Give the job a session of its own. Off only where the job has the user's terminal.
     pub new_session: bool,
+    /// How long the job may run, in seconds; `None`: as long as it likes.
+    pub seconds: Option<u64>,
+}
+
+/// The limit that ended a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exceeded {
+    /// Memory; where the kernel has ended it, the limit is the container's.
+    Memory {
+        /// Bytes, where the agent knows.
+        limit: Option<u64>,
+    },
+    /// Processes and threads of the job.
+    Processes {
+        /// So many were there.
+        found: u64,
+        /// So many may be.
+        limit: u64,
+    },
+    /// Size of a file.
+    FileSize {
+        /// Bytes, where the agent knows.
+        limit: Option<u64>,
+    },
+    /// Bytes written to disk.
+    DiskWrites {
+        /// Bytes.
+        limit: u64,
+    },
+    /// Free space where jobs write.
+    FreeSpace {
+        /// So many bytes were left.
+        free: u64,
+        /// So many must be.
+        limit: u64,
+    },
+    /// Time.
+    Time {
+        /// So long it was allowed to run.
+        seconds: u64,
+    },
 }
 
 /// Where the files of [`JobSpec::files`] are, in the job's private `/tmp`.
@@ -123,6 +166,9 @@ pub enum Rights {
     /// that belong to the job alone (`OUT_DIR`).
     WriteAll,
 }
+
+/// [`Enforced::process_tree`] where jobs share the container's `/proc` and `/tmp`.
+pub const SUBREAPER: &str = "subreaper";
 
 /// What is really in force, read back from the kernel by the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

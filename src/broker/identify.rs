@@ -242,7 +242,10 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     argv.extend(without_runner(session, arguments.given));
     let kind = if query { JobKind::Query } else { JobKind::Rustdoc };
     let spec = spec(session, request, kind, program, argv, access);
-    let spec = JobSpec { files: arguments.files, ..spec };
+    // Documentation tests are programs of the project.
+    let tests = arguments.expanded.iter().any(|word| word == "--test");
+    let seconds = if tests { seconds(session, JobKind::Program) } else { spec.seconds };
+    let spec = JobSpec { files: arguments.files, seconds, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -314,7 +317,21 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         new_session: true,
+        seconds: seconds(session, kind),
     }
+}
+
+/// How long a job may run.
+fn seconds(session: &Session, kind: JobKind) -> Option<u64> {
+    let time = match kind {
+        JobKind::Query
+        | JobKind::Crate
+        | JobKind::BuildScriptCrate
+        | JobKind::BuildScript
+        | JobKind::Rustdoc => session.times.build,
+        JobKind::Program => session.times.program,
+    };
+    time.map(|time| time.as_secs())
 }
 
 fn source_origin(session: &Session, request: &Request, parsed: &RustcArguments) -> Result<Origin, Refusal> {

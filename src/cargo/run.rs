@@ -7,11 +7,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use crate::broker::identify::role;
 use crate::broker::scripts::write_executable;
+use crate::policy::bar::Bar;
 use crate::project::ProjectDirectories;
 use crate::wire::SESSION_DESCRIPTOR;
 
@@ -35,6 +37,8 @@ pub struct CargoRun<'a> {
     pub cargo_home: &'a Path,
     /// What cargo and all that it starts on the host may touch.
     pub domain: Domain,
+    /// What may be missing of that.
+    pub bar: Arc<Bar>,
 }
 
 impl CargoRun<'_> {
@@ -92,14 +96,17 @@ impl CargoRun<'_> {
         command.env("RUSTUP_AUTO_INSTALL", "0");
         command.env("TMPDIR", temporary);
         self.domain.add(temporary, Rights::Write);
-        let domain = Enforceable::new(&self.domain)?;
+        let domain = Enforceable::new(&self.domain, &self.bar)?;
         signals::hold();
         let parent = rustix::process::getpid();
         let become_cargo = move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
             // The front end may have died between the fork and the call.
             match rustix::process::getppid() {
-                Some(now) if now == parent => domain.enter(),
+                Some(now) if now == parent => match &domain {
+                    Some(domain) => domain.enter(),
+                    None => Ok(rustix::thread::set_no_new_privs(true)?),
+                },
                 _ => Err(io::ErrorKind::BrokenPipe.into()),
             }
         };
