@@ -143,7 +143,10 @@ impl Containers {
         agent.send(&Request::Report, &[])?;
         match agent.read_reply()? {
             Reply::Enforced(enforced) => enforced::check(&enforced, &self.world.bar),
-            Reply::Failed { message, .. } => Err(anyhow!("jobs cannot be confined as promised: {message}")),
+            Reply::Failed { message, .. } => Err(anyhow!(
+                "jobs cannot be confined as promised: {message}\n\nhint: `cargo-sandbox self doctor` shows what this \
+                 machine offers"
+            )),
             _ => Err(anyhow!("the agent does not say what is enforced")),
         }
     }

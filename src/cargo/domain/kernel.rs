@@ -61,11 +61,7 @@ impl Enforceable {
     /// # Errors
     /// When the kernel does not enforce enough.
     pub fn new(domain: &Domain, bar: &Bar) -> Result<Option<Self>, DomainError> {
-        let abi = kernel_abi();
-        if abi < bar.landlock_abi() {
-            return Err(DomainError::TooOld(abi));
-        }
-        bar.admit(&Weakness::of_landlock(abi).into_iter().collect());
+        let abi = check(bar)?;
         if abi == 0 { Ok(None) } else { Self::with_abi(domain, abi).map(Some) }
     }
 
@@ -115,6 +111,19 @@ impl Enforceable {
             unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.ruleset.as_raw_fd(), 0_u32) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+/// Looks whether this kernel's Landlock is enough, and says so where it is less than promised. Returns its version.
+///
+/// # Errors
+/// When it is less than the user allows.
+pub fn check(bar: &Bar) -> Result<i32, DomainError> {
+    let abi = kernel_abi();
+    if abi < bar.landlock_abi() {
+        return Err(DomainError::TooOld(abi));
+    }
+    bar.admit(&Weakness::of_landlock(abi).into_iter().collect());
+    Ok(abi)
 }
 
 fn rights(rights: Rights) -> BitFlags<AccessFs> {

@@ -6,6 +6,7 @@ use crate::agent::protocol::{Access, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::cargo::configuration::Configuration;
+use crate::cargo::domain::kernel;
 use crate::container::docker::DockerEngine;
 use crate::container::engines::{Selection, explain};
 use crate::container::{Engine, EngineKind};
@@ -19,7 +20,7 @@ use super::Context;
 /// Prints what is there, runs a job, and says whether that worked.
 pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow::Result<u8> {
     println!("cargo-sandbox {}", env!("CARGO_PKG_VERSION"));
-    say("kernel", &kernel());
+    say("kernel", &release());
     let toolchain = front_end.toolchain(None)?.resolve(&front_end.cwd)?;
     say("toolchain", &format!("{} ({})", toolchain.name, toolchain.sysroot.display()));
     engines(front_end, context);
@@ -37,7 +38,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
     let bar = Arc::new(Bar::new(&options.allowed, false));
     let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
     let session = prepare(front_end, options, &known, &context.state, project)?.session;
-    let proof = prove(&session);
+    let proof = kernel::check(&bar).map_err(anyhow::Error::from).and_then(|_| prove(&session));
     if is_own {
         stop(&session);
         let _left = std::fs::remove_dir_all(session.directories.path());
@@ -67,7 +68,7 @@ fn say_more(what: &str, text: &str) {
     }
 }
 
-fn kernel() -> String {
+fn release() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
 }
