@@ -103,6 +103,8 @@ impl Server {
             }
             if connections.iter().any(|connection| matches!(connection.state, State::Running(..))) {
                 self.watch.arm();
+            } else {
+                self.watch.due = None;
             }
             let events = self.wait(listener.as_ref(), &connections, &remains, idle_since)?;
             let mut calm = events.is_empty();

@@ -176,7 +176,7 @@ impl Containers {
         let cause = cause.unwrap_or_else(|| format!("its agent does not answer any more ({error})"));
         anyhow!(
             "the Build container of `{}` went away: {cause}\n\nhint: run the command again; if memory ran out, build \
-             with fewer jobs at once (`-j 1`)",
+             with fewer jobs at once (`-j 1`), or allow more (`--sandbox-limit memory=…`)",
             session.project.root.display()
         )
     }

@@ -206,7 +206,7 @@ impl LimitSettings {
             memory,
             // A job that starts processes faster than anybody looks is stopped by the kernel here.
             pids: processes.saturating_mul(4),
-            tmp: value(LimitName::Tmp, None).unwrap_or(memory / 2),
+            tmp: value(LimitName::Tmp, None).unwrap_or((memory / 2) >> 20 << 20),
             per_job: JobLimits {
                 processes,
                 open_files: value(LimitName::OpenFiles, None),

@@ -79,7 +79,7 @@ const SHARED_MEMORY: Bomb = Bomb {
 const ENDLESS: Bomb = Bomb {
     name: "endless",
     body: r#"
-    std::thread::sleep(std::time::Duration::from_secs(20));
+    std::thread::sleep(std::time::Duration::from_secs(14));
     panic!("PASSED");
 "#,
     limits: &["wall-time=8s"],
@@ -275,6 +275,22 @@ fn no_job_opens_more_files_than_allowed() {
     };
     explode(&bomb, |output, _| {
         assert!(output.stderr.contains("Too many open files"), "{}", output.stderr);
+    });
+}
+
+/// When the machine has no memory left, the kernel kills what has the highest number first.
+#[test]
+fn the_kernel_kills_jobs_before_the_users_programs() {
+    let script = "panic!(\"ADJ {}\", std::fs::read_to_string(\"/proc/self/oom_score_adj\").unwrap())";
+    let adjustment = |output: Output| -> i32 {
+        let number = output.stderr.lines().find_map(|line| line.split_once("ADJ ")?.1.trim().parse().ok());
+        number.unwrap_or_else(|| panic!("no number in {}", output.stderr))
+    };
+    each_world("oom-score", |world, engine| {
+        let project = project(world, Way::Script, script);
+        let plain = adjustment(run(world.plain(&project).arg("build")));
+        assert!(adjustment(run(world.sandbox(engine, &project).arg("build"))) > plain);
+        world.stop(engine, &project);
     });
 }
 
