@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::AgentConnection;
 use cargo_sandbox::agent::protocol::{
-    AGENT_SOCKET, Access, Enforced, Exceeded, JobSpec, Reply, Request, Rights,
+    AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobSpec, Reply, Request, Rights,
 };
 use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
 
@@ -161,7 +161,7 @@ fn job(argv: &[&str]) -> JobSpec {
         layered: Vec::new(),
         umask: 0o022,
         new_session: true,
-        seconds: None,
+        budget: Budget::default(),
     }
 }
 
@@ -286,7 +286,8 @@ fn the_kernels_limits_of_a_job_cannot_be_raised() {
 #[test]
 fn a_job_ends_when_its_time_is_up() {
     for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
-        let spec = JobSpec { seconds: Some(1), ..shell("setsid sleep 60 & trap '' TERM INT; sleep 60") };
+        let budget = Budget { seconds: Some(1), disk_writes: None };
+        let spec = JobSpec { budget, ..shell("setsid sleep 60 & trap '' TERM INT; sleep 60") };
         assert_eq!(agent.run(spec).0, Reply::Stopped(Exceeded::Time { seconds: 1 }));
     }
 }

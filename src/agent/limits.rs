@@ -15,8 +15,6 @@ pub struct JobLimits {
     pub open_files: Option<u64>,
     /// Size of each file, in bytes.
     pub file_size: Option<u64>,
-    /// Bytes that the job may write to disk in all.
-    pub disk_writes: Option<u64>,
     /// Bytes that must stay free where jobs write.
     pub free_space: Option<u64>,
 }

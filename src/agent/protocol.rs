@@ -94,8 +94,17 @@ pub struct JobSpec {
     pub umask: u32,
     /// Give the job a session of its own. Off only where the job has the user's terminal.
     pub new_session: bool,
-    /// How long the job may run, in seconds; `None`: as long as it likes.
+    /// What the job may use up.
+    pub budget: Budget,
+}
+
+/// What a job may use up before it is ended; `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Time, in seconds.
     pub seconds: Option<u64>,
+    /// Bytes written to disk, in all.
+    pub disk_writes: Option<u64>,
 }
 
 /// The limit that ended a job.

@@ -12,7 +12,9 @@ use rustix::process::Pid;
 use super::connection::{Incoming, Outgoing, Progress, is_over};
 use super::failure::{AtStep as _, Failure, Step};
 use super::peer::{Peers, may_connect};
-use super::protocol::{Exceeded, Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, SUBREAPER, encode};
+use super::protocol::{
+    Budget, Exceeded, Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, SUBREAPER, encode,
+};
 use super::report::{self, Origin};
 use super::spare::Spare;
 use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
@@ -61,7 +63,7 @@ enum State {
 /// What is remembered of a running job for [`Watch`].
 #[derive(Default)]
 struct Lifetime {
-    time: Option<Duration>,
+    budget: Budget,
     free: Option<u64>,
 }
 
@@ -274,7 +276,7 @@ impl Server {
     }
 
     fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
-        let lifetime = Lifetime { time: spec.seconds.map(Duration::from_secs), free: None };
+        let lifetime = Lifetime { budget: spec.budget, free: None };
         let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec)) {
             None => (spec, descriptors),
             Some(spare) => match spare.start(spec, descriptors) {
@@ -313,7 +315,7 @@ impl Server {
             .map(|(job, lifetime)| WatchedJob {
                 init: job.init().as_raw_pid(),
                 started: job.started(),
-                time: lifetime.time,
+                budget: lifetime.budget,
                 free: lifetime.free,
             })
             .collect();

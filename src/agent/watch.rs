@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::statvfs;
 
 use super::limits::JobLimits;
-use super::protocol::Exceeded;
+use super::protocol::{Budget, Exceeded};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -48,8 +48,8 @@ pub struct Watched {
     pub init: i32,
     /// When it was started.
     pub started: Instant,
-    /// How long it may run.
-    pub time: Option<Duration>,
+    /// What it may use up.
+    pub budget: Budget,
     /// What was free where it writes when it was first looked at.
     pub free: Option<u64>,
 }
@@ -79,8 +79,8 @@ impl Watch {
         }
         let inits: Vec<i32> = jobs.iter().map(|job| job.init).collect();
         let mut usage = usage(&processes(), &inits);
-        if self.limits.disk_writes.is_some() || self.limits.free_space.is_some() {
-            for (usage, init) in usage.iter_mut().zip(&inits) {
+        for ((job, usage), init) in jobs.iter().zip(&mut usage).zip(&inits) {
+            if job.budget.disk_writes.is_some() || self.limits.free_space.is_some() {
                 usage.written = usage.pids.iter().filter(|pid| *pid != init).map(|pid| written(*pid)).sum();
             }
         }
@@ -105,10 +105,11 @@ impl Watch {
         if usage.processes > self.limits.processes {
             return Some(Exceeded::Processes { found: usage.processes, limit: self.limits.processes });
         }
-        if let Some(time) = job.time.filter(|time| job.started.elapsed() >= *time) {
-            return Some(Exceeded::Time { seconds: time.as_secs() });
+        let elapsed = job.started.elapsed().as_secs();
+        if let Some(seconds) = job.budget.seconds.filter(|seconds| elapsed >= *seconds) {
+            return Some(Exceeded::Time { seconds });
         }
-        let limit = self.limits.disk_writes?;
+        let limit = job.budget.disk_writes?;
         let written = usage.written.unwrap_or_else(|| fallen(job, free));
         (written > limit).then_some(Exceeded::DiskWrites { limit })
     }
@@ -320,7 +321,7 @@ mod tests {
     }
 
     fn job(free: u64) -> Watched {
-        Watched { init: 1, started: Instant::now(), time: None, free: Some(free) }
+        Watched { init: 1, started: Instant::now(), budget: Budget::default(), free: Some(free) }
     }
 
     #[test]
@@ -370,10 +371,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_measured_by_what_is_gone() {
-        let watch = watch(JobLimits { disk_writes: Some(100), processes: 9, ..JobLimits::default() }, None);
+        let watch = watch(JobLimits { processes: 9, ..JobLimits::default() }, None);
+        let budget = Budget { disk_writes: Some(100), seconds: None };
+        let job = Watched { budget, ..job(500) };
         let hidden = Usage { written: None, ..Usage::default() };
-        assert_eq!(watch.own(&job(500), &hidden, Some(450)), None);
-        assert_eq!(watch.own(&job(500), &hidden, Some(399)), Some(Exceeded::DiskWrites { limit: 100 }));
+        assert_eq!(watch.own(&job, &hidden, Some(450)), None);
+        assert_eq!(watch.own(&job, &hidden, Some(399)), Some(Exceeded::DiskWrites { limit: 100 }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::agent::protocol::{Access, JOB_FILES, JobSpec};
+use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
 use super::access;
 use super::environment;
@@ -244,8 +244,8 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let spec = spec(session, request, kind, program, argv, access);
     // Documentation tests are programs of the project.
     let tests = arguments.expanded.iter().any(|word| word == "--test");
-    let seconds = if tests { seconds(session, JobKind::Program) } else { spec.seconds };
-    let spec = JobSpec { files: arguments.files, seconds, ..spec };
+    let budget = if tests { session.budgets.program } else { spec.budget };
+    let spec = JobSpec { files: arguments.files, budget, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -317,21 +317,20 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         new_session: true,
-        seconds: seconds(session, kind),
+        budget: budget(session, kind),
     }
 }
 
-/// How long a job may run.
-fn seconds(session: &Session, kind: JobKind) -> Option<u64> {
-    let time = match kind {
+/// What a job may use up.
+fn budget(session: &Session, kind: JobKind) -> Budget {
+    match kind {
+        JobKind::Program => session.budgets.program,
         JobKind::Query
         | JobKind::Crate
         | JobKind::BuildScriptCrate
         | JobKind::BuildScript
-        | JobKind::Rustdoc => session.times.build,
-        JobKind::Program => session.times.program,
-    };
-    time.map(|time| time.as_secs())
+        | JobKind::Rustdoc => session.budgets.build,
+    }
 }
 
 fn source_origin(session: &Session, request: &Request, parsed: &RustcArguments) -> Result<Origin, Refusal> {

@@ -188,7 +188,7 @@ pub(super) fn prepare(
         extra_reads: options.reads.clone(),
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
-        times: options.limits.times,
+        budgets: options.limits.budgets,
         verbose: options.verbose,
         project,
         directories,

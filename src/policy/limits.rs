@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::JobLimits;
+use crate::agent::protocol::Budget;
 use crate::container::Limits;
 
 use super::nearest;
@@ -27,7 +27,7 @@ pub enum LimitName {
     OpenFiles,
     /// Size of each file that a job writes.
     FileSize,
-    /// What a job may write to disk in all.
+    /// What a compiler or a build script may write to disk in all.
     DiskWrites,
     /// What must stay free of the disk that jobs write to.
     FreeSpace,
@@ -195,12 +195,15 @@ impl LimitSettings {
         // Whole mebibytes, so that a value that varies a little between boots asks for no new container.
         let memory = value(LimitName::Memory, None).unwrap_or((machine / 10 * 9) >> 20 << 20);
         let processes = value(LimitName::Processes, None).unwrap_or(DEFAULT_PROCESSES);
-        let times = Times {
+        let budgets = Budgets {
             // No compiler and no build script that is known takes so long; one that hangs should not do so
             // until somebody looks.
-            build: value(LimitName::WallTime, Some(4 * 3600)).map(Duration::from_secs),
+            build: Budget {
+                seconds: value(LimitName::WallTime, Some(4 * 3600)),
+                disk_writes: value(LimitName::DiskWrites, Some(64 << 30)),
+            },
             // A server may run for days.
-            program: value(LimitName::ProgramTime, None).map(Duration::from_secs),
+            program: Budget { seconds: value(LimitName::ProgramTime, None), disk_writes: None },
         };
         let container = Limits {
             memory,
@@ -211,11 +214,10 @@ impl LimitSettings {
                 processes,
                 open_files: value(LimitName::OpenFiles, None),
                 file_size: value(LimitName::FileSize, Some(16 << 30)),
-                disk_writes: value(LimitName::DiskWrites, Some(64 << 30)),
                 free_space: value(LimitName::FreeSpace, Some(1 << 30)),
             },
         };
-        Resolved { container, times }
+        Resolved { container, budgets }
     }
 }
 
@@ -228,24 +230,23 @@ pub struct Resolved {
     /// What a container is made to.
     pub container: Limits,
     /// What depends on the kind of job.
-    pub times: Times,
+    pub budgets: Budgets,
 }
 
 impl Resolved {
     /// Every limit with its value, for people.
     pub fn list(&self) -> Vec<(LimitName, String)> {
         let limits = &self.container;
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
         let value = |name| match name {
             LimitName::Memory => Some(limits.memory),
             LimitName::Processes => Some(limits.per_job.processes),
             LimitName::OpenFiles => limits.per_job.open_files,
             LimitName::FileSize => limits.per_job.file_size,
-            LimitName::DiskWrites => limits.per_job.disk_writes,
+            LimitName::DiskWrites => self.budgets.build.disk_writes,
             LimitName::FreeSpace => limits.per_job.free_space,
             LimitName::Tmp => Some(limits.tmp),
-            LimitName::WallTime => seconds(self.times.build),
-            LimitName::ProgramTime => seconds(self.times.program),
+            LimitName::WallTime => self.budgets.build.seconds,
+            LimitName::ProgramTime => self.budgets.program.seconds,
         };
         let text = |name: LimitName| match (value(name), name) {
             (Some(value), _) => name.show(value),
@@ -256,13 +257,13 @@ impl Resolved {
     }
 }
 
-/// How long jobs may run.
+/// What jobs may use up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct Budgets {
     /// Compilers and build scripts.
-    pub build: Option<Duration>,
+    pub build: Budget,
     /// Programs of the project: `run`, `test`, `bench`, and documentation tests.
-    pub program: Option<Duration>,
+    pub program: Budget,
 }
 
 /// How much memory the machine has, in bytes.
@@ -390,7 +391,7 @@ mod tests {
     fn defaults_leave_something_to_the_machine() {
         let resolved = LimitSettings::default().resolve(machine_memory().unwrap());
         assert!(resolved.container.memory > 1 << 28 && resolved.container.tmp < resolved.container.memory);
-        assert_eq!(resolved.times.program, None);
+        assert_eq!(resolved.budgets.program, Budget::default());
         assert_eq!(resolved.list().len(), ROWS.len());
     }
 

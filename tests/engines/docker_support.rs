@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::docker::{CONNECT_PATIENCE, DockerEndpoints, DockerEngine};
 use cargo_sandbox::container::host::{UserIdentity, system_world};
 use cargo_sandbox::container::{ContainerInfo, ContainerSpec, Engine, Image, Limits, Mount};
@@ -147,7 +147,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         layered: Vec::new(),
         umask: 0o022,
         new_session: true,
-        seconds: None,
+        budget: Budget::default(),
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::native::NativeEngine;
 use cargo_sandbox::container::{ContainerSpec, Engine, Image, Limits, Mount};
 
@@ -120,7 +120,7 @@ impl Container {
             layered: Vec::new(),
             umask: 0o022,
             new_session: true,
-            seconds: None,
+            budget: Budget::default(),
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

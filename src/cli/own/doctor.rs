@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::agent::protocol::{Access, JOB_HOME, JobSpec, Reply, Request, Rights};
+use crate::agent::protocol::{Access, Budget, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::cargo::configuration::Configuration;
@@ -149,7 +149,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         layered: Vec::new(),
         umask: 0o022,
         new_session: true,
-        seconds: None,
+        budget: Budget::default(),
     };
     let agent = session.containers.connect(session)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);
