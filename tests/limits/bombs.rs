@@ -278,6 +278,33 @@ fn no_job_opens_more_files_than_allowed() {
     });
 }
 
+/// Programs and documentation tests are the user's own business, until he says otherwise.
+#[test]
+fn a_program_is_not_under_the_time_of_builds() {
+    let Some(user) = need(User::ordinary()) else { return };
+    let Some(world) = need(World::new("program-time", &user)) else { return };
+    let project = world.work().join("slow");
+    let sleep = "std::thread::sleep(std::time::Duration::from_secs(7));";
+    package(&world, &project, "\n[workspace]\n", &format!("fn main() {{ {sleep} }}\n"), None);
+    world.write(&project.join("src/lib.rs"), &format!("//! ```\n//! {sleep}\n//! ```\n"));
+    for (words, named) in [
+        (["run"].as_slice(), "the program of slow was stopped"),
+        (&["test", "--doc"], "the rustdoc of slow was stopped"),
+    ] {
+        let with = |limit: &str| {
+            let mut command = world.sandbox(Engine::Native, &project);
+            run(command.args(options(&[limit])).args(words))
+        };
+        run(world.sandbox(Engine::Native, &project).arg("build")).success("build");
+        with("wall-time=5s").success("longer than a build may take");
+        let output = with("program-time=2s");
+        assert!(output.code() != 0, "{}", output.stderr);
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains(named) && said.contains("`program-time`"), "{said}");
+    }
+    world.stop(Engine::Native, &project);
+}
+
 /// When the machine has no memory left, the kernel kills what has the highest number first.
 #[test]
 fn the_kernel_kills_jobs_before_the_users_programs() {
