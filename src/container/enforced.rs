@@ -37,6 +37,13 @@ pub fn check(enforced: &Enforced, bar: &Bar) -> anyhow::Result<BTreeSet<Weakness
             bar::hint(*weakness)
         );
     }
+    if weaknesses.contains(&Weakness::Landlock) && weaknesses.contains(&Weakness::JobNamespaces) {
+        bail!(
+            "jobs in the Build container would have neither Landlock nor namespaces of their own, so that one could take \
+             the agent's place\n\n{}",
+            remedy(Weakness::JobNamespaces)
+        );
+    }
     Ok(weaknesses)
 }
 
@@ -142,5 +149,9 @@ mod tests {
             let allowed = BTreeSet::from([weakness]);
             assert_eq!(check(&enforced, &Bar::new(&allowed, true)).unwrap(), allowed);
         }
+        // Of these two one has to be there: only they keep the agent's socket from jobs.
+        let both = [Weakness::Landlock, Weakness::JobNamespaces];
+        let neither = Enforced { landlock_abi: 0, process_tree: SUBREAPER.into(), ..here };
+        assert!(check(&neither, &Bar::new(&both.into(), true)).is_err());
     }
 }

@@ -12,12 +12,12 @@ use anyhow::{Context, anyhow};
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
 use crate::broker::Session;
-use crate::policy::bar::{Bar, Weakness};
+use crate::policy::bar::Weakness;
 use crate::project::private_directory;
 
 use super::engines::{Engines, Selection};
 use super::world::World;
-use super::{ContainerSpec, EngineKind, Limits, enforced};
+use super::{ContainerSpec, EngineKind, enforced};
 
 /// What of the promised confinement is missing in a container, in its directory.
 const WEAKNESSES: &str = "weaker.json";
@@ -156,16 +156,6 @@ impl Containers {
     fn admit(&self, spec: &ContainerSpec) {
         let text = std::fs::read(spec.directory().join(WEAKNESSES)).unwrap_or_default();
         self.world.bar.admit(&serde_json::from_slice(&text).unwrap_or_default());
-    }
-
-    /// Limits of containers.
-    pub fn limits(&self) -> &Limits {
-        &self.world.limits
-    }
-
-    /// What may be missing of the promised confinement.
-    pub fn bar(&self) -> &Bar {
-        &self.world.bar
     }
 
     /// Why a container went away in the middle of a job.
