@@ -317,6 +317,7 @@ impl Server {
                 started: job.started(),
                 budget: lifetime.budget,
                 free: lifetime.free,
+                ending: job.is_ending(),
             })
             .collect();
         let over = self.watch.look(&mut watched);

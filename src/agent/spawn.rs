@@ -341,6 +341,11 @@ impl Job {
         self.started
     }
 
+    /// Whether it was [stopped](Self::stop), and may not be dead yet.
+    pub fn is_ending(&self) -> bool {
+        self.exceeded.is_some()
+    }
+
     /// Kills every process of the job, for this reason.
     pub fn stop(&mut self, exceeded: Exceeded) {
         // The first reason counts: it may take a while to die.

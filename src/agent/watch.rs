@@ -50,8 +50,10 @@ pub struct Watched {
     pub started: Instant,
     /// What it may use up.
     pub budget: Budget,
-    /// What was free where it writes when it was first looked at.
+    /// What was free where it writes when it was first looked at, or when another job was last ended for it.
     pub free: Option<u64>,
+    /// It has been killed already, and is not dead yet.
+    pub ending: bool,
 }
 
 /// What a job uses.
@@ -93,9 +95,16 @@ impl Watch {
         for (index, (job, usage)) in jobs.iter().zip(&usage).enumerate() {
             over.extend(self.own(job, usage, free).map(|exceeded| (index, exceeded)));
         }
-        over.extend(self.space(jobs, &usage, free));
         let used = self.fill_in_memory(&mut usage);
-        over.extend(self.largest(&usage, used));
+        // What a killed job gives back is not there at once; nobody else shall end for that.
+        if !jobs.iter().any(|job| job.ending) {
+            if let Some(end) = self.space(jobs, &usage, free) {
+                over.push(end);
+                // Its files stay.
+                jobs.iter_mut().for_each(|job| job.free = free);
+            }
+            over.extend(self.largest(&usage, used));
+        }
         self.due = Some(Instant::now() + interval(self.memory, used));
         over
     }
@@ -114,14 +123,18 @@ impl Watch {
         (written > limit).then_some(Exceeded::DiskWrites { limit })
     }
 
-    /// The job to end where too little space is left: the one that wrote most, of several the youngest.
+    /// The job to end where too little space is left: the one that wrote most, of several the youngest. One that is
+    /// not known to have written much only where half of what must stay free is gone, too.
     fn space(&self, jobs: &[Watched], usage: &[Usage], free: Option<u64>) -> Option<(usize, Exceeded)> {
         let (free, limit) = (free?, self.limits.free_space?);
         if free >= limit {
             return None;
         }
         let candidates = jobs.iter().zip(usage).enumerate();
-        let candidates = candidates.filter(|(_, (job, _))| fallen(job, Some(free)) >= WORTHWHILE);
+        let candidates = candidates.filter(|(_, (job, usage))| {
+            let written = usage.written.unwrap_or(u64::MAX);
+            fallen(job, Some(free)) >= WORTHWHILE && (written >= WORTHWHILE || free < limit / 2)
+        });
         let worst =
             candidates.max_by_key(|(_, (job, usage))| (usage.written.unwrap_or(u64::MAX), job.started))?;
         Some((worst.0, Exceeded::FreeSpace { free, limit }))
@@ -321,7 +334,13 @@ mod tests {
     }
 
     fn job(free: u64) -> Watched {
-        Watched { init: 1, started: Instant::now(), budget: Budget::default(), free: Some(free) }
+        Watched {
+            init: 1,
+            started: Instant::now(),
+            budget: Budget::default(),
+            free: Some(free),
+            ending: false,
+        }
     }
 
     #[test]
@@ -360,13 +379,16 @@ mod tests {
         let limits = JobLimits { free_space: Some(1000), ..JobLimits::default() };
         let watch = watch(limits, None);
         let jobs = [job(WORTHWHILE + 500), job(WORTHWHILE + 500), job(600)];
-        let wrote = |written| Usage { written, ..Usage::default() };
-        let usage = [wrote(Some(5)), wrote(Some(7)), wrote(Some(9))];
-        assert_eq!(watch.space(&jobs, &usage, Some(1000)), None, "as much as must be");
-        // The third has not made a difference that is worth anything.
-        assert_eq!(watch.space(&jobs, &usage, Some(500)).unwrap().0, 1);
-        let hiding = [wrote(None), wrote(Some(7)), wrote(Some(9))];
-        assert_eq!(watch.space(&jobs, &hiding, Some(500)).unwrap().0, 0, "what hides counts most");
+        let wrote = |written: [Option<u64>; 3]| written.map(|written| Usage { written, ..Usage::default() });
+        let ended = |usage: [Usage; 3], free| watch.space(&jobs, &usage, Some(free)).map(|(index, _)| index);
+        let much = wrote([5, 7, 9].map(|more| Some(WORTHWHILE + more)));
+        assert_eq!(ended(much.clone(), 1000), None, "as much as must be");
+        assert_eq!(ended(much, 500), Some(1), "the third has not made a difference that is worth anything");
+        let hiding = wrote([None, Some(WORTHWHILE), Some(WORTHWHILE)]);
+        assert_eq!(ended(hiding, 500), Some(0), "what hides counts most");
+        let little = wrote([Some(5), Some(7), Some(9)]);
+        assert_eq!(ended(little.clone(), 500), None, "somebody else, as it seems");
+        assert_eq!(ended(little, 499), Some(1), "nobody must take all of it");
     }
 
     #[test]
