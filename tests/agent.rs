@@ -11,8 +11,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{AGENT_SOCKET, Access, Enforced, JobSpec, Reply, Request, Rights};
-use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig};
+use cargo_sandbox::agent::protocol::{
+    AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobSpec, Reply, Request, Rights,
+};
+use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-sandbox");
 const FINGERPRINT: &str = "0123456789abcdef";
@@ -30,23 +32,35 @@ impl Agent {
 
     /// As the user `nobody`, without any capability: as in a Docker container.
     fn start_as_nobody() -> Self {
+        Self::start_with(600, Self::as_nobody())
+    }
+
+    fn as_nobody() -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]);
         command.args(["--inh-caps=-all", "--no-new-privs", PROGRAM]);
-        Self::start_with(600, command)
+        command
     }
 
     /// Where no further user namespace may be made, so that jobs cannot have namespaces of their own.
     fn start_flat() -> Self {
+        Self::start_with(600, Self::flat())
+    }
+
+    fn flat() -> Command {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]);
         command.args(["/bin/sh", "-c"]);
         command.arg(format!("echo 0 > /proc/sys/user/max_user_namespaces && exec {PROGRAM} \"$@\""));
         command.arg("sh");
-        Self::start_with(600, command)
+        command
     }
 
-    fn start_with(idle_seconds: u64, mut command: Command) -> Self {
+    fn start_with(idle_seconds: u64, command: Command) -> Self {
+        Self::start_as(command, |config| config.idle_seconds = idle_seconds)
+    }
+
+    fn start_as(mut command: Command, change: impl Fn(&mut AgentConfig)) -> Self {
         // Not below /tmp: a job has a /tmp of its own there.
         let directory = tempfile::Builder::new().prefix("agent-").tempdir_in("/var/tmp").unwrap();
         let sockets = directory.path().join("run");
@@ -54,13 +68,19 @@ impl Agent {
         for path in [directory.path(), &sockets] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
-        let config = AgentConfig {
+        let mut config = AgentConfig {
             socket: sockets.join(AGENT_SOCKET),
             fingerprint: FINGERPRINT.into(),
-            idle_seconds,
+            idle_seconds: 600,
             tmp_bytes: 64 << 20,
             user: None,
+            limits: JobLimits { processes: 4096, ..JobLimits::default() },
+            memory: 1 << 40,
+            pids: 16384,
+            written: Vec::new(),
+            landlock_needed: OLDEST_LANDLOCK_ABI,
         };
+        change(&mut config);
         command.arg(AGENT_ARGUMENT).arg(serde_json::to_string(&config).unwrap());
         let process = command.stdin(Stdio::null()).spawn().unwrap();
         let agent = Self { process, directory };
@@ -142,6 +162,7 @@ fn job(argv: &[&str]) -> JobSpec {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        budget: Budget::default(),
     }
 }
 
@@ -228,6 +249,66 @@ fn a_job_gets_what_was_asked_for_and_no_more() {
     let output = agent.output(spec);
     // 3 is the directory that ls reads.
     assert_eq!(output, "/usr/share\nHOME=/tmp/.home\nPATH=/usr/bin:/bin\nPWD=/usr/share\n0 1 2 3 0\n0022\n");
+}
+
+/// Where there is no cgroup the kernel counts the container's processes by its user namespace.
+#[test]
+fn the_kernel_refuses_more_processes_than_the_container_may_have() {
+    let script = "for i in $(seq 60); do sleep 30 & done 2>&1; echo started";
+    let agent = Agent::start_as_nobody();
+    assert_eq!(agent.shell(script).1, "started\n", "control");
+    let agent = Agent::start_as(Agent::as_nobody(), |config| config.pids = 40);
+    let (_, output) = agent.shell(script);
+    assert!(output.contains("annot fork"), "{output}");
+    // One bomb is no other job's end.
+    assert_eq!(agent.run(job(&["/bin/true"])).0, exited(0));
+}
+
+#[test]
+fn the_kernels_limits_of_a_job_cannot_be_raised() {
+    let agent = Agent::start_as(Command::new(PROGRAM), |config| {
+        config.limits.open_files = Some(100);
+        config.limits.file_size = Some(1 << 20);
+    });
+    let output = agent.output(shell("ulimit -n; ulimit -Hn; ulimit -n 101 || echo refused"));
+    assert!(output.starts_with("100\n100\n") && output.ends_with("refused\n"), "{output}");
+    // With less than one byte, a program to which the kernel pipes cores would still be started.
+    let limits = agent.output(job(&["/bin/cat", "/proc/self/limits"]));
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+    let own = rustix::process::getrlimit(rustix::process::Resource::Core).maximum;
+    let expected = own.map_or(1, |own| own.min(1)).to_string();
+    assert_eq!(core.split_whitespace().nth(4), Some(expected.as_str()), "{core}");
+    let (reply, _) = agent.shell("head -c 2m /dev/zero > /tmp/large");
+    assert_eq!(reply, exited(128 + libc::SIGXFSZ), "the shell's child was ended");
+    let (reply, _) = agent.run(job(&["/bin/dd", "if=/dev/zero", "of=/tmp/large", "bs=1M", "count=2"]));
+    assert_eq!(reply, Reply::Exceeded(Exceeded::FileSize { limit: Some(1 << 20) }));
+}
+
+#[test]
+fn a_job_ends_when_its_time_is_up() {
+    for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
+        let budget = Budget { seconds: Some(1), disk_writes: None };
+        let spec = JobSpec { budget, ..shell("setsid sleep 60 & trap '' TERM INT; sleep 60") };
+        assert_eq!(agent.run(spec).0, Reply::Exceeded(Exceeded::Time { seconds: 1 }));
+    }
+}
+
+/// As with [`a_job_ends_when_its_time_is_up`], also where jobs have no namespaces of their own.
+#[test]
+fn a_job_with_too_many_processes_ends_alone() {
+    for command in [Command::new(PROGRAM), Agent::as_nobody(), Agent::flat()] {
+        let agent = Agent::start_as(command, |config| config.limits.processes = 30);
+        let (output, writer) = io::pipe().unwrap();
+        let input = File::open("/dev/null").unwrap();
+        let modest = agent.try_connect().unwrap();
+        let spec = Box::new(shell("for i in $(seq 20); do sleep 5 & done; wait; echo done"));
+        modest.send(&Request::Run(spec), &[input.as_fd(), writer.as_fd(), writer.as_fd()]).unwrap();
+        drop(writer);
+        let (reply, _) = agent.shell("for i in $(seq 60); do (setsid sleep 60 &) ; done; sleep 60");
+        assert!(matches!(reply, Reply::Exceeded(Exceeded::Processes { limit: 30, .. })), "{reply:?}");
+        assert_eq!(modest.read_reply().unwrap(), exited(0));
+        assert_eq!(io::read_to_string(output).unwrap(), "done\n");
+    }
 }
 
 #[test]

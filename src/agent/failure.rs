@@ -30,6 +30,9 @@ pub enum Step {
     /// The files that come with the request.
     #[error("cannot write the job's files")]
     Files,
+    /// Limits of the kernel's.
+    #[error("cannot set the job's limits")]
+    Limits,
     /// A session of its own.
     #[error("cannot give the job a session of its own")]
     Session,

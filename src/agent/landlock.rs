@@ -54,13 +54,17 @@ pub struct Prepared {
     rules: Rules,
 }
 
-/// Makes the rules for the devices that every program expects, and for the private directories `private`.
+/// Makes the rules for the devices that every program expects, and for the private directories `private`. Where
+/// the kernel has no Landlock and none is needed, there are no rules.
 ///
 /// # Errors
-/// When the kernel has no Landlock or an old one.
-pub fn prepare(abi: i32, private: &[&str]) -> Result<Prepared, Failure> {
-    if abi < OLDEST_ABI {
+/// When the kernel has less than the ABI that is `needed`.
+pub fn prepare(abi: i32, needed: i32, private: &[&str]) -> Result<Option<Prepared>, Failure> {
+    if abi < needed {
         return Err(Failure::new(Step::Landlock, io::Error::from_raw_os_error(libc::EOPNOTSUPP)));
+    }
+    if abi == 0 {
+        return Ok(None);
     }
     let rules = Rules { all: AccessFs::from_all(ABI::from(abi)) };
 
@@ -89,7 +93,7 @@ pub fn prepare(abi: i32, private: &[&str]) -> Result<Prepared, Failure> {
     for path in private {
         ruleset = rules.add(ruleset, path.as_bytes(), rules.of(Rights::WriteAll), true)?;
     }
-    Ok(Prepared { ruleset, rules })
+    Ok(Some(Prepared { ruleset, rules }))
 }
 
 impl Prepared {

@@ -7,6 +7,7 @@ mod entry;
 mod failure;
 pub(crate) mod landlock;
 mod leader;
+mod limits;
 mod peer;
 pub mod process;
 pub mod protocol;
@@ -17,6 +18,7 @@ mod signals;
 mod spare;
 mod spawn;
 mod tree;
+mod watch;
 mod world;
 
 use std::os::unix::net::UnixListener;
@@ -28,9 +30,11 @@ use serde::{Deserialize, Serialize};
 
 pub use entry::main;
 pub use landlock::{OLDEST_ABI as OLDEST_LANDLOCK_ABI, kernel_abi as landlock_abi};
+pub use limits::JobLimits;
 pub use peer::Peers;
 pub use report::{Origin, limit_of};
 pub use spawn::ProcessTree;
+pub use watch::kills as out_of_memory_kills;
 pub use world::{make_mounts_private, mount_proc};
 
 /// What an agent is told at its start, by the engine.
@@ -47,6 +51,16 @@ pub struct AgentConfig {
     /// The user and group that jobs see themselves as, where that is for the agent to choose; else whoever the
     /// engine made it. A rootless engine's container has the caller as root.
     pub user: Option<(u32, u32)>,
+    /// Limits of each job.
+    pub limits: JobLimits,
+    /// Memory of all jobs, in bytes, for where the container is in no cgroup.
+    pub memory: u64,
+    /// Processes of the container, for where it is in no cgroup.
+    pub pids: u64,
+    /// Directories that jobs may be allowed to write to.
+    pub written: Vec<PathBuf>,
+    /// The Landlock ABI without which no job runs; 0: jobs run without Landlock, too.
+    pub landlock_needed: i32,
 }
 
 /// The first argument that makes this program the agent; the second is an [`AgentConfig`] as JSON.
@@ -70,9 +84,14 @@ pub struct Surroundings {
 ///
 /// # Errors
 /// When something that every job depends on fails.
-pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundings) -> anyhow::Result<()> {
+pub fn run(
+    config: &AgentConfig,
+    listener: UnixListener,
+    mut surroundings: Surroundings,
+) -> anyhow::Result<()> {
     process::hide_from_others().context("cannot hide the agent's memory")?;
     process::forbid_gaining_capabilities().context("cannot empty the capability bounding set")?;
+    limits::limit_all(&config.limits).context("cannot set the limits of jobs")?;
     if surroundings.tree == ProcessTree::Subreaper {
         // What a job leaves that has killed its own init.
         let own = rustix::process::getpid();
@@ -87,7 +106,17 @@ pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundi
         shown,
         tmp_bytes: config.tmp_bytes,
         landlock_abi: landlock::kernel_abi(),
+        landlock_needed: config.landlock_needed,
+        limits: config.limits.clone(),
+        pids: config.pids,
         filter: seccomp::Filter::new(),
+    };
+    let out_of_memory = watch::OutOfMemory::new(surroundings.origin.out_of_memory.take());
+    let watch = watch::Watch {
+        limits: config.limits.clone(),
+        memory: surroundings.origin.memory_limit.is_none().then_some(config.memory),
+        places: config.written.clone(),
+        due: None,
     };
     let mut server = serve::Server {
         fingerprint: config.fingerprint.clone(),
@@ -97,6 +126,8 @@ pub fn run(config: &AgentConfig, listener: UnixListener, surroundings: Surroundi
         confinement,
         spare: None,
         spares: true,
+        watch,
+        out_of_memory,
     };
     server.serve(listener)
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Pid};
 
 /// Which side of a [`clone`] this is.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub fn close_all_but<const N: usize>(mut kept: [u32; N]) -> io::Result<()> {
         if kept > first {
             close_range(first, kept - 1, 0)?;
         }
-        first = kept + 1;
+        first = first.max(kept + 1);
     }
     close_from(first)
 }
@@ -122,8 +122,7 @@ pub fn sanitize() -> anyhow::Result<()> {
     unsafe { libc::clearenv() };
     default_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).context("cannot switch core dumps off")?;
+    super::limits::no_core_dumps().context("cannot switch core dumps off")?;
     // What follows needs no privilege that an executable could give, in this process and all below it.
     rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")
 }

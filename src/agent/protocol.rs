@@ -52,6 +52,8 @@ pub enum Reply {
         /// As `waitpid(2)` gives it.
         wait_status: i32,
     },
+    /// The job was ended by a limit, and every process of it is dead.
+    Exceeded(Exceeded),
     /// The job did not start, or could not be confined, and nothing of it runs.
     Failed {
         /// The step that failed, in words, with the reason.
@@ -63,7 +65,7 @@ pub enum Reply {
     },
     /// No end yet: the job has stopped, as terminals have jobs do, until it is sent `SIGCONT`. May come several
     /// times.
-    Stopped,
+    Suspended,
     /// What the kernel says of the agent and of a job's world.
     Enforced(Box<Enforced>),
     /// The agent accepts nothing more and ends with its last job.
@@ -95,6 +97,56 @@ pub struct JobSpec {
     pub umask: u32,
     /// Which of [`Self::descriptors`] is a terminal made for this job, to control its session. Never the user's.
     pub terminal: Option<i32>,
+    /// What the job may use up.
+    pub budget: Budget,
+}
+
+/// What a job may use up before it is ended; `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Time, in seconds.
+    pub seconds: Option<u64>,
+    /// Bytes written to disk, in all.
+    pub disk_writes: Option<u64>,
+}
+
+/// The limit that ended a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exceeded {
+    /// Memory; where the kernel has ended it, the limit is the container's.
+    Memory {
+        /// Bytes, where the agent knows.
+        limit: Option<u64>,
+    },
+    /// Processes and threads of the job.
+    Processes {
+        /// So many were there.
+        found: u64,
+        /// So many may be.
+        limit: u64,
+    },
+    /// Size of a file.
+    FileSize {
+        /// Bytes, where the agent knows.
+        limit: Option<u64>,
+    },
+    /// Bytes written to disk.
+    DiskWrites {
+        /// Bytes.
+        limit: u64,
+    },
+    /// Free space where jobs write.
+    FreeSpace {
+        /// So many bytes were left.
+        free: u64,
+        /// So many must be.
+        limit: u64,
+    },
+    /// Time.
+    Time {
+        /// So long it was allowed to run.
+        seconds: u64,
+    },
 }
 
 /// Where the files of [`JobSpec::files`] are, in the job's private `/tmp`.
@@ -126,6 +178,9 @@ pub enum Rights {
     /// that belong to the job alone (`OUT_DIR`).
     WriteAll,
 }
+
+/// [`Enforced::process_tree`] where jobs share the container's `/proc` and `/tmp`.
+pub const SUBREAPER: &str = "subreaper";
 
 /// What is really in force, read back from the kernel by the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

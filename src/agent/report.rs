@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ pub fn probe(landlock_enforced: bool) -> io::Result<()> {
 }
 
 /// What the agent knows from before it changed its own world.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Origin {
     /// `/proc/self/mountinfo` as the engine made it.
     pub mountinfo: String,
@@ -43,6 +44,8 @@ pub struct Origin {
     pub memory_limit: Option<u64>,
     /// Limit on processes.
     pub pids_limit: Option<u64>,
+    /// The file in which the kernel counts whom it killed for want of memory.
+    pub out_of_memory: Option<OwnedFd>,
 }
 
 impl Origin {
@@ -56,11 +59,15 @@ impl Origin {
                 .iter()
                 .find_map(|name| limit_of(&fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?))
         };
+        let events = ["memory.events", "memory/memory.oom_control"];
         Ok(Self {
             mountinfo: read_lossy("/proc/self/mountinfo")?,
             // Version 2 of cgroups, then version 1: a container sees its own group at the top.
             memory_limit: limit(&["memory.max", "memory/memory.limit_in_bytes"]),
             pids_limit: limit(&["pids.max", "pids/pids.max"]),
+            out_of_memory: events
+                .iter()
+                .find_map(|name| fs::File::open(format!("/sys/fs/cgroup/{name}")).ok().map(OwnedFd::from)),
         })
     }
 }

@@ -12,10 +12,13 @@ use rustix::process::Pid;
 use super::connection::{Incoming, Outgoing, Progress, Said, hear};
 use super::failure::{AtStep as _, Failure, Step};
 use super::peer::{Peers, may_connect};
-use super::protocol::{Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, encode};
+use super::protocol::{
+    Budget, Exceeded, Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, SUBREAPER, encode,
+};
 use super::report::{self, Origin};
 use super::spare::Spare;
 use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
+use super::watch::{OutOfMemory, Watch, Watched as WatchedJob};
 use super::world::Place;
 
 /// How long a job runs before the surroundings of the next one are made: its own start comes first.
@@ -38,6 +41,10 @@ pub struct Server {
     pub spare: Option<Spare>,
     /// Whether such are made.
     pub spares: bool,
+    /// Limits that the kernel does not keep.
+    pub watch: Watch,
+    /// Limits that it keeps by killing.
+    pub out_of_memory: OutOfMemory,
 }
 
 /// One connection, from accept to the last byte of the reply.
@@ -49,8 +56,15 @@ struct Connection {
 
 enum State {
     Receiving(Incoming),
-    Running(Job, Purpose),
+    Running(Job, Purpose, Lifetime),
     Sending(Outgoing),
+}
+
+/// What is remembered of a running job for [`Watch`].
+#[derive(Default)]
+struct Lifetime {
+    budget: Budget,
+    free: Option<u64>,
 }
 
 enum Purpose {
@@ -89,6 +103,11 @@ impl Server {
             } else {
                 idle_since = Instant::now();
             }
+            if connections.iter().any(|connection| matches!(connection.state, State::Running(..))) {
+                self.watch.arm();
+            } else {
+                self.watch.due = None;
+            }
             let events = self.wait(listener.as_ref(), &connections, &remains, idle_since)?;
             let mut calm = events.is_empty();
             for event in events {
@@ -110,6 +129,9 @@ impl Server {
                     }
                     Watched::Remains => remains.retain(|remains| !remains.bury()),
                 }
+            }
+            if self.watch.due.is_some_and(|due| Instant::now() >= due) {
+                self.look(&mut connections);
             }
             connections.retain(|connection| {
                 let receiving = matches!(connection.state, State::Receiving(_));
@@ -147,7 +169,7 @@ impl Server {
                 watched.push(Watched::Stream(index));
                 fds.push(PollFd::new(stream, wanted));
             }
-            if let State::Running(job, _) = &connection.state {
+            if let State::Running(job, ..) = &connection.state {
                 watched.push(Watched::Process(index));
                 fds.push(PollFd::new(job.pidfd(), PollFlags::IN));
                 if let Some(end) = job.end() {
@@ -167,7 +189,9 @@ impl Server {
             let left = self.idle.saturating_sub(idle_since.elapsed());
             Some(Timespec::try_from(left).context("the idle time is too long")?)
         } else {
-            None
+            let due = self.watch.due.filter(|_| running());
+            let left = due.map(|due| Timespec::try_from(due.saturating_duration_since(Instant::now())));
+            left.transpose().context("the next look at jobs is too far away")?
         };
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -225,7 +249,7 @@ impl Server {
                     false
                 }
             },
-            State::Running(job, _) => {
+            State::Running(job, ..) => {
                 match hear(stream) {
                     Said::Nothing => {}
                     Said::Signals(signals) => {
@@ -258,10 +282,11 @@ impl Server {
     }
 
     fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+        let lifetime = Lifetime { budget: spec.budget, free: None };
         let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec)) {
             None => (spec, descriptors),
             Some(spare) => match spare.start(spec, descriptors) {
-                Ok(job) => return Ok(State::Running(job, Purpose::Program)),
+                Ok(job) => return Ok(State::Running(job, Purpose::Program, lifetime)),
                 Err(back) => back,
             },
         };
@@ -271,14 +296,56 @@ impl Server {
         if started.is_err() {
             place.remove();
         }
-        Ok(State::Running(started?, Purpose::Program))
+        Ok(State::Running(started?, Purpose::Program, lifetime))
     }
 
     fn probe(&self) -> Result<State, Failure> {
         let file = rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC).at(Step::Probe)?;
         let output = file.try_clone().at(Step::Probe)?;
         let job = self.confinement.start(&Work::Probe, vec![output], self.place()?)?;
-        Ok(State::Running(job, Purpose::Report(file)))
+        Ok(State::Running(job, Purpose::Report(file), Lifetime::default()))
+    }
+
+    /// Looks at what jobs use, and ends those that use too much.
+    fn look(&mut self, connections: &mut [Connection]) {
+        self.out_of_memory.refresh();
+        let mut running: Vec<(&mut Job, &mut Lifetime)> = connections
+            .iter_mut()
+            .filter_map(|connection| match &mut connection.state {
+                State::Running(job, _, lifetime) => Some((job, lifetime)),
+                _ => None,
+            })
+            .collect();
+        let mut watched: Vec<WatchedJob> = running
+            .iter()
+            .map(|(job, lifetime)| WatchedJob {
+                init: job.init().as_raw_pid(),
+                started: job.started(),
+                budget: lifetime.budget,
+                free: lifetime.free,
+                ending: job.is_ending(),
+            })
+            .collect();
+        let over = self.watch.look(&mut watched);
+        for ((_, lifetime), watched) in running.iter_mut().zip(watched) {
+            lifetime.free = watched.free;
+        }
+        for (index, exceeded) in over {
+            running[index].0.stop(exceeded);
+        }
+    }
+
+    /// The limit that the kernel has ended a job by, if it has.
+    fn ended_by(&mut self, wait_status: i32, started: Instant) -> Option<Exceeded> {
+        if wait_status == 0 {
+            return None;
+        }
+        if libc::WIFSIGNALED(wait_status) && libc::WTERMSIG(wait_status) == libc::SIGXFSZ {
+            return Some(Exceeded::FileSize { limit: self.confinement.limits.file_size });
+        }
+        // A compiler whose linker was killed ends by itself, in an error.
+        let killed = self.out_of_memory.since(started);
+        killed.then_some(Exceeded::Memory { limit: self.origin.memory_limit })
     }
 
     /// Makes the surroundings of the next job when nobody waits for the agent: behind a reply, or while a job
@@ -303,11 +370,11 @@ impl Server {
     }
 
     /// Replies for the job of a connection, if it is over.
-    fn finish(&self, connections: &mut [Connection], index: usize) -> Option<Remains> {
-        let State::Running(job, _) = &mut connections[index].state else { return None };
+    fn finish(&mut self, connections: &mut [Connection], index: usize) -> Option<Remains> {
+        let State::Running(job, ..) = &mut connections[index].state else { return None };
         if !job.is_over() {
             if let (true, Some(stream)) = (job.take_stop(), &connections[index].stream)
-                && let Ok(bytes) = encode(&Reply::Stopped)
+                && let Ok(bytes) = encode(&Reply::Suspended)
             {
                 // A peer that does not read has nobody at its terminal.
                 let _ = Outgoing::new(bytes).send(stream);
@@ -319,17 +386,21 @@ impl Server {
             .enumerate()
             .filter(|(other, _)| *other != index)
             .filter_map(|(_, connection)| match &connection.state {
-                State::Running(job, _) => Some(job.init()),
+                State::Running(job, ..) => Some(job.init()),
                 _ => None,
             })
             .collect();
         let connection = &mut connections[index];
         let placeholder = State::Receiving(Incoming::default());
         match std::mem::replace(&mut connection.state, placeholder) {
-            State::Running(job, purpose) => {
+            State::Running(job, purpose, _) => {
+                let started = job.started();
                 let (reply, remains) = job.finish(&others);
                 let reply = match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
+                    (_, Reply::Exited { wait_status }) => self
+                        .ended_by(wait_status, started)
+                        .map_or(Reply::Exited { wait_status }, Reply::Exceeded),
                     (_, reply) => reply,
                 };
                 connection.reply(&reply);
@@ -348,7 +419,7 @@ impl Server {
             Ok(probe) => {
                 let tree = match self.confinement.tree {
                     ProcessTree::Namespace => "pid namespace",
-                    ProcessTree::Subreaper => "subreaper",
+                    ProcessTree::Subreaper => SUBREAPER,
                 };
                 let abi = self.confinement.landlock_abi;
                 Reply::Enforced(Box::new(report::enforced(&self.origin, probe, abi, tree)))

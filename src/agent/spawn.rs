@@ -16,13 +16,15 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::ptr;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::failure::{AtStep, Failure, Step};
+use super::limits::{self, JobLimits};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Access, JobSpec, Reply};
+use super::protocol::{Access, Exceeded, JobSpec, Reply};
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
@@ -48,6 +50,12 @@ pub struct Confinement {
     pub shown: Vec<PathBuf>,
     /// The Landlock ABI of the kernel.
     pub landlock_abi: i32,
+    /// The Landlock ABI without which no job runs.
+    pub landlock_needed: i32,
+    /// Limits of each job.
+    pub limits: JobLimits,
+    /// Most processes of the container.
+    pub pids: u64,
     /// The compiled system call filter.
     pub filter: seccomp::Filter,
 }
@@ -121,6 +129,9 @@ impl Work {
     }
 }
 
+/// The rules of a job that is ready for its own; none where the kernel has no Landlock, and none is needed.
+pub(super) type Ready = Option<landlock::Prepared>;
+
 /// How a job ended, as its init says it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum End {
@@ -128,7 +139,7 @@ pub(super) enum End {
     Exited(i32),
     Failed(Failure),
     /// No end yet: it has stopped, as its terminal has jobs do.
-    Stopped,
+    Paused,
 }
 
 /// A job that was started and whose processes may live.
@@ -141,6 +152,9 @@ pub struct Job {
     said: Vec<u8>,
     place: Place,
     tree: ProcessTree,
+    started: Instant,
+    /// Why it was killed.
+    exceeded: Option<Exceeded>,
 }
 
 /// The init of a job that is over; it has nothing to do but to end.
@@ -162,9 +176,7 @@ impl Confinement {
         // SAFETY: the agent has one thread.
         match unsafe { process::clone(namespaces) }.at(Step::Tree)? {
             Cloned::Child => self.init(work, descriptors, &report, &place, agent),
-            Cloned::Parent(init) => {
-                Ok(Job { init, end: Some(end), said: Vec::new(), place, tree: self.tree })
-            }
+            Cloned::Parent(init) => Ok(Job::new(init, end, place, self.tree)),
         }
     }
 
@@ -199,7 +211,7 @@ impl Confinement {
                 let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
                 match self.tree {
                     ProcessTree::Namespace => reap_until(pid, report),
-                    ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Stopped)),
+                    ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Paused)),
                 }
             }
             Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
@@ -214,6 +226,9 @@ impl Confinement {
     pub(super) fn surround(&self, place: &Place, agent: Pid) -> Result<(), Failure> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::ParentDeath)?;
         rustix::process::setsid().at(Step::Session)?;
+        // In a user namespace of its own: elsewhere the kernel would count all that the user runs.
+        let processes = (self.tree == ProcessTree::Namespace).then_some(self.pids);
+        limits::limit_job(&self.limits, processes).at(Step::Limits)?;
         match self.tree {
             // Should the agent have died before the line above, then so did the namespace it was the first
             // process of.
@@ -247,13 +262,13 @@ impl Confinement {
     }
 
     /// Takes the steps that are the same for every job.
-    pub(super) fn make_ready(&self, place: &Place) -> Result<landlock::Prepared, Failure> {
+    pub(super) fn make_ready(&self, place: &Place) -> Result<Ready, Failure> {
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
             Place::Apart | Place::Shared(_) => &[&tmp],
         };
-        let prepared = landlock::prepare(self.landlock_abi, private)?;
+        let prepared = landlock::prepare(self.landlock_abi, self.landlock_needed, private)?;
         if self.tree == ProcessTree::Subreaper {
             tree::leave_reaper().at(Step::Session)?;
         }
@@ -266,7 +281,7 @@ impl Confinement {
     /// said.
     pub(super) fn confined_job(
         &self,
-        ready: landlock::Prepared,
+        ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
         report: &OwnedFd,
@@ -280,7 +295,7 @@ impl Confinement {
 
     fn confine_and_run(
         &self,
-        ready: landlock::Prepared,
+        ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
         report: &mut RawFd,
@@ -296,7 +311,7 @@ impl Confinement {
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
         }
-        let fully = ready.restrict(access)?;
+        let fully = ready.map_or(Ok(false), |ready| ready.restrict(access))?;
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {
             Work::Execute(program) => {
@@ -330,7 +345,31 @@ impl Program {
 impl Job {
     /// A job in namespaces of its own, from its init and the pipe on which that speaks.
     pub(super) fn of_init(init: Child, end: OwnedFd, place: Place) -> Self {
-        Self { init, end: Some(end), said: Vec::new(), place, tree: ProcessTree::Namespace }
+        Self::new(init, end, place, ProcessTree::Namespace)
+    }
+
+    fn new(init: Child, end: OwnedFd, place: Place, tree: ProcessTree) -> Self {
+        let started = Instant::now();
+        Self { init, end: Some(end), said: Vec::new(), place, tree, started, exceeded: None }
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Whether it was [stopped](Self::stop), and may not be dead yet.
+    pub fn is_ending(&self) -> bool {
+        self.exceeded.is_some()
+    }
+
+    /// Kills every process of the job, for this reason.
+    pub fn stop(&mut self, exceeded: Exceeded) {
+        // The first reason counts: it may take a while to die.
+        if self.exceeded.is_none() {
+            self.exceeded = Some(exceeded);
+            self.kill();
+        }
     }
 
     /// Readable when the init is dead, and with it the job.
@@ -371,7 +410,7 @@ impl Job {
 
     /// Whether the job has stopped since this was asked last.
     pub fn take_stop(&mut self) -> bool {
-        let stopped = self.ends().iter().any(|end| matches!(end, End::Stopped));
+        let stopped = self.ends().iter().any(|end| matches!(end, End::Paused));
         if stopped {
             // Nothing but the end comes behind it, which is not here yet.
             self.said.clear();
@@ -417,12 +456,16 @@ impl Job {
             tree::kill_all_but(others);
         }
         self.place.remove();
-        let reply = match self.ends().into_iter().find(|end| !matches!(end, End::Stopped)) {
+        let reply = match self.ends().into_iter().find(|end| !matches!(end, End::Paused)) {
+            // It may have ended by itself at the same moment; then the limit has not ended it.
+            None | Some(End::Exited(libc::SIGKILL)) if let Some(exceeded) = self.exceeded => {
+                Reply::Exceeded(exceeded)
+            }
             // The job's own failure to start comes before the init's report of its end.
             Some(End::Failed(failure)) => failure.into_reply(),
             Some(End::Exited(wait_status)) => Reply::Exited { wait_status },
             // The init was killed, by us or for want of memory, and with it the job.
-            None | Some(End::Stopped) => Reply::Exited { wait_status: libc::SIGKILL },
+            None | Some(End::Paused) => Reply::Exited { wait_status: libc::SIGKILL },
         };
         (reply, Remains(self.init))
     }
@@ -457,7 +500,7 @@ fn reap_until(job: Pid, report: &OwnedFd) -> Option<End> {
         match rustix::process::wait(rustix::process::WaitOptions::UNTRACED) {
             Ok(Some((pid, status))) if status.stopped() => {
                 if pid == job && !signals::has_stopped() {
-                    say(report, &End::Stopped);
+                    say(report, &End::Paused);
                 }
             }
             Ok(Some((pid, status))) if pid == job => {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::agent::protocol::{Access, JOB_FILES, JobSpec};
+use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
 use super::access;
 use super::environment;
@@ -246,7 +246,10 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     argv.extend(without_runner(session, arguments.given));
     let kind = if query { JobKind::Query } else { JobKind::Rustdoc };
     let spec = spec(session, request, kind, program, argv, access);
-    let spec = JobSpec { files: arguments.files, ..spec };
+    // Documentation tests are programs of the project.
+    let tests = arguments.expanded.iter().any(|word| word == "--test");
+    let budget = if tests { session.budgets.program } else { spec.budget };
+    let spec = JobSpec { files: arguments.files, budget, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -318,6 +321,19 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         terminal: None,
+        budget: budget(session, kind),
+    }
+}
+
+/// What a job may use up.
+fn budget(session: &Session, kind: JobKind) -> Budget {
+    match kind {
+        JobKind::Program => session.budgets.program,
+        JobKind::Query
+        | JobKind::Crate
+        | JobKind::BuildScriptCrate
+        | JobKind::BuildScript
+        | JobKind::Rustdoc => session.budgets.build,
     }
 }
 

@@ -4,13 +4,14 @@
 //! Follow a request in this order: [`request`] (what came), [`identify`] (what it means), [`access`] and
 //! [`environment`] (what the job gets), [`server`] (run it and answer), [`relay`] and [`directives`] (what a build script
 //! says to cargo), [`scripts`] and [`probes`] (what is
-//! kept of it). Nothing here believes a variable: a build script sets any of them in the wrapper
+//! kept of it), [`exceeded`] (what is said of a job that a limit ended). Nothing here believes a variable: a build script sets any of them in the wrapper
 //! (`cargo::rustc-env`). Arguments and the working directory are cargo's own.
 
 pub mod access;
 pub mod directives;
 pub mod environment;
 pub mod escapes;
+pub mod exceeded;
 mod foreground;
 pub mod identify;
 pub mod jobserver;

@@ -144,6 +144,7 @@ mod tests {
             layered: Vec::new(),
             umask: 0o022,
             terminal: None,
+            budget: crate::agent::protocol::Budget::default(),
         };
         Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }
     }

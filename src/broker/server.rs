@@ -20,6 +20,7 @@ use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::{Places, filter};
+use super::exceeded;
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
@@ -198,6 +199,9 @@ impl Broker {
         drop(running);
         match reply {
             Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
+            Ok(Some(AgentReply::Exceeded(limit))) => {
+                anyhow::bail!("{}", exceeded::explain(job, limit))
+            }
             Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
                 let what = format!("{} of {}", job.kind.name(), job.package);
                 if at_exec {

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
+use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
 
 /// One command of one user in one project.
@@ -27,6 +28,8 @@ pub struct Session {
     pub containers: Containers,
     /// cargo's `umask(2)`, and so its jobs'.
     pub umask: u32,
+    /// What jobs may use up.
+    pub budgets: Budgets,
     /// Say each job on standard error.
     pub verbose: bool,
 }
@@ -121,6 +124,7 @@ pub(crate) mod tests {
             extra_reads: vec!["/w/shared".into()],
             containers: Containers::none(&directories),
             umask: 0o022,
+            budgets: Budgets::default(),
             verbose: false,
             project,
             directories,

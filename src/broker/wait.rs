@@ -72,12 +72,12 @@ impl Wait<'_> {
             let found = self.poll(&listening)?;
             if !found.agent.is_empty() {
                 match (self.agent.read_reply()?, self.terminal.as_deref_mut()) {
-                    (AgentReply::Stopped, Some(terminal)) => {
+                    (AgentReply::Suspended, Some(terminal)) => {
                         terminal.suspend();
                         self.agent.signal(libc::SIGCONT)?;
                         continue;
                     }
-                    (AgentReply::Stopped, None) => continue,
+                    (AgentReply::Suspended, None) => continue,
                     (reply, _) => {
                         self.relays.iter_mut().try_for_each(Relay::finish)?;
                         self.terminal.into_iter().for_each(Terminal::finish);

@@ -7,12 +7,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use crate::broker::identify::role;
 use crate::broker::scripts::write_executable;
 use crate::broker::{running, terminal};
+use crate::policy::bar::Bar;
 use crate::project::ProjectDirectories;
 use crate::wire::SESSION_DESCRIPTOR;
 
@@ -36,6 +38,8 @@ pub struct CargoRun<'a> {
     pub cargo_home: &'a Path,
     /// What cargo and all that it starts on the host may touch.
     pub domain: Domain,
+    /// What may be missing of that.
+    pub bar: Arc<Bar>,
 }
 
 impl CargoRun<'_> {
@@ -93,7 +97,7 @@ impl CargoRun<'_> {
         command.env("RUSTUP_AUTO_INSTALL", "0");
         command.env("TMPDIR", temporary);
         self.domain.add(temporary, Rights::Write);
-        let domain = Enforceable::new(&self.domain)?;
+        let domain = Enforceable::new(&self.domain, &self.bar)?;
         signals::hold();
         signals::around_stops(before_stop, after_stop).context("failed to prepare for Ctrl-Z")?;
         let parent = rustix::process::getpid();
@@ -101,7 +105,10 @@ impl CargoRun<'_> {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
             // The front end may have died between the fork and the call.
             match rustix::process::getppid() {
-                Some(now) if now == parent => domain.enter(),
+                Some(now) if now == parent => match &domain {
+                    Some(domain) => domain.enter(),
+                    None => Ok(rustix::thread::set_no_new_privs(true)?),
+                },
                 _ => Err(io::ErrorKind::BrokenPipe.into()),
             }
         };

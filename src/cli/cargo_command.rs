@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
@@ -14,7 +15,8 @@ use crate::container::Image;
 use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
-use crate::container::world::{World, default_limits};
+use crate::container::world::World;
+use crate::policy::bar::Bar;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
@@ -64,6 +66,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         environment.push(("RUSTC_WORKSPACE_WRAPPER".into(), OsString::new()));
     }
     let home = front_end.user()?.home;
+    let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
     let start = |project| -> anyhow::Result<CargoRun<'_>> {
         create_written(&command, &directory, &cargo_home, project)?;
         let needs = Needs {
@@ -83,6 +86,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             arguments: &command.arguments,
             environment: environment.clone(),
             cargo_home: &cargo_home,
+            bar: Arc::clone(&bar),
         })
     };
     let root = match (root, command.kind) {
@@ -95,7 +99,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     };
     let project = Project::new(&root);
     let state = front_end.state()?;
-    let prepared = prepare(front_end, options, &command, &configuration, &toolchain, &state, project)?;
+    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
+    let prepared = prepare(front_end, options, &known, &state, project)?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" {
         planted::check(&places.0, &places.1)?;
@@ -124,21 +129,37 @@ pub(super) struct Prepared {
     pub triples: Vec<String>,
 }
 
+/// What is known of a command before its project is looked at.
+pub(super) struct Known<'a> {
+    pub command: &'a CargoCommand,
+    pub configuration: &'a Configuration,
+    pub toolchain: &'a Toolchain,
+    pub bar: &'a Arc<Bar>,
+}
+
 /// Everything that is fixed before cargo starts.
 pub(super) fn prepare(
     front_end: &FrontEnd,
     options: &Options,
-    command: &CargoCommand,
-    configuration: &Configuration,
-    toolchain: &Toolchain,
+    known: &Known<'_>,
     state: &StateDirectory,
     project: Project,
 ) -> anyhow::Result<Prepared> {
+    let Known { command, configuration, toolchain, bar } = *known;
     let user = front_end.user()?;
     if user.home.starts_with(&project.root) {
         bail!(
             "the project's root is `{}`, so that all of your home directory would be shown to its jobs\n\nhint: move \
              the project to a directory of its own",
+            project.root.display()
+        );
+    }
+    let config = front_end.user_config()?;
+    if config.canonicalize().is_ok_and(|config| config.starts_with(&project.root)) {
+        bail!(
+            "your configuration `{}` is in the project `{}`, which must have no say in it\n\nhint: let XDG_CONFIG_HOME \
+             name a directory outside of the project",
+            config.display(),
             project.root.display()
         );
     }
@@ -170,7 +191,8 @@ pub(super) fn prepare(
         image: options.image.clone(),
         user,
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
-        limits: default_limits()?,
+        limits: options.limits.container.clone(),
+        bar: Arc::clone(bar),
         idle: options.idle,
         agent: own_executable()?,
     };
@@ -182,6 +204,7 @@ pub(super) fn prepare(
         extra_reads: options.reads.clone(),
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
+        budgets: options.limits.budgets,
         verbose: options.verbose,
         project,
         directories,

@@ -10,6 +10,7 @@ use crate::cargo::toolchain::Selection as ToolchainSelection;
 use crate::container::docker::DockerEndpoints;
 use crate::container::host::UserIdentity;
 use crate::policy::trust::TrustStore;
+use crate::policy::user;
 use crate::project::StateDirectory;
 
 /// What the user's shell gave this process.
@@ -77,6 +78,20 @@ impl FrontEnd {
     pub fn trust_store(&self) -> anyhow::Result<TrustStore> {
         let data = self.directory("XDG_DATA_HOME", ".local/share")?;
         Ok(TrustStore::new(data.join("cargo-sandbox/trust")))
+    }
+
+    /// The user's own configuration file, which need not be there. A relative `XDG_CONFIG_HOME` counts as none (XDG
+    /// Base Directory Specification): it would be the repository's.
+    ///
+    /// # Errors
+    /// When there is no home directory.
+    pub fn user_config(&self) -> anyhow::Result<PathBuf> {
+        let named = self.variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let directory = match named {
+            Some(directory) => directory,
+            None => home_dir().context("failed to find your home directory")?.join(".config"),
+        };
+        Ok(directory.join(user::FILE))
     }
 
     /// What the user says about toolchains; `argument` is `+name`.

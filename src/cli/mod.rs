@@ -5,19 +5,27 @@ mod front_end;
 mod own;
 mod trust;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
 
 use crate::container::Image;
 use crate::container::engines::Selection;
+use crate::policy::bar::Weakness;
+use crate::policy::limits::{self, LimitSetting, Resolved};
+use crate::policy::user::UserConfig;
 
 pub use front_end::FrontEnd;
 
 /// What cargo exits with when it fails, and this program with it.
 pub const EXIT_FAILURE: u8 = 101;
+
+/// How long a container stays without a job.
+const IDLE_SECONDS: u64 = 600;
 
 const HELP: &str = "\
 Examples:
@@ -27,6 +35,7 @@ Examples:
   cargo-sandbox self doctor              what this machine offers, proved by running a job
 
 `cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
+Your own configuration: ~/.config/cargo-sandbox/config.toml. Limits: docs/limits.md.
 What is protected, and what is not: docs/architecture.md and README.md.";
 
 /// Runs cargo so that other people's code (compilers with their macros, build scripts, tests, programs) runs in
@@ -60,9 +69,14 @@ struct Arguments {
     #[arg(long, value_name = "IMAGE")]
     sandbox_image: Option<String>,
 
-    /// End the container after so many seconds without a job
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    sandbox_idle: u64,
+    /// End the container after so many seconds without a job [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    sandbox_idle: Option<u64>,
+
+    /// Set a limit of jobs, `memory=8G` or `wall-time=2h` for instance; may be given again. `self doctor` lists
+    /// them all
+    #[arg(long, value_name = "NAME=VALUE")]
+    sandbox_limit: Vec<LimitSetting>,
 
     /// cargo's command line, or `self` and one of: doctor, status, trust, stop, prune
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
@@ -84,6 +98,10 @@ pub struct Options {
     pub image: Image,
     /// How long a container stays without a job.
     pub idle: std::time::Duration,
+    /// Limits of containers and jobs.
+    pub limits: Resolved,
+    /// What may be missing of the promised confinement: from the configuration alone.
+    pub allowed: BTreeSet<Weakness>,
 }
 
 /// Runs a whole command line; what goes wrong is said on standard error.
@@ -122,6 +140,7 @@ fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
 }
 
 fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Options> {
+    let config = UserConfig::read(&front_end.user_config()?)?;
     let engine = match (arguments.engine, front_end.variable("CARGO_SANDBOX_ENGINE")) {
         (Some(engine), _) => engine,
         (None, Some(name)) if !name.is_empty() => {
@@ -130,19 +149,25 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
                 anyhow::anyhow!("CARGO_SANDBOX_ENGINE is `{name}`; it can be `auto`, `docker` or `native`")
             })?
         }
-        _ => Selection::Auto,
+        _ => config.engine.unwrap_or_default(),
     };
     let reads = arguments.sandbox_read.iter().map(|path| {
         let canonical = front_end.cwd.join(path).canonicalize();
         canonical.map_err(|error| anyhow::anyhow!("--sandbox-read `{}`: {error}", path.display()))
     });
+    let memory = limits::machine_memory().context("failed to find out how much memory there is")?;
+    let limits = config.limits.overridden_by(arguments.sandbox_limit.iter().copied()).resolve(memory);
+    let image = arguments.sandbox_image.clone().or(config.image);
+    let idle = arguments.sandbox_idle.or(config.idle_seconds).unwrap_or(IDLE_SECONDS);
     Ok(Options {
         engine,
         verbose: arguments.sandbox_verbose,
         reads: reads.collect::<Result<_, _>>()?,
         variables: arguments.sandbox_env.clone(),
-        image: arguments.sandbox_image.clone().map_or(Image::Host, Image::Named),
-        idle: std::time::Duration::from_secs(arguments.sandbox_idle),
+        image: image.map_or(Image::Host, Image::Named),
+        idle: std::time::Duration::from_secs(idle),
+        limits,
+        allowed: config.allow_weaker_confinement,
     })
 }
 

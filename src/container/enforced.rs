@@ -1,14 +1,17 @@
 //! Whether jobs are confined as promised: what the agent read back from the kernel, compared with the promise.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, bail};
 
-use crate::agent::protocol::Enforced;
+use crate::agent::protocol::{Enforced, SUBREAPER};
+use crate::policy::bar::{self, Bar, Weakness};
 
-/// Checks the report of an agent.
+/// Checks the report of an agent. Returns what is missing and may be.
 ///
 /// # Errors
 /// When something that is promised is not so, with a list.
-pub fn check(enforced: &Enforced) -> anyhow::Result<()> {
+pub fn check(enforced: &Enforced, bar: &Bar) -> anyhow::Result<BTreeSet<Weakness>> {
     // Descriptors cannot cross to another kernel (a virtual machine's, another machine's).
     let own =
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("failed to read the boot id")?;
@@ -26,10 +29,45 @@ pub fn check(enforced: &Enforced) -> anyhow::Result<()> {
             missing.join("; ")
         );
     }
-    Ok(())
+    let weaknesses = weaknesses(enforced);
+    if let Some(weakness) = weaknesses.iter().find(|weakness| !bar.allows(**weakness)) {
+        bail!(
+            "jobs in the Build container would not be confined as promised: {weakness}\n\n{}\n{}",
+            remedy(*weakness),
+            bar::hint(*weakness)
+        );
+    }
+    if weaknesses.contains(&Weakness::Landlock) && weaknesses.contains(&Weakness::JobNamespaces) {
+        bail!(
+            "jobs in the Build container would have neither Landlock nor namespaces of their own, so that one could take \
+             the agent's place\n\n{}",
+            remedy(Weakness::JobNamespaces)
+        );
+    }
+    Ok(weaknesses)
 }
 
-/// What is promised and not so.
+/// What would make it whole.
+fn remedy(weakness: Weakness) -> &'static str {
+    match weakness {
+        Weakness::Landlock | Weakness::LandlockLevel => {
+            "hint: use Linux 6.2 or newer, with `landlock` in `/sys/kernel/security/lsm`"
+        }
+        Weakness::JobNamespaces => {
+            "hint: the engine's AppArmor profile or seccomp filter refuses namespaces and mounts inside of containers; \
+             `--engine native` needs neither"
+        }
+    }
+}
+
+/// What is promised, not so, and may be allowed to be missing.
+pub fn weaknesses(enforced: &Enforced) -> BTreeSet<Weakness> {
+    let landlock = Weakness::of_landlock(enforced.landlock_abi);
+    let tree = (enforced.process_tree == SUBREAPER).then_some(Weakness::JobNamespaces);
+    landlock.into_iter().chain(tree).collect()
+}
+
+/// What is promised and not so, whatever the user allows.
 pub fn missing(enforced: &Enforced) -> Vec<String> {
     let mut missing = Vec::new();
     let field = |name: &str| {
@@ -46,7 +84,7 @@ pub fn missing(enforced: &Enforced) -> Vec<String> {
     }
     expect("NoNewPrivs", "1");
     expect("Seccomp", "2");
-    if !enforced.landlock_enforced {
+    if !enforced.landlock_enforced && enforced.landlock_abi > 0 {
         missing.push(format!("Landlock is not in force (the kernel offers level {})", enforced.landlock_abi));
     }
     for name in enforced.interfaces.iter().filter(|name| *name != "lo") {
@@ -64,6 +102,7 @@ mod tests {
             ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000\n")).concat();
         Enforced {
             job_status: format!("Name:\tx\n{caps}NoNewPrivs:\t1\nSeccomp:\t2\n"),
+            landlock_abi: 7,
             landlock_enforced: true,
             interfaces: vec!["lo".into()],
             ..Enforced::default()
@@ -90,7 +129,29 @@ mod tests {
 
     #[test]
     fn another_kernel_is_refused() {
-        let error = check(&Enforced { boot_id: "other".into(), ..good() }).unwrap_err();
+        let error = check(&Enforced { boot_id: "other".into(), ..good() }, &Bar::default()).unwrap_err();
         assert!(error.to_string().contains("another kernel"), "{error}");
+    }
+
+    #[test]
+    fn what_is_weaker_is_refused_unless_the_user_allows_it() {
+        let own = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let here = Enforced { boot_id: own, ..good() };
+        let none = Enforced { landlock_abi: 0, landlock_enforced: false, ..here.clone() };
+        let old = Enforced { landlock_abi: 2, ..here.clone() };
+        let flat = Enforced { process_tree: SUBREAPER.into(), ..here.clone() };
+        assert_eq!(check(&here, &Bar::default()).unwrap(), BTreeSet::new());
+        for (enforced, weakness) in
+            [(none, Weakness::Landlock), (old, Weakness::LandlockLevel), (flat, Weakness::JobNamespaces)]
+        {
+            let error = check(&enforced, &Bar::default()).unwrap_err().to_string();
+            assert!(error.contains(weakness.name()) && error.contains("hint: "), "{error}");
+            let allowed = BTreeSet::from([weakness]);
+            assert_eq!(check(&enforced, &Bar::new(&allowed, true)).unwrap(), allowed);
+        }
+        // Of these two one has to be there: only they keep the agent's socket from jobs.
+        let both = [Weakness::Landlock, Weakness::JobNamespaces];
+        let neither = Enforced { landlock_abi: 0, process_tree: SUBREAPER.into(), ..here };
+        assert!(check(&neither, &Bar::new(&both.into(), true)).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The life of a project's containers: started with the first job, shared by all commands, replaced when what
 //! they are made to changes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,15 @@ use anyhow::{Context, anyhow};
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
 use crate::broker::Session;
+use crate::policy::bar::Weakness;
 use crate::project::private_directory;
 
 use super::engines::{Engines, Selection};
 use super::world::World;
 use super::{ContainerSpec, EngineKind, enforced};
+
+/// What of the promised confinement is missing in a container, in its directory.
+const WEAKNESSES: &str = "weaker.json";
 
 /// The containers of one project, as one command uses them.
 #[derive(Debug)]
@@ -67,6 +72,7 @@ impl Containers {
         for kind in self.engines.preference() {
             let spec = self.world.spec(session, *kind)?;
             if let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint()) {
+                self.admit(&spec);
                 *current = Some((*kind, spec));
                 return Ok(agent);
             }
@@ -100,6 +106,7 @@ impl Containers {
         lock.lock().context("failed to lock the containers")?;
         let directory = spec.directory();
         if let Ok(agent) = AgentConnection::open(&directory, &spec.fingerprint()) {
+            self.admit(spec);
             return Ok(agent);
         }
         retire_others(&containers, &directory);
@@ -115,13 +122,40 @@ impl Containers {
         }
         let agent = AgentConnection::open(&directory, &spec.fingerprint())
             .context("the container started, but its agent does not answer")?;
-        if let Err(error) = check(&agent) {
-            let _stopping = AgentConnection::open(&directory, &spec.fingerprint())
-                .and_then(|agent| agent.send(&Request::Stop, &[]));
-            return Err(error);
-        }
+        let weaknesses = match self.check(&agent) {
+            Ok(weaknesses) => weaknesses,
+            Err(error) => {
+                let _stopping = AgentConnection::open(&directory, &spec.fingerprint())
+                    .and_then(|agent| agent.send(&Request::Stop, &[]));
+                return Err(error);
+            }
+        };
+        // For later commands, which find the container there.
+        std::fs::write(directory.join(WEAKNESSES), serde_json::to_vec(&weaknesses)?)
+            .context("failed to write down what is missing in the container")?;
+        self.world.bar.admit(&weaknesses);
         AgentConnection::open(&directory, &spec.fingerprint())
             .context("the container went away right after its start")
+    }
+
+    /// Looks at what is really in force before the first job. Returns what is missing and may be.
+    fn check(&self, agent: &AgentConnection) -> anyhow::Result<BTreeSet<Weakness>> {
+        agent.send(&Request::Report, &[])?;
+        match agent.read_reply()? {
+            Reply::Enforced(enforced) => enforced::check(&enforced, &self.world.bar),
+            Reply::Failed { message, .. } => Err(anyhow!(
+                "jobs cannot be confined as promised: {message}\n\nhint: `cargo-sandbox self doctor` shows what this \
+                 machine offers"
+            )),
+            _ => Err(anyhow!("the agent does not say what is enforced")),
+        }
+    }
+
+    /// Says what is missing in a container that another command has started. It was allowed then, and what is
+    /// allowed is part of what names the container.
+    fn admit(&self, spec: &ContainerSpec) {
+        let text = std::fs::read(spec.directory().join(WEAKNESSES)).unwrap_or_default();
+        self.world.bar.admit(&serde_json::from_slice(&text).unwrap_or_default());
     }
 
     /// Why a container went away in the middle of a job.
@@ -132,7 +166,7 @@ impl Containers {
         let cause = cause.unwrap_or_else(|| format!("its agent does not answer any more ({error})"));
         anyhow!(
             "the Build container of `{}` went away: {cause}\n\nhint: run the command again; if memory ran out, build \
-             with fewer jobs at once (`-j 1`)",
+             with fewer jobs at once (`-j 1`), or allow more (`--sandbox-limit memory=…`)",
             session.project.root.display()
         )
     }
@@ -149,14 +183,5 @@ fn retire_others(containers: &Path, keep: &Path) {
         if let Ok(agent) = AgentConnection::open(&directory, &name) {
             let _gone = agent.send(&Request::Stop, &[]).and_then(|()| agent.read_reply());
         }
-    }
-}
-
-/// Looks at what is really in force before the first job.
-fn check(agent: &AgentConnection) -> anyhow::Result<()> {
-    agent.send(&Request::Report, &[])?;
-    match agent.read_reply()? {
-        Reply::Enforced(enforced) => enforced::check(&enforced),
-        _ => Err(anyhow!("the agent does not say what is enforced")),
     }
 }

@@ -1,8 +1,12 @@
 //! What a container is made to: one description for every engine.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::agent::{AgentConfig, JobLimits};
+use crate::policy::bar::{Weakness, landlock_abi};
 
 /// A container's whole description. Two specs with the same [`fingerprint`](Self::fingerprint) may share a
 /// container; anything that differs asks for a new one.
@@ -25,8 +29,10 @@ pub struct ContainerSpec {
     pub uid: u32,
     /// The group of a job's files.
     pub gid: u32,
-    /// Limits of the whole container.
+    /// Limits of the container and of its jobs.
     pub limits: Limits,
+    /// What the user allows to be missing of the promised confinement.
+    pub allowed: BTreeSet<Weakness>,
     /// The agent ends, and the container with it, after this long without a job.
     pub idle: Duration,
     /// The executable that is the agent (this program), on the host.
@@ -69,6 +75,10 @@ impl Mount {
     }
 }
 
+/// How much sooner the kernel kills a job than another program of the user's when the machine has no memory left
+/// (`oom_score_adj`, which goes up to 1000).
+pub const KILLED_FIRST: u16 = 500;
+
 /// Limits of a whole container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Limits {
@@ -78,6 +88,8 @@ pub struct Limits {
     pub pids: u64,
     /// Size of each private `/tmp` in bytes.
     pub tmp: u64,
+    /// What each job may use of it, and more.
+    pub per_job: JobLimits,
 }
 
 impl ContainerSpec {
@@ -93,6 +105,27 @@ impl ContainerSpec {
     /// any job's view.
     pub fn directory(&self) -> PathBuf {
         self.containers_directory.join(self.fingerprint())
+    }
+
+    /// What the agent is told, whose socket is at `socket` inside.
+    pub fn agent_config(&self, socket: PathBuf) -> AgentConfig {
+        AgentConfig {
+            socket,
+            fingerprint: self.fingerprint(),
+            idle_seconds: self.idle.as_secs(),
+            tmp_bytes: self.limits.tmp,
+            limits: self.limits.per_job.clone(),
+            memory: self.limits.memory,
+            pids: self.limits.pids,
+            written: self
+                .mounts
+                .iter()
+                .filter(|mount| mount.writable)
+                .map(|mount| mount.target.clone())
+                .collect(),
+            landlock_needed: landlock_abi(&self.allowed),
+            user: None,
+        }
     }
 
     /// The name that an engine gives the container.

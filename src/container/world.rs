@@ -4,11 +4,15 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::broker::Session;
+use crate::policy::bar::Bar;
+#[cfg(test)]
+use crate::policy::limits::LimitSettings;
 use crate::project::{create_cache_directory, private_directory};
 
 use super::EngineKind;
@@ -30,8 +34,10 @@ pub struct World {
     pub user: UserIdentity,
     /// Whether this command writes documentation, which lands in the target directory.
     pub documents: bool,
-    /// Limits of the container.
+    /// Limits of the container and of its jobs.
     pub limits: Limits,
+    /// What may be missing of the promised confinement.
+    pub bar: Arc<Bar>,
     /// How long a container stays without a job.
     pub idle: Duration,
     /// The executable that is the agent: this program.
@@ -107,6 +113,7 @@ impl World {
             uid: self.user.uid,
             gid: self.user.gid,
             limits: self.limits.clone(),
+            allowed: self.bar.allowed().clone(),
             idle: self.idle,
             agent: self.agent.clone(),
             agent_stamp: format!("{kind} {stamp}"),
@@ -129,26 +136,12 @@ impl World {
             image: Image::Host,
             user,
             documents: false,
-            limits: Limits { memory: 1 << 30, pids: 100, tmp: 1 << 20 },
+            limits: LimitSettings::default().resolve(1 << 30).container,
+            bar: Arc::default(),
             idle: Duration::from_secs(1),
             agent: "/proc/self/exe".into(),
         }
     }
-}
-
-/// Limits that keep a build from taking the machine with it: nine tenths of the memory (half of it for each
-/// private `/tmp` at most), and as many processes as no build needs.
-///
-/// # Errors
-/// When the kernel does not say how much memory there is.
-pub fn default_limits() -> io::Result<Limits> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    let total = kibibytes.ok_or_else(|| io::Error::other("/proc/meminfo has no MemTotal"))? << 10;
-    // Whole mebibytes, so that a value that varies a little between boots asks for no new container.
-    let memory = (total / 10 * 9) >> 20 << 20;
-    Ok(Limits { memory, pids: 16_384, tmp: memory / 2 })
 }
 
 /// What changes when a file is replaced (its time and size) and when a mounted directory is: a container keeps
@@ -191,11 +184,5 @@ mod tests {
         std::fs::rename(&one, &two).unwrap();
         std::fs::create_dir(&one).unwrap();
         assert_ne!(before, of(&one));
-    }
-
-    #[test]
-    fn limits_are_below_what_the_machine_has() {
-        let limits = default_limits().unwrap();
-        assert!(limits.memory > 1 << 28 && limits.tmp < limits.memory);
     }
 }

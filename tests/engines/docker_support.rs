@@ -1,5 +1,6 @@
 //! A daemon, if one answers, and descriptions of containers to ask it for.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,8 +9,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::docker::{CONNECT_PATIENCE, DockerEndpoints, DockerEngine};
 use cargo_sandbox::container::host::{UserIdentity, system_world};
 use cargo_sandbox::container::{ContainerInfo, ContainerSpec, Engine, Image, Limits, Mount};
@@ -102,6 +104,7 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
         shell: "/bin/sh".into(),
     };
     let world = system_world(&directory.join("etc"), &user).unwrap();
+    let per_job = JobLimits { processes: 256, ..JobLimits::default() };
     ContainerSpec {
         project: project.into(),
         project_root: directory.into(),
@@ -111,7 +114,8 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
         links: world.links,
         uid,
         gid,
-        limits: Limits { memory: 512 << 20, pids: 256, tmp: 64 << 20 },
+        limits: Limits { memory: 512 << 20, pids: 256, tmp: 64 << 20, per_job },
+        allowed: BTreeSet::new(),
         idle: Duration::from_secs(60),
         // The caller may be unable to reach the one that was built here.
         agent: std::env::var_os("CSB_TEST_PROGRAM")
@@ -145,6 +149,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        budget: Budget::default(),
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

@@ -1,5 +1,6 @@
 //! The native engine, as root and as an ordinary user.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::native::NativeEngine;
 use cargo_sandbox::container::{ContainerSpec, Engine, Image, Limits, Mount};
 
@@ -55,6 +57,7 @@ impl Container {
             .iter()
             .filter_map(|name| Some((Path::new("/").join(name), fs::read_link(format!("/{name}")).ok()?)))
             .collect();
+        let per_job = JobLimits { processes: 256, ..JobLimits::default() };
         let spec = ContainerSpec {
             project: "p1".into(),
             project_root: project.clone(),
@@ -68,7 +71,8 @@ impl Container {
             links,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            limits: Limits { memory: 512 << 20, pids: 256, tmp: 64 << 20 },
+            limits: Limits { memory: 512 << 20, pids: 256, tmp: 64 << 20, per_job },
+            allowed: BTreeSet::new(),
             idle: Duration::from_secs(600),
             agent: PROGRAM.into(),
             agent_stamp: String::new(),
@@ -116,6 +120,7 @@ impl Container {
             layered: Vec::new(),
             umask: 0o022,
             terminal: None,
+            budget: Budget::default(),
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

@@ -14,6 +14,7 @@ use landlock::{
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use crate::agent::landlock::{OLDEST_ABI, kernel_abi};
+use crate::policy::bar::{self, Bar, Weakness};
 
 use super::{Domain, Rights};
 
@@ -26,8 +27,9 @@ pub enum DomainError {
     /// No Landlock, or one that lets files be emptied that may not be written.
     #[error(
         "cargo cannot be confined on this machine: its kernel has {}, and version {OLDEST_ABI} is needed\n\nhint: use \
-         Linux 6.2 or newer, with `landlock` in `/sys/kernel/security/lsm`",
-        if *.0 == 0 { "no Landlock".to_owned() } else { format!("Landlock version {}", .0) }
+         Linux 6.2 or newer, with `landlock` in `/sys/kernel/security/lsm`{}",
+        if *.0 == 0 { "no Landlock".to_owned() } else { format!("Landlock version {}", .0) },
+        Weakness::of_landlock(*.0).map_or_else(String::new, |weakness| format!("\n{}", bar::hint(weakness)))
     )]
     TooOld(i32),
     /// The kernel refuses a ruleset of its own version.
@@ -53,18 +55,17 @@ pub struct Enforceable {
 }
 
 impl Enforceable {
-    /// Makes the ruleset with all rights that this kernel knows.
+    /// Makes the ruleset with all rights that this kernel knows. Where the user allows less than is promised, that
+    /// is said; where there is no Landlock then, there is nothing to enter.
     ///
     /// # Errors
     /// When the kernel does not enforce enough.
-    pub fn new(domain: &Domain) -> Result<Self, DomainError> {
-        Self::with_abi(domain, kernel_abi())
+    pub fn new(domain: &Domain, bar: &Bar) -> Result<Option<Self>, DomainError> {
+        let abi = check(bar)?;
+        if abi == 0 { Ok(None) } else { Self::with_abi(domain, abi).map(Some) }
     }
 
     fn with_abi(domain: &Domain, abi: i32) -> Result<Self, DomainError> {
-        if abi < OLDEST_ABI {
-            return Err(DomainError::TooOld(abi));
-        }
         let all = AccessFs::from_all(ABI::from(abi));
         // What is asked for is what this kernel has, so nothing may be dropped silently.
         let mut ruleset =
@@ -110,6 +111,19 @@ impl Enforceable {
             unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.ruleset.as_raw_fd(), 0_u32) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+/// Looks whether this kernel's Landlock is enough, and says so where it is less than promised. Returns its version.
+///
+/// # Errors
+/// When it is less than the user allows.
+pub fn check(bar: &Bar) -> Result<i32, DomainError> {
+    let abi = kernel_abi();
+    if abi < bar.landlock_abi() {
+        return Err(DomainError::TooOld(abi));
+    }
+    bar.admit(&Weakness::of_landlock(abi).into_iter().collect());
+    Ok(abi)
 }
 
 fn rights(rights: Rights) -> BitFlags<AccessFs> {
@@ -166,7 +180,7 @@ mod tests {
     }
 
     fn run(domain: Option<&Domain>, program: &std::path::Path, arguments: &[&str]) -> io::Result<i32> {
-        let enforceable = domain.map(|domain| Enforceable::new(domain).unwrap());
+        let enforceable = domain.map(|domain| Enforceable::new(domain, &Bar::default()).unwrap().unwrap());
         let mut command = Command::new(program);
         command.args(arguments).stderr(std::process::Stdio::null());
         if let Some(enforceable) = enforceable {
@@ -202,9 +216,9 @@ mod tests {
     #[test]
     fn an_old_kernel_is_named() {
         for abi in [0, 1, 2] {
-            let error = Enforceable::with_abi(&Domain::default(), abi).unwrap_err();
-            assert!(matches!(error, DomainError::TooOld(found) if found == abi));
+            let error = DomainError::TooOld(abi);
             assert!(error.to_string().contains("Linux 6.2"), "{error}");
+            assert!(error.to_string().contains("allow-weaker-confinement"), "{error}");
         }
     }
 
@@ -215,7 +229,7 @@ mod tests {
         domain.add(scene.path(), Rights::Connect);
         domain.add(scene.path().join("tool/true"), Rights::Write);
         domain.add(scene.path().join("none"), Rights::Read);
-        for abi in OLDEST_ABI..=kernel_abi().max(OLDEST_ABI) {
+        for abi in 1..=kernel_abi().max(OLDEST_ABI) {
             Enforceable::with_abi(&domain, abi).unwrap();
         }
     }

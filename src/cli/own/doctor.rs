@@ -1,25 +1,30 @@
 //! `self doctor`: what this machine offers, proved by running a job.
 
-use crate::agent::protocol::{Access, JOB_HOME, JobSpec, Reply, Request, Rights};
+use std::sync::Arc;
+
+use crate::agent::protocol::{Access, Budget, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::cargo::configuration::{Configuration, Place};
+use crate::cargo::domain::kernel;
 use crate::container::docker::DockerEngine;
 use crate::container::engines::{Selection, explain};
 use crate::container::{Engine, EngineKind};
+use crate::policy::bar::Bar;
 use crate::project::Project;
 
-use super::super::cargo_command::prepare;
+use super::super::cargo_command::{Known, prepare};
 use super::super::{EXIT_FAILURE, FrontEnd, Options};
 use super::Context;
 
 /// Prints what is there, runs a job, and says whether that worked.
 pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow::Result<u8> {
     println!("cargo-sandbox {}", env!("CARGO_PKG_VERSION"));
-    say("kernel", &kernel());
+    say("kernel", &release());
     let toolchain = front_end.toolchain(None)?.resolve(&front_end.cwd)?;
     say("toolchain", &format!("{} ({})", toolchain.name, toolchain.sysroot.display()));
     engines(front_end, context);
+    policy(front_end, options)?;
 
     // Where there is no project, one of this tool's own: jobs need a place to run in.
     let own = tempfile::tempdir()?;
@@ -32,9 +37,10 @@ pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
     let cargo_home = front_end.cargo_home()?;
     let place = Place { directory: &front_end.cwd, cargo_home: &cargo_home, root: Some(&project.root) };
     let configuration = Configuration::read(place, &command.config)?;
-    let session =
-        prepare(front_end, options, &command, &configuration, &toolchain, &context.state, project)?.session;
-    let proof = prove(&session);
+    let bar = Arc::new(Bar::new(&options.allowed, false));
+    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
+    let session = prepare(front_end, options, &known, &context.state, project)?.session;
+    let proof = kernel::check(&bar).map_err(anyhow::Error::from).and_then(|_| prove(&session));
     if is_own {
         stop(&session);
         let _left = std::fs::remove_dir_all(session.directories.path());
@@ -56,7 +62,15 @@ fn say(what: &str, text: &str) {
     println!("{:<12} {text}", format!("{what}:"));
 }
 
-fn kernel() -> String {
+/// A line that may belong to the one before.
+fn say_more(what: &str, text: &str) {
+    match what {
+        "" => println!("{:<12} {text}", ""),
+        what => say(what, text),
+    }
+}
+
+fn release() -> String {
     let name = rustix::system::uname();
     format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
 }
@@ -83,21 +97,40 @@ fn engines(front_end: &FrontEnd, context: &Context) {
     }
 }
 
+/// What the user's own configuration says, and what holds with it.
+fn policy(front_end: &FrontEnd, options: &Options) -> anyhow::Result<()> {
+    let path = front_end.user_config()?;
+    let there = if path.exists() { "" } else { " (not there)" };
+    say("yours", &format!("{}{there}", path.display()));
+    for (index, line) in options.limits.list().chunks(5).enumerate() {
+        let line: Vec<String> = line.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        say_more(if index == 0 { "limits" } else { "" }, &line.join(" "));
+    }
+    let allowed: Vec<String> =
+        options.allowed.iter().map(|weakness| format!("{weakness} (`{}`)", weakness.name())).collect();
+    match allowed.as_slice() {
+        [] => say("bar", "nothing of the promised confinement may be missing"),
+        some => say("bar", &format!("lowered by your configuration; allowed: {}", some.join("; "))),
+    }
+    Ok(())
+}
+
 /// Runs rustc in the container, after the check of what is enforced that every start makes, and says what that
 /// found.
 fn prove(session: &Session) -> anyhow::Result<()> {
     let agent = session.containers.connect(session)?;
     agent.send(&Request::Report, &[])?;
     if let Reply::Enforced(enforced) = agent.read_reply()? {
-        let limit =
-            |bytes: Option<u64>| bytes.map_or("none that can be seen".to_owned(), |bytes| format!("{bytes}"));
-        say("landlock", &format!("level {} of the kernel, in force", enforced.landlock_abi));
+        let in_force = if enforced.landlock_enforced { "in force" } else { "NOT in force" };
+        say("landlock", &format!("level {} of the kernel, {in_force}", enforced.landlock_abi));
         say(
             "jobs",
             &format!("ended by {}, no capabilities, seccomp filter, no network", enforced.process_tree),
         );
-        let memory = enforced.memory_limit.map(|bytes| bytes >> 20);
-        say("limits", &format!("memory {} MiB, processes {}", limit(memory), limit(enforced.pids_limit)));
+        let by = |limit: Option<u64>, other: &str| limit.map_or(other.to_owned(), |_| "by cgroup".to_owned());
+        let memory = by(enforced.memory_limit, "by watching");
+        let processes = by(enforced.pids_limit, "by rlimit");
+        say("held", &format!("memory {memory}, processes of the container {processes}"));
     }
     let access = session
         .containers
@@ -118,6 +151,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        budget: Budget::default(),
     };
     let agent = session.containers.connect(session)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);

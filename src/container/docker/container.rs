@@ -15,6 +15,7 @@ use super::libraries::Libraries;
 use super::{labels, mounts, seccomp};
 use crate::agent::protocol::AGENT_SOCKET;
 use crate::agent::{AGENT_ARGUMENT, AgentConfig};
+use crate::container::spec::KILLED_FIRST;
 use crate::container::{ContainerSpec, EngineError, Image, Mount};
 
 /// Where the container's own directory ([`ContainerSpec::directory`]) is inside.
@@ -113,13 +114,8 @@ fn own_mounts(spec: &ContainerSpec, libraries: &Libraries) -> Vec<Mount> {
 
 /// The agent's command line: through its own loader, so that the image's libraries play no part.
 fn command(spec: &ContainerSpec, libraries: &Libraries) -> Result<Vec<String>, EngineError> {
-    let config = AgentConfig {
-        socket: format!("{RUN}/{AGENT_SOCKET}").into(),
-        fingerprint: spec.fingerprint(),
-        idle_seconds: spec.idle.as_secs(),
-        tmp_bytes: spec.limits.tmp,
-        user: Some((spec.uid, spec.gid)),
-    };
+    let user = Some((spec.uid, spec.gid));
+    let config = AgentConfig { user, ..spec.agent_config(format!("{RUN}/{AGENT_SOCKET}").into()) };
     let config = serde_json::to_string(&config)
         .map_err(|error| EngineError::failed(format!("cannot write the agent's configuration: {error}")))?;
     let mut command = Vec::new();
@@ -159,6 +155,7 @@ fn host_config(
         memory_swap: Some(memory),
         pids_limit: Some(i64::try_from(spec.limits.pids).unwrap_or(i64::MAX)),
         ulimits: Some(ulimits(flavour)),
+        oom_score_adj: Some(KILLED_FIRST.into()),
         ipc_mode: Some("private".into()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         userns_mode: match users {

@@ -1,14 +1,14 @@
 //! The container's limits. Version 2 of cgroups where a part of the tree is ours to divide, version 1 for
 //! root, otherwise none: the report says so.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::limit_of;
+use crate::agent::{limit_of, out_of_memory_kills};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -60,13 +60,17 @@ impl Cgroup {
         self.pids.as_deref().and_then(|group| read_first(group, &["pids.max"]))
     }
 
+    /// The file in which the kernel counts whom it killed for want of memory.
+    pub fn memory_events(&self) -> Option<File> {
+        let group = self.memory.as_deref()?;
+        ["memory.events", "memory.oom_control"].iter().find_map(|name| File::open(group.join(name)).ok())
+    }
+
     /// Says so, if the kernel has killed a process of the container for want of memory.
     pub fn out_of_memory(&self, limit: u64) -> Option<String> {
-        let group = self.memory.as_deref()?;
-        let events = ["memory.events", "memory.oom_control"]
-            .iter()
-            .find_map(|name| fs::read_to_string(group.join(name)).ok())?;
-        (count(&events, "oom_kill")? > 0).then(|| format!("out of memory (limit {} MiB)", limit >> 20))
+        let mut events = String::new();
+        self.memory_events()?.read_to_string(&mut events).ok()?;
+        (out_of_memory_kills(&events)? > 0).then(|| format!("out of memory (limit {} MiB)", limit >> 20))
     }
 
     /// Removes the groups; the last process must be dead, which the kernel may need a moment to notice.
@@ -93,10 +97,6 @@ pub fn is_usable() -> bool {
 
 fn read_first(group: &Path, names: &[&str]) -> Option<u64> {
     names.iter().find_map(|name| limit_of(&fs::read_to_string(group.join(name)).ok()?))
-}
-
-fn count(events: &str, name: &str) -> Option<u64> {
-    events.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// This process's group in the hierarchy of a version 1 controller, or (with an empty name) in version 2's.
@@ -163,11 +163,5 @@ mod tests {
         assert_eq!(own_path(hybrid, "pids"), Some("a"));
         assert_eq!(own_path(hybrid, ""), Some("d"));
         assert_eq!(own_path(hybrid, "blkio"), None);
-    }
-
-    #[test]
-    fn kills_are_counted_in_either_version() {
-        assert_eq!(count("oom 3\noom_kill 2\noom_group_kill 0\n", "oom_kill"), Some(2));
-        assert_eq!(count("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", "oom_kill"), Some(1));
     }
 }

@@ -25,6 +25,7 @@ use super::{LOG, network, root, trees};
 use crate::agent::process::{self, Child, Cloned};
 use crate::agent::protocol::{AGENT_SOCKET, encode, read_message};
 use crate::agent::{self, Origin, Peers, ProcessTree, Surroundings};
+use crate::container::spec::KILLED_FIRST;
 
 const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -256,6 +257,8 @@ fn hand_over(
         }
         Owner::Nobody(id) => (id, id),
     };
+    // Inherited by every job. Where it cannot be said, the kernel chooses among all programs alike.
+    let _ = fs::write(format!("{process}/oom_score_adj"), KILLED_FIRST.to_string());
     write("uid_map", format!("{} {uid} 1", plan.uid))?;
     write("gid_map", format!("{} {gid} 1", plan.gid))?;
     let trees = match owner {
@@ -267,8 +270,12 @@ fn hand_over(
         }
     };
     let failed = |error| Trouble::step("cannot reach the container's first process", error);
-    let limits = encode(&(cgroup.memory_limit(), cgroup.pids_limit())).map_err(failed)?;
+    let events: Vec<OwnedFd> = cgroup.memory_events().map(OwnedFd::from).into_iter().collect();
+    let limits = encode(&(cgroup.memory_limit(), cgroup.pids_limit(), events.len())).map_err(failed)?;
     (&*ours).write_all(&limits).map_err(failed)?;
+    if !events.is_empty() {
+        send_descriptors(ours, &events).map_err(failed)?;
+    }
     // The kernel takes 253 descriptors at a time.
     trees.chunks(128).try_for_each(|trees| send_descriptors(ours, trees)).map_err(failed)
 }
@@ -338,7 +345,8 @@ fn inside(
     answer: &mut Answer,
 ) -> Result<(), Trouble> {
     let failed = |error| Trouble::step("the container's keeper is gone", error);
-    let (memory_limit, pids_limit) = read_message(&mut &*theirs).map_err(failed)?;
+    let (memory_limit, pids_limit, events) = read_message(&mut &*theirs).map_err(failed)?;
+    let out_of_memory = receive_descriptors(theirs, events).map_err(failed)?.pop();
     let step = |what: &'static str| move |error: rustix::io::Errno| Trouble::namespaces(what, error);
 
     agent::make_mounts_private().map_err(|error| Trouble::namespaces("cannot change mounts", error))?;
@@ -370,10 +378,11 @@ fn inside(
 
     let mountinfo = fs::read("/proc/self/mountinfo")
         .map_err(|error| Trouble::step("cannot read the container's /proc", error))?;
-    let origin =
-        Origin { mountinfo: String::from_utf8_lossy(&mountinfo).into_owned(), memory_limit, pids_limit };
+    let mountinfo = String::from_utf8_lossy(&mountinfo).into_owned();
     answer.give(&Ok(()));
-    keep_only(&listener).map_err(|error| Trouble::step("cannot close descriptors", error))?;
+    keep_only(&listener, out_of_memory.as_ref())
+        .map_err(|error| Trouble::step("cannot close descriptors", error))?;
+    let origin = Origin { mountinfo, memory_limit, pids_limit, out_of_memory };
     let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Namespace };
     match agent::run(&plan.agent, listener, surroundings) {
         Ok(()) => process::exit_now(0),
@@ -385,8 +394,10 @@ fn inside(
 }
 
 /// Closes everything else from 3 on; what Rust values here own of it is never used again.
-fn keep_only(listener: &UnixListener) -> io::Result<()> {
-    process::close_all_but([0, 1, 2, listener.as_raw_fd().cast_unsigned()])
+fn keep_only(listener: &UnixListener, other: Option<&OwnedFd>) -> io::Result<()> {
+    let listener = listener.as_raw_fd();
+    let other = other.map_or(listener, OwnedFd::as_raw_fd);
+    process::close_all_but([0, 1, 2, listener, other].map(i32::cast_unsigned))
 }
 
 #[cfg(test)]

@@ -83,16 +83,10 @@ impl Engine for NativeEngine {
 
     fn describe(&self) -> Result<String, EngineError> {
         let abi = agent::landlock_abi();
-        if abi < agent::OLDEST_LANDLOCK_ABI {
-            let needed = agent::OLDEST_LANDLOCK_ABI;
-            let message = format!("the kernel offers Landlock ABI {abi}, and {needed} is needed");
-            return Err(EngineError::unavailable(message)
-                .hint("Linux 6.2 or newer is needed, with `landlock` in its list of security modules."));
-        }
         init::try_user_namespace().map_err(Trouble::into_error)?;
         let release = rustix::system::uname();
         let release = release.release().to_string_lossy().into_owned();
-        let limits = if cgroup::is_usable() { "cgroup limits" } else { "no cgroup limits" };
+        let limits = if cgroup::is_usable() { "limits by cgroup" } else { "no cgroup, limits by watching" };
         Ok(format!("Linux {release}, user namespaces, Landlock ABI {abi}, {limits}"))
     }
 

@@ -71,13 +71,7 @@ impl Plan {
             project: spec.project.clone(),
             project_root: spec.project_root.to_string_lossy().into_owned(),
             name: spec.container_name(),
-            agent: AgentConfig {
-                socket: AGENT_SOCKET.into(),
-                fingerprint: spec.fingerprint(),
-                idle_seconds: spec.idle.as_secs(),
-                tmp_bytes: spec.limits.tmp,
-                user: None,
-            },
+            agent: spec.agent_config(AGENT_SOCKET.into()),
         }
     }
 

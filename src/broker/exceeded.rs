@@ -1,0 +1,52 @@
+//! What is said of a job that a limit has ended.
+
+use crate::agent::protocol::Exceeded;
+use crate::policy::limits::LimitName;
+
+use super::identify::{Job, JobKind};
+
+/// Which job, which limit, and how to raise it.
+pub fn explain(job: &Job, exceeded: Exceeded) -> String {
+    let job_name = format!("{} of {}", job.kind.name(), job.package);
+    let tests = job.kind == JobKind::Rustdoc && job.spec.argv.iter().any(|word| word == b"--test");
+    let (limit, value) = limit_of(job.kind == JobKind::Program || tests, exceeded);
+    let allowed = value.map_or_else(String::new, |value| format!(", which is {}", limit.show(value)));
+    let more = value.map_or_else(|| "VALUE".to_owned(), |value| limit.show(value.saturating_mul(2)));
+    let what = match exceeded {
+        Exceeded::Memory { .. } => "there was no memory left".to_owned(),
+        Exceeded::Processes { found, .. } => format!("it had {found} processes and threads"),
+        Exceeded::FileSize { .. } => "it wrote too large a file".to_owned(),
+        Exceeded::DiskWrites { .. } => "it wrote too much to disk".to_owned(),
+        Exceeded::FreeSpace { free, .. } => {
+            let free = LimitName::FreeSpace.show(free >> 20 << 20);
+            format!("only {free} were left on the disk that it writes to")
+        }
+        Exceeded::Time { .. } => "it ran for too long".to_owned(),
+    };
+    let advice = match exceeded {
+        Exceeded::FreeSpace { .. } => "make room on that disk, or let less stay free: ".to_owned(),
+        Exceeded::Memory { .. } => "build with fewer jobs at once (`-j 1`), or allow more: ".to_owned(),
+        _ => "if that is what it should do, allow more: ".to_owned(),
+    };
+    let option = match exceeded {
+        Exceeded::FreeSpace { limit, .. } => LimitName::FreeSpace.show(limit / 2),
+        _ => more,
+    };
+    format!(
+        "the {job_name} was stopped: {what}\nthe limit is `{limit}`{allowed}\n\nhint: {advice}`cargo-sandbox \
+         --sandbox-limit {limit}={option} …`, or `[limits]` in your configuration"
+    )
+}
+
+fn limit_of(program: bool, exceeded: Exceeded) -> (LimitName, Option<u64>) {
+    match exceeded {
+        Exceeded::Memory { limit } => (LimitName::Memory, limit),
+        Exceeded::Processes { limit, .. } => (LimitName::Processes, Some(limit)),
+        Exceeded::FileSize { limit } => (LimitName::FileSize, limit),
+        Exceeded::DiskWrites { limit } => (LimitName::DiskWrites, Some(limit)),
+        Exceeded::FreeSpace { limit, .. } => (LimitName::FreeSpace, Some(limit)),
+        Exceeded::Time { seconds } => {
+            (if program { LimitName::ProgramTime } else { LimitName::WallTime }, Some(seconds))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The user's own configuration file. Everything in it must be known: a setting that is misspelt would protect
+//! nobody.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::container::engines::Selection;
+
+use super::bar::Weakness;
+use super::limits::LimitSettings;
+use super::nearest;
+
+/// The file's name in the configuration directory.
+pub const FILE: &str = "cargo-sandbox/config.toml";
+
+/// What the user has written down. Options of a command line win.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UserConfig {
+    /// As `--engine`.
+    pub engine: Option<Selection>,
+    /// As `--sandbox-image`.
+    pub image: Option<String>,
+    /// As `--sandbox-idle`.
+    pub idle_seconds: Option<u64>,
+    /// As `--sandbox-limit`.
+    #[serde(default)]
+    pub limits: LimitSettings,
+    /// What may be missing of the promised confinement. There is no option and no variable for it.
+    #[serde(default, deserialize_with = "weaknesses")]
+    pub allow_weaker_confinement: BTreeSet<Weakness>,
+}
+
+/// The names at the top of the file, for hints.
+const KEYS: &[&str] = &["engine", "image", "idle-seconds", "limits", "allow-weaker-confinement"];
+
+/// A list whose every entry is known.
+fn weaknesses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Weakness>, D::Error> {
+    struct Name(Weakness);
+    impl<'de> Deserialize<'de> for Name {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+        }
+    }
+    Ok(Vec::<Name>::deserialize(deserializer)?.into_iter().map(|Name(weakness)| weakness).collect())
+}
+
+/// Why the configuration cannot be used; nothing runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum UserConfigError {
+    /// It is there and cannot be read.
+    #[error("failed to read your configuration `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in it is not understood.
+    #[error("your configuration `{}` is not valid, line {line}, column {column}: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in characters.
+        column: usize,
+        /// What is wrong there, and behind an empty line what may have been meant.
+        message: String,
+    },
+}
+
+impl UserConfig {
+    /// Reads the file; one that is not there says nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read or something in it is not understood.
+    pub fn read(path: &Path) -> Result<Self, UserConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
+            Err(source) => Err(UserConfigError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, UserConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let before = text.get(..span.start).unwrap_or_default();
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            let message = match error.message() {
+                unknown if unknown.starts_with("unknown field") => {
+                    let key = text.get(span).unwrap_or_default();
+                    format!("unknown key `{key}`\n\n{}", nearest::hint(key, KEYS))
+                }
+                message => message.to_owned(),
+            };
+            UserConfigError::Invalid {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+                message,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<UserConfig, String> {
+        UserConfig::parse(Path::new("config.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_that_is_known_is_read() {
+        let config = parse(
+            "engine = \"native\"\nimage = \"debian\"\nidle-seconds = 5\nallow-weaker-confinement = [\"landlock\"]\n\
+             [limits]\nmemory = \"2G\"\nprocesses = 100\n",
+        )
+        .unwrap();
+        assert_eq!(config.engine, Some(Selection::Native));
+        assert_eq!((config.image.as_deref(), config.idle_seconds), (Some("debian"), Some(5)));
+        assert_eq!(config.allow_weaker_confinement, [Weakness::Landlock].into());
+        let limits = config.limits.resolve(1 << 34).container;
+        assert_eq!((limits.memory, limits.per_job.processes), (2 << 30, 100));
+        assert_eq!(parse("").unwrap(), UserConfig::default());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_its_place() {
+        for (text, place, words) in [
+            ("engin = \"docker\"", "line 1, column 1", ["unknown key `engin`", "did you mean `engine`?"]),
+            ("\n\n  images = \"x\"", "line 3, column 3", ["unknown key `images`", "did you mean `image`?"]),
+            ("[limits]\nmemry = \"1G\"", "line 2, column 1", ["no limit `memry`", "did you mean `memory`?"]),
+            ("[limits]\nmemory = \"much\"", "line 2, column 10", ["`much`", "a size such as"]),
+            ("[limits]\nmemory = true", "line 2, column 10", ["boolean", "a number"]),
+            ("engine = \"podman\"", "line 1, column 10", ["podman", "docker"]),
+            ("allow-weaker-confinement = [\"landlok\"]", "line 1, column 28", ["landlok", "did you mean"]),
+            ("idle-seconds = -1", "line 1, column 16", ["-1", "u64"]),
+            ("engine = ", "line 1, column 10", ["", ""]),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(place), "{text}: {error}");
+            assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_says_nothing_and_one_that_cannot_be_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(UserConfig::read(&directory.path().join("none")).unwrap(), UserConfig::default());
+        assert!(matches!(UserConfig::read(directory.path()), Err(UserConfigError::Read { .. })));
+    }
+}
