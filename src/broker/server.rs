@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
+use crate::caller::Stat;
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::Places;
@@ -27,7 +28,7 @@ use super::probes::{Capture, Question, write_to};
 use super::relay::{Flow, Relay, RelayError};
 use super::request::Request;
 use super::scripts;
-use super::session::Session;
+use super::session::{PlainCargo, Session};
 
 /// What cargo itself exits with when it fails.
 const FAILED: Reply = Reply::Exit(101);
@@ -48,7 +49,14 @@ impl Broker {
     /// # Errors
     /// When the socket cannot be made.
     pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<()> {
-        let listener = listen(directory)?;
+        Self::listen_on(listen(directory)?, session, wrapper)
+    }
+
+    /// Starts a broker that takes wrappers from `listener`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn listen_on(listener: UnixListener, session: Session, wrapper: Vec<u8>) -> io::Result<()> {
         let broker = Self { session, wrapper, idle_workers: AtomicUsize::new(0) };
         spawn_worker(Arc::new(broker), Arc::new(listener))
     }
@@ -97,6 +105,9 @@ fn listen(directory: &Path) -> io::Result<UnixListener> {
 
 impl Broker {
     fn serve(&self, stream: &UnixStream) {
+        if self.session.plain.as_ref().is_some_and(|plain| !plain.started(stream)) {
+            return;
+        }
         // A wrapper that went away, or something else that found the socket: nothing to answer.
         let Ok(request) = Request::receive(stream) else { return };
         let reply = match self.run(stream, &request) {
@@ -210,6 +221,19 @@ impl Broker {
         allowed.push(self.session.directories.build());
         allowed.extend_from_slice(&self.session.extra_reads);
         Relay::new(stdout, Places { package: request.cwd.clone(), allowed }).map(Some)
+    }
+}
+
+impl PlainCargo {
+    /// Whether what connected is the user's, and was started by this cargo or is what this cargo became. A socket
+    /// without a place in a file system can be found by everybody.
+    fn started(&self, stream: &UnixStream) -> bool {
+        let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) else { return false };
+        let id = peer.pid.as_raw_nonzero().get();
+        let stat = std::fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = Stat::parse(&stat).map(|stat| String::from_utf8_lossy(stat.parent).into_owned());
+        peer.uid == rustix::process::geteuid()
+            && (id == self.process || parent.is_some_and(|parent| parent == self.process.to_string()))
     }
 }
 

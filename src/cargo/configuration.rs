@@ -147,6 +147,12 @@ impl Configuration {
         })
     }
 
+    /// `build.build-dir`, as it is written, and the directory that it is relative to.
+    pub fn build_dir(&self) -> Option<(&Path, &str)> {
+        self.sources()
+            .find_map(|source| Some((source.base.as_path(), source.get("build.build-dir")?.as_str()?)))
+    }
+
     /// Every triple that some file names: `build.target` and the keys of `[target]`.
     pub fn targets(&self) -> Vec<String> {
         let mut targets = Vec::new();

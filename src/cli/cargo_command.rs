@@ -167,6 +167,7 @@ pub(super) fn prepare(
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
         verbose: options.verbose,
+        plain: None,
         project,
         directories,
     };
@@ -185,7 +186,7 @@ pub(super) fn split_toolchain(words: &[OsString]) -> (Option<String>, &[OsString
 
 /// The command, with aliases of the configuration written out where it is none of cargo's own, and the
 /// configuration that it is run with.
-fn understood(
+pub(super) fn understood(
     front_end: &FrontEnd,
     cargo_home: &Path,
     words: Vec<OsString>,
@@ -211,7 +212,7 @@ fn understood(
 }
 
 /// The order of the cargo book: option, variables, configuration, default.
-fn target_dir(
+pub(super) fn target_dir(
     front_end: &FrontEnd,
     command: &CargoCommand,
     configuration: &Configuration,

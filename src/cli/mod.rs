@@ -1,5 +1,6 @@
 //! The command line: our own options, our own commands under `self`, and everything else, which is cargo's.
 
+mod background;
 mod cargo_command;
 mod front_end;
 mod own;
@@ -13,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use crate::container::Image;
 use crate::container::engines::Selection;
 
+pub use background::main as background;
 pub use front_end::FrontEnd;
 
 /// What cargo exits with when it fails, and this program with it.
@@ -118,6 +120,11 @@ fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
         Some("self") => own::run(front_end, &options, &arguments.command[1..]),
         Some(_) => cargo_command::run(front_end, &options, &arguments.command),
     }
+}
+
+/// What is in force where nobody can write an option of ours.
+fn default_options(front_end: &FrontEnd) -> anyhow::Result<Options> {
+    options(front_end, &Arguments::try_parse_from(["cargo-sandbox"])?)
 }
 
 fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Options> {
