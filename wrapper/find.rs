@@ -13,8 +13,7 @@ pub fn connect(exe: &[u8]) -> i32 {
     }
     let user = sys::user();
     let mut own = [0; 1024];
-    let own =
-        sys::read_file(c"/proc/self/stat".to_bytes_with_nul(), &mut own).and_then(|text| Stat::parse(text));
+    let own = sys::read_file(c"/proc/self/stat".to_bytes_with_nul(), &mut own).and_then(Stat::parse);
     let Some(own) = own else { fail(b"the kernel does not say which process this is") };
     // `cargo run` becomes the runner: the process is then cargo's own, and not a child of it.
     if let Some(socket) = Name::new(user, &own).and_then(|name| connect_to(&name, user)) {
@@ -24,7 +23,7 @@ pub fn connect(exe: &[u8]) -> i32 {
     let mut path = [0; 64];
     let parent = stat_path(own.parent, &mut path)
         .and_then(|path| sys::read_file(path, &mut parent))
-        .and_then(|text| Stat::parse(text));
+        .and_then(Stat::parse);
     let Some(name) = parent.and_then(|parent| Name::new(user, &parent)) else {
         fail(b"what started this wrapper is gone; cargo has to start it")
     };

@@ -6,6 +6,7 @@ pub mod domain;
 pub mod environment;
 pub mod process;
 pub mod run;
+pub mod setup;
 pub mod signals;
 pub mod toolchain;
 pub mod version;

@@ -65,7 +65,7 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     sandbox_idle: u64,
 
-    /// cargo's command line, or `self` and one of: doctor, status, stop, prune
+    /// cargo's command line, or `self` and one of: doctor, status, setup, stop, prune
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
     command: Vec<OsString>,
 }

@@ -237,8 +237,9 @@ mod tests {
         ];
         for place in places {
             let scene = Scene::new();
-            let path = scene.write(place);
-            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).unwrap();
+            let path = scene.target.join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let _absent = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
             symlink("/tmp", &path).unwrap();
             let error = scene.clear().unwrap_err().to_string();
             assert!(error.contains(&format!("`{}` is a symbolic link", path.display())), "{place}: {error}");
