@@ -166,28 +166,48 @@ impl Broker {
         job: &mut Job,
         capture: Option<&Capture>,
     ) -> anyhow::Result<Reply> {
-        let (mut relay, script_end) = self.relay(request, job)?.unzip();
-        let agent = self.session.containers.connect(&self.session)?;
+        let (mut relay, mut script_end) = self.relay(request, job)?.unzip();
         let fifo = Fifo::of(request, &mut job.spec.env);
-        let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
-        let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
-            .descriptors
-            .iter()
-            .chain(of_fifo)
-            .map(|(number, own)| match (number, capture, &script_end) {
-                (1, _, Some(end)) => (1, end.as_fd()),
-                (1, Some(capture), _) => (1, capture.stdout.as_fd()),
-                (2, Some(capture), _) => (2, capture.stderr.as_fd()),
-                _ => (*number, own.as_fd()),
-            })
-            .collect();
-        job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
-        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
-        let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
-        drop((borrowed, descriptors));
-        // The agent has the only end left.
-        drop(script_end);
-        let reply = sent.map_err(Interruption::from).and_then(|()| wait(stream, &agent, relay.as_mut()));
+        let mut attempts = 1;
+        let reply = loop {
+            let agent = self.session.containers.connect(&self.session)?;
+            let of_fifo = fifo.iter().flat_map(|fifo| &fifo.descriptors);
+            let descriptors: Vec<(i32, BorrowedFd<'_>)> = request
+                .descriptors
+                .iter()
+                .chain(of_fifo)
+                .map(|(number, own)| match (number, capture, &script_end) {
+                    (1, _, Some(end)) => (1, end.as_fd()),
+                    (1, Some(capture), _) => (1, capture.stdout.as_fd()),
+                    (2, Some(capture), _) => (2, capture.stderr.as_fd()),
+                    _ => (*number, own.as_fd()),
+                })
+                .collect();
+            job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
+            let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
+            let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
+            drop((borrowed, descriptors));
+            if sent.as_ref().is_err_and(was_not_taken) && attempts < MOST_ATTEMPTS {
+                attempts += 1;
+                continue;
+            }
+            // The agent has the only end left.
+            drop(script_end.take());
+            let reply = sent.map_err(Interruption::from).and_then(|()| wait(stream, &agent, relay.as_mut()));
+            match reply {
+                Err(Interruption::Agent(error))
+                    if was_not_taken(&error) && relay.is_none() && attempts < MOST_ATTEMPTS =>
+                {
+                    attempts += 1;
+                }
+                Err(Interruption::Relay(error)) => {
+                    // The job ends with its connection.
+                    let _gone = agent.shutdown();
+                    break Err(Interruption::Relay(error));
+                }
+                reply => break reply,
+            }
+        };
         match reply {
             Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
             Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
@@ -202,8 +222,6 @@ impl Broker {
             // The wrapper went away; nobody reads the reply.
             Ok(None) => Ok(FAILED),
             Err(Interruption::Relay(error)) => {
-                // The job ends with its connection.
-                let _gone = agent.shutdown();
                 anyhow::bail!("the {} of {} {error}", job.kind.name(), job.package)
             }
             Err(Interruption::Agent(error)) => Err(self.session.containers.lost(&self.session, &error)),
@@ -235,6 +253,15 @@ impl PlainCargo {
         peer.uid == rustix::process::geteuid()
             && (id == self.process || parent.is_some_and(|parent| parent == self.process.to_string()))
     }
+}
+
+/// How often a job is handed over where containers end just then.
+const MOST_ATTEMPTS: usize = 3;
+
+/// Whether an agent went away without having read the whole request, so that nothing was started: another command
+/// had its container retired.
+fn was_not_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Why a job has no reply of the agent's.

@@ -4,6 +4,7 @@
 //! script or a repository sets reaches what cargo starts, and not cargo itself.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,8 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::caller::{Name, Stat};
 
@@ -135,17 +136,29 @@ impl CargoProcess {
     /// Says something on cargo's own standard error: that of a wrapper belongs to the compiler's output.
     ///
     /// # Errors
-    /// When it cannot be opened (a socket cannot), is a file, or nobody reads it.
+    /// When it cannot be had, or nobody reads it.
     pub fn say(&self, line: &str) -> io::Result<()> {
+        let mut stderr = self.stderr()?;
+        let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+        // Without waiting for somebody who does not read.
+        if poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        stderr.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// cargo's own descriptor, where the kernel lets a process that is no ancestor have it (Yama may not), else the
+    /// same terminal or pipe opened once more.
+    fn stderr(&self) -> io::Result<File> {
+        if let Ok(own) = pidfd_getfd(&self.handle, 2, PidfdGetfdFlags::empty()) {
+            return Ok(own.into());
+        }
         let path = format!("/proc/{}/fd/2", self.id);
         if std::fs::metadata(&path)?.is_file() {
             // Opened again it has a position of its own: cargo would write over what was said.
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // Without waiting for somebody who does not read.
-        let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
-        let mut stderr = std::fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        stderr.write_all(format!("{line}\n").as_bytes())
+        std::fs::OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).open(path)
     }
 }
 

@@ -37,6 +37,11 @@ fn parity(project: &Project) {
                 failed.push_str(&format!("\n== {who}: {comparison}"));
             }
             println!("{who}\n{}", comparison.times);
+            let comparison = bench.compare(&Tool::Wrapped(*engine), &build_dir);
+            note(&format!("parity of {who}, by the wrapper alone: {}", comparison.summary));
+            if !comparison.differences.is_empty() {
+                failed.push_str(&format!("\n== {who}, by the wrapper alone: {comparison}"));
+            }
         }
     }
     assert!(failed.is_empty(), "not the same as cargo:\n{failed}");

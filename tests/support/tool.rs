@@ -96,6 +96,20 @@ impl World {
         command
     }
 
+    /// `cargo` itself, in `dir`, for wrappers that take this engine.
+    pub fn plain_with(&self, engine: Engine, dir: &Path) -> Command {
+        let mut command = self.command_with_groups(self.cargo(), &engine.groups());
+        command.env("CARGO_SANDBOX_ENGINE", engine.to_string()).current_dir(dir);
+        command
+    }
+
+    /// The same with the installed wrapper as its `RUSTC_WRAPPER`.
+    pub fn wrapped(&self, engine: Engine, dir: &Path) -> Command {
+        let mut command = self.plain_with(engine, dir);
+        command.env("RUSTC_WRAPPER", front_end().with_file_name("cargo-sandbox-rustc"));
+        command
+    }
+
     /// What `cargo-sandbox self status` says about the project in `dir`.
     pub fn status(&self, engine: Engine, dir: &Path) -> Status {
         let output = run(self.sandbox(engine, dir).args(["self", "status", "--format", "json"]));
