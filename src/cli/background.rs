@@ -23,7 +23,9 @@ use crate::cargo::process::CargoProcess;
 use crate::cargo::run::{WRAPPER, install_wrapper, own_executable};
 use crate::cargo::toolchain::is_rustup_proxy;
 use crate::cargo::{CargoCommand, Toolchain};
-use crate::project::{Project, ProjectDirectories, find_manifest, leftovers, planted, workspace_root};
+use crate::project::{
+    Project, ProjectDirectories, create_cache_directory, find_manifest, leftovers, planted, workspace_root,
+};
 
 use super::cargo_command::{prepare, understood};
 use super::{FrontEnd, default_options};
@@ -140,7 +142,7 @@ fn disable_rustc_info(directories: &ProjectDirectories) {
     if !directories.is_shared() && !path.is_dir() {
         let _absent = std::fs::remove_file(&path);
         // Without it `cargo run` finds no broker where nothing is to be built, and says so.
-        let _not_cached = std::fs::create_dir_all(&path);
+        let _cached = create_cache_directory(&directories.build()).and_then(|()| std::fs::create_dir(&path));
     }
 }
 
