@@ -75,6 +75,8 @@ struct Background {
     session: Session,
     wrapper: Vec<u8>,
     listener: UnixListener,
+    /// Held shared as long as this one serves.
+    _lock: Option<File>,
 }
 
 /// Nothing where another one serves this cargo already.
@@ -105,9 +107,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     session.directories.create().context("failed to make the directories of this project")?;
     let own = own_executable()?;
     let wrapper = install_wrapper(&own, &session.directories)?;
-    if session.directories.is_shared() {
-        leftovers::clear(&build, &session.directories.shims())?;
-    }
+    let lock = if session.directories.is_shared() { Some(clear(&session.directories)?) } else { None };
     session.plain = Some(PlainCargo {
         process: process.id,
         wrapper: own.with_file_name(WRAPPER),
@@ -118,7 +118,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     if !command.quiet {
         tell(&process, &session.directories);
     }
-    Ok(Some(Background { process, session, wrapper, listener }))
+    Ok(Some(Background { process, session, wrapper, listener, _lock: lock }))
 }
 
 impl Background {
@@ -133,6 +133,19 @@ impl Background {
         }
         ended.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
     }
+}
+
+/// Clears a build directory that others use as well, unless another broker serves a cargo in it: that one has done
+/// it, and has scripts just compiled there that are to be moved away.
+fn clear(directories: &ProjectDirectories) -> anyhow::Result<File> {
+    let path = directories.shims().join("lock");
+    let lock = File::create(&path).with_context(|| format!("failed to open `{}`", path.display()))?;
+    if lock.try_lock().is_ok() {
+        leftovers::clear(&directories.build(), &directories.shims())?;
+        lock.unlock().context("failed to unlock the build directory")?;
+    }
+    lock.lock_shared().context("failed to lock the build directory")?;
+    Ok(lock)
 }
 
 /// Has cargo ask the compiler each time. In a build directory of our own a directory of the file's name does it for

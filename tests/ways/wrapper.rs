@@ -96,14 +96,15 @@ fn check_clippy_and_another_target_directory_work() {
 }
 
 #[test]
-fn two_cargos_at_once_in_one_project() {
+fn several_cargos_at_once_in_one_project() {
     everywhere("two", |world, engine| {
         let project = members(world);
-        let commands = [&["build"][..], &["check", "--target-dir", "target/other"]];
+        let commands: [&[&str]; 3] =
+            [&["build"], &["build", "--release"], &["check", "--target-dir", "target/other"]];
         let running: Vec<_> =
             commands.iter().map(|words| spawn(world.wrapped(engine, &project).args(*words))).collect();
         for one in running {
-            one.wait(Duration::from_secs(300)).success("one of two");
+            one.wait(Duration::from_secs(300)).success("one of several");
         }
         world.stop(engine, &project);
     });
