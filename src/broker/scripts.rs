@@ -144,4 +144,23 @@ mod tests {
         assert!(matches!(take(&directories, &executable, b""), Err(ScriptError::Planted { .. })));
         assert!(matches!(take(&directories, &place.join("none"), b""), Err(ScriptError::Missing(_))));
     }
+
+    #[test]
+    fn a_script_comes_away_from_another_file_system() {
+        use std::os::unix::fs::MetadataExt;
+        let (_state, directories, _) = directories();
+        let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+        if memory.path().metadata().unwrap().dev() == directories.path().metadata().unwrap().dev() {
+            return;
+        }
+        let directories = directories.with_build(&memory.path().join("target"));
+        directories.create().unwrap();
+        let executable = directories.build().join("debug/build/x-1/build_script_build-1");
+        std::fs::create_dir_all(executable.parent().unwrap()).unwrap();
+        std::fs::write(&executable, "script").unwrap();
+        take(&directories, &executable, b"shim").unwrap();
+        let script = directories.scripts().join("debug/build/x-1/build_script_build-1");
+        assert_eq!(std::fs::read_to_string(script).unwrap(), "script");
+        assert_eq!(std::fs::read_to_string(&executable).unwrap(), "shim");
+    }
 }

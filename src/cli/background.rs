@@ -93,7 +93,11 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     let words = without_directory(&process.arguments);
     let (command, configuration) = understood(&front_end, &cargo_home, words)?;
     if let Some(reason) = refused(&command) {
-        bail!("`cargo {}` cannot be confined by its wrapper: {reason}", command.subcommand);
+        bail!(
+            "`cargo {}` cannot be confined by its wrapper: {reason}\n\nhint: leave it out; where you trust all that it would \
+             run, do it without the wrapper (`RUSTC_WRAPPER= RUSTC=rustc cargo …`)",
+            command.subcommand
+        );
     }
     let manifest = find_manifest(&front_end.cwd, command.manifest_path.as_deref())?;
     let project = Project::new(&workspace_root(&manifest)?);
