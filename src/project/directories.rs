@@ -96,6 +96,12 @@ impl ProjectDirectories {
         Self { shared: Some(shared), ..own }
     }
 
+    /// What another project keeps.
+    #[must_use]
+    pub fn of_other(&self, id: &str) -> Self {
+        Self { path: self.path.with_file_name(id), shared: None }
+    }
+
     /// Whether the build directory is one that others write in as well.
     pub fn is_shared(&self) -> bool {
         self.shared.is_some()

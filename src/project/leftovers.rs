@@ -6,7 +6,6 @@
 
 use std::fs::{DirEntry, FileType};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::planted::{Planted, link, special};
@@ -17,7 +16,7 @@ const PROFILE_DEPTH: usize = 2;
 /// How deep a package's files are below `build`: `<package>-<hash>`, `<package>/<hash>/run` in the layout to come.
 const PACKAGE_DEPTH: usize = 3;
 
-/// How the names of build scripts start, as rustc leaves them and as cargo links them.
+/// How the names of build scripts start, as rustc leaves them and as cargo links and executes them.
 const SCRIPTS: &[&str] = &["build-script", "build_script", "metabuild"];
 
 /// What makes a directory a profile's.
@@ -77,7 +76,7 @@ impl Leftovers<'_> {
                 self.remove_unless_shim(path)?;
             } else {
                 refuse(&path, kind)?;
-                if named && !name.ends_with(".d") || is_executable(&entry) {
+                if named && !name.ends_with(".d") {
                     self.remove(path)?;
                 }
             }
@@ -125,10 +124,6 @@ fn check(directory: &Path, depth: usize) -> Result<(), Planted> {
 
 fn refuse(path: &Path, kind: FileType) -> Result<(), Planted> {
     if kind.is_symlink() { Err(link(path)) } else { special(path, kind) }
-}
-
-fn is_executable(entry: &DirEntry) -> bool {
-    entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
 fn entries(directory: &Path) -> Result<Vec<(PathBuf, DirEntry, FileType)>, Planted> {
@@ -186,23 +181,15 @@ mod tests {
     #[test]
     fn raw_scripts_are_removed_wherever_cargo_would_execute_them() {
         let scene = Scene::new();
-        let mut raw: Vec<PathBuf> = [
+        let mut raw = [
             "debug/build/x-1/build-script-build",
             "debug/build/x-1/build_script_build-1",
             "triple/release/build/y-2/build-script-my-build",
             "debug/build/z/0123/out/build-script-build",
         ]
-        .map(|place| scene.write(place))
-        .into();
-        let unnamed = scene.write("debug/build/x-1/other");
-        fs::set_permissions(&unnamed, fs::Permissions::from_mode(0o755)).unwrap();
-        raw.push(unnamed);
+        .map(|place| scene.write(place));
         let kept = ["debug/build/x-1/build_script_build-1.d", "debug/build/x-2/out/program", "debug/app"]
             .map(|place| scene.write(place));
-        for path in &kept {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        fs::set_permissions(&kept[0], fs::Permissions::from_mode(0o644)).unwrap();
         let mut removed = scene.clear().unwrap();
         raw.sort();
         removed.sort();

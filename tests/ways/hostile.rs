@@ -78,6 +78,26 @@ fn cargo_writes_through_no_link_in_the_target_directory() {
     });
 }
 
+#[test]
+fn a_repository_cannot_build_in_another_projects_directory() {
+    somewhere("elsewhere", |world, engine| {
+        let project = package(world, "");
+        let other = super::members(world);
+        let build_dir = world.status(engine, &other).build_dir;
+        run(world.sandbox(engine, &other).arg("build")).success("another project");
+        let theirs = || super::find(&build_dir, "package-").len();
+        let text = format!("[build]\nbuild-dir = {:?}\n", build_dir.display().to_string());
+        world.write(&project.join(".cargo/config.toml"), &text);
+        let output = run(world.wrapped(engine, &project).arg("build"));
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        assert!(output.stderr.contains("outside of the project"), "{}", output.stderr);
+        assert_eq!(theirs(), 0);
+        run(world.plain(&project).arg("build")).success("control: cargo builds there");
+        assert!(theirs() > 0, "control");
+        world.stop(engine, &other);
+    });
+}
+
 /// A repository's `[env]` reaches every process that cargo starts, from the first question to the compiler on.
 #[test]
 fn no_variable_leads_the_wrapper_anywhere() {

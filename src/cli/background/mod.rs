@@ -3,6 +3,8 @@
 //! One for each cargo process: who binds the name first is it. It lives as long as that cargo, and takes every
 //! fact from it (`cargo/process.rs`); of the wrapper that started it, it has nothing but the name.
 
+mod build_directory;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,15 +12,14 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use crate::broker::session::{PlainCargo, normalized};
+use crate::broker::session::PlainCargo;
 use crate::broker::{Broker, Session, environment};
 use crate::caller::REPORT_DESCRIPTOR;
-use crate::cargo::configuration::Configuration;
 use crate::cargo::process::CargoProcess;
 use crate::cargo::run::{WRAPPER, install_wrapper, own_executable};
 use crate::cargo::toolchain::is_rustup_proxy;
@@ -106,7 +107,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     let mut session =
         prepare(&front_end, &options, &command, &configuration, &toolchain, &state, project)?.session;
     planted::check(&session.project.root, &session.target_dir)?;
-    let build = build_directory(&front_end, &command, &configuration, &session, &cargo_home)?;
+    let build = build_directory::of(&front_end, &command, &configuration, &session)?;
     session.directories = session.directories.with_build(&build);
     session.directories.create().context("failed to make the directories of this project")?;
     let own = own_executable()?;
@@ -182,71 +183,6 @@ fn without_directory(arguments: &[OsString]) -> Vec<OsString> {
     words
 }
 
-/// Where this cargo builds: the order of the cargo book, and the target directory where nothing is said.
-fn build_directory(
-    front_end: &FrontEnd,
-    command: &CargoCommand,
-    configuration: &Configuration,
-    session: &Session,
-    cargo_home: &Path,
-) -> anyhow::Result<PathBuf> {
-    let variable = front_end.variable("CARGO_BUILD_BUILD_DIR").filter(|value| !value.is_empty());
-    let configured = configuration.build_dir().map(|(base, value)| (base.to_owned(), value.into()));
-    let Some((base, value)) = variable.map(|value| (front_end.cwd.clone(), value.to_owned())).or(configured)
-    else {
-        return as_named(&named_target_dir(front_end, command, configuration, session), &session.target_dir);
-    };
-    let text = value.to_string_lossy();
-    let text = text.replace("{workspace-root}", &session.project.root.to_string_lossy());
-    let text = text.replace("{cargo-cache-home}", &cargo_home.to_string_lossy());
-    if text.contains('{') {
-        bail!(
-            "`build.build-dir` is `{text}`, which is not understood\n\nhint: name the directory without braces, or start \
-             the build with `cargo-sandbox`"
-        );
-    }
-    let named = base.join(text);
-    let resolved = planted::TargetDir { path: named.clone(), users: true }.resolve(&session.project.root)?;
-    if variable.is_none() && !resolved.starts_with(&session.project.root) && !is_own(session, &resolved) {
-        bail!(
-            "the build directory is `{}`, outside of the project `{}`, and a configuration file says so\n\nhint: if you \
-             want it there, say it yourself: CARGO_BUILD_BUILD_DIR",
-            resolved.display(),
-            session.project.root.display()
-        );
-    }
-    as_named(&named, &resolved)
-}
-
-/// Whether a directory is one that this tool made: of this project, or of one above it that the configuration is for.
-fn is_own(session: &Session, build: &Path) -> bool {
-    let projects = session.directories.path().parent().unwrap_or(Path::new("/"));
-    build.strip_prefix(projects).is_ok_and(|below| below.iter().skip(1).eq(["work", "build"]))
-}
-
-/// As cargo names it: what it says to compilers starts so.
-fn named_target_dir(
-    front_end: &FrontEnd,
-    command: &CargoCommand,
-    configuration: &Configuration,
-    session: &Session,
-) -> PathBuf {
-    super::cargo_command::target_dir(front_end, command, configuration, &session.project).path
-}
-
-/// cargo passes a directory on as it is named: a link on the way would have every path look foreign.
-fn as_named(named: &Path, resolved: &Path) -> anyhow::Result<PathBuf> {
-    if normalized(named).as_deref() == Some(resolved) {
-        return Ok(resolved.to_owned());
-    }
-    bail!(
-        "`{}` leads to `{}` by a symbolic link, and cargo calls what is in it by the first name\n\nhint: name it by the \
-         second one (CARGO_TARGET_DIR), or start the build with `cargo-sandbox`",
-        named.display(),
-        resolved.display()
-    )
-}
-
 /// What cargo calls the toolchain's rustc: `rustc`, where the one that it would find in `PATH` is that or rustup's
 /// stand-in for it. It is not executed, whatever it is.
 fn compilers(front_end: &FrontEnd, toolchain: &Toolchain) -> Vec<PathBuf> {
@@ -291,11 +227,5 @@ mod tests {
         assert_eq!(without_directory(&words("cargo -C sub -v build -C x")), words("-v build -C x"));
         assert_eq!(without_directory(&words("cargo build")), words("build"));
         assert!(without_directory(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_directory_must_be_named_as_it_is() {
-        assert_eq!(as_named(Path::new("/a/./b"), Path::new("/a/b")).unwrap(), Path::new("/a/b"));
-        assert!(as_named(Path::new("/link/b"), Path::new("/a/b")).is_err());
     }
 }
