@@ -1,8 +1,9 @@
 //! `cargo-sandbox self setup`, and plain cargo afterwards.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::support::run::{Output, run};
 use super::support::tool::Engine;
@@ -117,6 +118,36 @@ fn it_merges_asks_and_takes_back() {
         let linked = setup(&["--yes"]);
         assert_eq!(linked.code(), 101);
         assert!(linked.stderr.contains("is a symbolic link"), "{}", linked.stderr);
+    });
+}
+
+/// What the command prints when somebody at a terminal answers so.
+fn answered(command: &mut Command, answer: &str) -> std::process::Output {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
+    let name = ptsname(&terminal, Vec::new()).expect("a terminal's name");
+    let end = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("a path"))
+        .expect("its other end");
+    fs::File::from(terminal.try_clone().expect("a descriptor")).write_all(answer.as_bytes()).expect("typed");
+    command.stdin(Stdio::from(end)).output().expect("started")
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked() {
+    somewhere("asked", |world, engine| {
+        let project = curious(world);
+        let setup = |answer: &str| answered(world.sandbox(engine, &project).args(["self", "setup"]), answer);
+        let declined = setup("n\n");
+        assert_eq!(declined.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&declined.stdout).into_owned();
+        assert!(said.contains("+ rustc-wrapper = ") && said.ends_with("write it? [y/N] "), "{said}");
+        assert_eq!(text(&project), GIVEN);
+        assert!(setup("y\n").status.success());
+        assert!(text(&project).contains("rustc-wrapper"));
     });
 }
 
