@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod broker;
+#[path = "../wrapper/caller.rs"]
+pub mod caller;
 pub mod cargo;
 pub mod cli;
 pub mod container;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cargo_sandbox::agent::{self, AGENT_ARGUMENT};
+use cargo_sandbox::caller::BROKER_ARGUMENT;
 use cargo_sandbox::cli::{self, FrontEnd};
 use cargo_sandbox::container::native::{self, INIT_ARGUMENT};
 
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     match (arguments.next(), arguments.next()) {
         (Some(role), Some(config)) if role == AGENT_ARGUMENT => return agent::main(&config),
         (Some(role), None) if role == INIT_ARGUMENT => return native::init_main(),
+        (Some(role), Some(name)) if role == BROKER_ARGUMENT => return cli::background(&name),
         _ => {}
     }
     match FrontEnd::from_process() {

@@ -2,18 +2,20 @@
 //!
 //! It says to the broker what it was given (its own executable, working directory, arguments, environment,
 //! descriptors), waits for the answer, and ends as the job ended. It decides nothing, believes no variable and
-//! executes nothing. It is a static executable without libc: `cargo::rustc-env` and a planted library in
+//! executes nothing but the broker, where plain cargo runs and none is there yet. It is a static executable without libc: `cargo::rustc-env` and a planted library in
 //! `LD_LIBRARY_PATH` reach this process on the host, and find no loader in it (see docs/architecture.md).
 #![no_std]
 #![no_main]
 #![allow(clippy::cast_sign_loss, reason = "system calls take every argument as a register")]
 
+mod caller;
+mod find;
 mod jobserver;
 mod sys;
 #[allow(dead_code, reason = "the broker uses the other half")]
 mod wire;
 
-use sys::{EINTR, IoSlice, UnixAddress};
+use sys::{EINTR, IoSlice};
 
 /// Exit code when the broker cannot be reached: what cargo itself uses for an internal failure.
 const NO_BROKER: i32 = 101;
@@ -73,8 +75,9 @@ unsafe extern "C" fn start(stack: *const usize) -> ! {
     }
     let header = message.encode();
 
+    let socket = find::connect(exe);
+    // Behind the connection: what was started for it must not inherit this.
     let Ok(signals) = sys::Signals::hold() else { fail(b"signals cannot be held") };
-    let socket = connect(exe);
     send_all(
         socket,
         [
@@ -149,24 +152,6 @@ unsafe fn block(strings: *const *const u8) -> Block {
     Block { bytes, count: u32::try_from(count).unwrap_or(u32::MAX) }
 }
 
-/// Connects to the broker of this session: by the descriptor that cargo inherited, else (started without the
-/// front end) by the socket in the directory of this executable.
-fn connect(exe: &[u8]) -> i32 {
-    const SESSION: &[u8] = b"/proc/self/fd/250/broker.sock";
-    let by_descriptor = UnixAddress::new(&[SESSION]).and_then(|address| sys::connect(&address).ok());
-    let by_path = || {
-        let slash = exe.iter().rposition(|byte| *byte == b'/')?;
-        let address = UnixAddress::new(&[exe.get(..=slash)?, wire::BROKER_SOCKET.as_bytes()])?;
-        sys::connect(&address).ok()
-    };
-    match by_descriptor.or_else(by_path) {
-        Some(socket) => socket,
-        None => {
-            fail(b"no cargo-sandbox is there to run this; start the build with `cargo-sandbox`, not `cargo`")
-        }
-    }
-}
-
 fn send_all<const N: usize>(socket: i32, mut slices: [IoSlice<'_>; N], descriptors: &[i32]) {
     let mut left: usize = slices.iter().map(|slice| slice.length()).sum();
     let mut descriptors = descriptors;
@@ -228,5 +213,10 @@ fn fail(message: &[u8]) -> ! {
         // Nothing is left to do where standard error refuses.
         let _ = sys::write(2, part);
     }
+    fail_as_said()
+}
+
+/// Ends where why was said already.
+fn fail_as_said() -> ! {
     sys::exit(NO_BROKER)
 }

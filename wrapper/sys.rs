@@ -23,20 +23,31 @@ global_asm!(
 mod nr {
     pub const READ: usize = 0;
     pub const WRITE: usize = 1;
+    pub const OPEN: usize = 2;
+    pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
+    pub const DUP2: usize = 33;
     pub const GETPID: usize = 39;
     pub const SOCKET: usize = 41;
     pub const CONNECT: usize = 42;
     pub const SENDMSG: usize = 46;
+    pub const GETSOCKOPT: usize = 55;
+    pub const FORK: usize = 57;
+    pub const EXECVE: usize = 59;
     pub const KILL: usize = 62;
     pub const GETCWD: usize = 79;
+    pub const CHDIR: usize = 80;
     pub const READLINK: usize = 89;
+    pub const GETEUID: usize = 107;
+    pub const SETSID: usize = 112;
     pub const SETRLIMIT: usize = 160;
     pub const EXIT_GROUP: usize = 231;
     pub const PPOLL: usize = 271;
     pub const SIGNALFD4: usize = 289;
+    pub const PIPE2: usize = 293;
+    pub const CLOSE_RANGE: usize = 436;
 }
 
 /// One system call.
@@ -45,6 +56,16 @@ mod nr {
 /// As the system call's own manual page asks: every pointer among the arguments must be valid for what the
 /// kernel does with it.
 unsafe fn syscall(number: usize, arguments: [usize; 4]) -> isize {
+    let [first, second, third, fourth] = arguments;
+    // SAFETY: as the caller promised; a call of four arguments does not look at the fifth.
+    unsafe { syscall_of_five(number, [first, second, third, fourth, 0]) }
+}
+
+/// The same for calls of five arguments.
+///
+/// # Safety
+/// As [`syscall`].
+unsafe fn syscall_of_five(number: usize, arguments: [usize; 5]) -> isize {
     let result: isize;
     // SAFETY: the kernel preserves every register but rax, rcx and r11 (syscall(2), x86-64); memory is
     // clobbered as the caller promised.
@@ -56,6 +77,7 @@ unsafe fn syscall(number: usize, arguments: [usize; 4]) -> isize {
             in("rsi") arguments[1],
             in("rdx") arguments[2],
             in("r10") arguments[3],
+            in("r8") arguments[4],
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
@@ -117,22 +139,34 @@ const SOCK_CLOEXEC: usize = 0o2_000_000;
 
 /// `sockaddr_un`, unix(7).
 #[repr(C)]
-pub struct UnixAddress {
+struct RawAddress {
     family: u16,
     path: [u8; 108],
+}
+
+/// Where a Unix socket listens.
+pub struct UnixAddress {
+    raw: RawAddress,
+    length: usize,
 }
 
 impl UnixAddress {
     /// The address of a path, given in parts; `None` when it does not fit (107 bytes and a NUL).
     pub fn new(parts: &[&[u8]]) -> Option<Self> {
-        let mut address = Self { family: AF_UNIX, path: [0; 108] };
+        let mut raw = RawAddress { family: AF_UNIX, path: [0; 108] };
         let mut end = 0;
         for part in parts {
-            let place = address.path.get_mut(end..end + part.len())?;
+            let place = raw.path.get_mut(end..end + part.len())?;
             place.copy_from_slice(part);
             end += part.len();
         }
-        (end < address.path.len()).then_some(address)
+        (end < raw.path.len()).then_some(Self { raw, length: size_of::<RawAddress>() })
+    }
+
+    /// The address of a name that is in no file system. Its length is part of it.
+    pub fn new_abstract(name: &[u8]) -> Option<Self> {
+        let address = Self::new(&[b"\0", name])?;
+        Some(Self { length: size_of::<u16>() + 1 + name.len(), ..address })
     }
 }
 
@@ -140,16 +174,120 @@ impl UnixAddress {
 pub fn connect(address: &UnixAddress) -> Result<i32, Errno> {
     // SAFETY: takes no pointer.
     let socket = checked(unsafe { syscall(nr::SOCKET, [AF_UNIX.into(), SOCK_STREAM | SOCK_CLOEXEC, 0, 0]) })?;
-    let address = core::ptr::from_ref(address);
+    let pointer = core::ptr::from_ref(&address.raw) as usize;
     loop {
-        let arguments = [socket, address as usize, size_of::<UnixAddress>(), 0];
-        // SAFETY: the address is a whole `sockaddr_un`, borrowed for the call.
+        let arguments = [socket, pointer, address.length, 0];
+        // SAFETY: the address is a whole `sockaddr_un`, borrowed for the call, of which `length` bytes count.
         match checked(unsafe { syscall(nr::CONNECT, arguments) }) {
             Err(EINTR) => {}
             Err(errno) => return Err(errno),
             Ok(_) => return Ok(i32::try_from(socket).unwrap_or(-1)),
         }
     }
+}
+
+/// The user who listens at the other end of a connection (`SO_PEERCRED`, unix(7)).
+pub fn peer(socket: i32) -> Option<u32> {
+    const SO_PEERCRED: usize = 17;
+    // struct ucred: process, user, group.
+    let mut credentials = [0_u32; 3];
+    let mut length = u32::try_from(size_of_val(&credentials)).unwrap_or(0);
+    let place = credentials.as_mut_ptr() as usize;
+    let arguments =
+        [socket as usize, SOL_SOCKET as usize, SO_PEERCRED, place, core::ptr::from_mut(&mut length) as usize];
+    // SAFETY: the kernel writes at most `length` bytes to the buffer of that size, and to `length`.
+    checked(unsafe { syscall_of_five(nr::GETSOCKOPT, arguments) }).ok()?;
+    Some(credentials[1])
+}
+
+/// The user whose rights this process has.
+pub fn user() -> u32 {
+    // SAFETY: takes no pointer.
+    let user = unsafe { syscall(nr::GETEUID, [0; 4]) };
+    u32::try_from(user).unwrap_or(u32::MAX)
+}
+
+/// The beginning of a file, as much as the buffer takes; the path ends in NUL.
+pub fn read_file<'a>(path: &[u8], buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = open(path, O_CLOEXEC).ok()?;
+    let count = read_all(file, buffer);
+    close(file);
+    buffer.get(..count.ok()?)
+}
+
+/// Reads until the buffer is full or nothing more comes.
+pub fn read_all(descriptor: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match read(descriptor, rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(filled)
+}
+
+const O_RDWR: usize = 2;
+const O_CLOEXEC: usize = 0o2_000_000;
+
+/// `open(2)`; the path ends in NUL.
+fn open(path: &[u8], flags: usize) -> Result<i32, Errno> {
+    debug_assert!(path.ends_with(b"\0"));
+    // SAFETY: the path ends in NUL, as every caller sees to.
+    checked(unsafe { syscall(nr::OPEN, [path.as_ptr() as usize, flags, 0, 0]) })
+        .map(|descriptor| i32::try_from(descriptor).unwrap_or(-1))
+}
+
+/// `close(2)`.
+pub fn close(descriptor: i32) {
+    // SAFETY: takes no pointer, and nothing here keeps using a descriptor that it closes.
+    unsafe { syscall(nr::CLOSE, [descriptor as usize, 0, 0, 0]) };
+}
+
+/// A pipe: the end to read from, and the one to write to.
+pub fn pipe() -> Result<(i32, i32), Errno> {
+    let mut ends = [0_i32; 2];
+    // SAFETY: the kernel writes two descriptors to the array of two.
+    checked(unsafe { syscall(nr::PIPE2, [ends.as_mut_ptr() as usize, O_CLOEXEC, 0, 0]) })?;
+    Ok((ends[0], ends[1]))
+}
+
+/// `fork(2)`. Not `vfork`, which would have two processes on one stack: this one has few pages to copy.
+pub fn fork() -> Result<usize, Errno> {
+    // SAFETY: this process has one thread; the child goes on with a copy of all its memory.
+    checked(unsafe { syscall(nr::FORK, [0; 4]) })
+}
+
+/// Leaves the session, the working directory and all descriptors but one, which gets the number `as_number`.
+pub fn leave_everything(keep: i32, as_number: i32) {
+    let to = |from: i32, number: i32| {
+        // SAFETY: takes no pointer; the child owns every descriptor that it has.
+        unsafe { syscall(nr::DUP2, [from as usize, number as usize, 0, 0]) };
+    };
+    to(keep, as_number);
+    if let Ok(nothing) = open(b"/dev/null\0", O_RDWR) {
+        (0..3).for_each(|number| to(nothing, number));
+    }
+    // SAFETY: takes no pointer.
+    unsafe { syscall(nr::CLOSE_RANGE, [as_number as usize + 1, u32::MAX as usize, 0, 0]) };
+    // SAFETY: takes no pointer.
+    unsafe { syscall(nr::SETSID, [0; 4]) };
+    // SAFETY: the path ends in NUL.
+    unsafe { syscall(nr::CHDIR, [c"/".as_ptr() as usize, 0, 0, 0]) };
+}
+
+/// `execve(2)` with two arguments and an empty environment; all three end in NUL. Returns if it fails.
+pub fn execute(program: &[u8], first: &[u8], second: &[u8]) {
+    debug_assert!([program, first, second].iter().all(|one| one.ends_with(b"\0")));
+    let arguments = [program.as_ptr(), first.as_ptr(), second.as_ptr(), core::ptr::null()];
+    let environment = [core::ptr::null::<u8>()];
+    let (arguments, environment) = (arguments.as_ptr() as usize, environment.as_ptr() as usize);
+    // SAFETY: strings that end in NUL, and arrays of them that end in NULL.
+    unsafe { syscall(nr::EXECVE, [program.as_ptr() as usize, arguments, environment, 0]) };
 }
 
 /// `struct iovec`.

@@ -3,12 +3,15 @@
 //! cargo's own environment was scrubbed at the front end (`crate::cargo::environment`); what comes here is that
 //! and what cargo, a configuration file or a build script added. A job may have all of it: it runs confined,
 //! and by then a variable reaches nothing but that job. What this tool had to set for cargo is put back to what
-//! plain cargo would have given.
+//! plain cargo would have given. The environment of a cargo that this tool did not start is the user's own: what
+//! does not pass of it is taken out here.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::agent::protocol::JOB_HOME;
+use crate::cargo::environment::passes;
 
 use super::identify::JobKind;
 use super::request::Request;
@@ -30,12 +33,54 @@ const DROPPED: &[&str] = &[
     "TMPDIR",
 ];
 
+/// Names that cargo sets for what it starts (the cargo book, "Environment variables"), and cargo's own tools for
+/// cargo. A cargo that was started by another one has them from there, with values that may be the same.
+const OF_CARGO: &[&str] = &[
+    "CARGO",
+    "CLIPPY_ARGS",
+    "CLIPPY_TERMINAL_WIDTH",
+    "OUT_DIR",
+    "TARGET",
+    "HOST",
+    "NUM_JOBS",
+    "OPT_LEVEL",
+    "PROFILE",
+];
+
+/// Beginnings of such names.
+const OF_CARGO_PREFIXES: &[&str] = &[
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_FEATURE_",
+    "CARGO_CFG_",
+    "CARGO_PRIMARY_",
+];
+
+/// What of a cargo's own environment no job gets: what would not have passed to cargo itself, with the values that
+/// are withheld. A variable of the same name and another value was set by somebody who does not know that one.
+pub fn withheld(environment: impl Iterator<Item = (OsString, OsString)>) -> HashSet<OsString> {
+    let of_cargo = |name: &str| {
+        OF_CARGO.contains(&name) || OF_CARGO_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    environment
+        .filter(|(name, _)| !passes(name, &[]) && !name.to_str().is_some_and(of_cargo))
+        .map(|(mut variable, value)| {
+            variable.push("=");
+            variable.push(value);
+            variable
+        })
+        .collect()
+}
+
 /// The environment of a job, each variable as `NAME=value`.
 pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u8>> {
     let mut environment: Vec<Vec<u8>> = request
         .env
         .iter()
         .filter(|variable| keeps(variable.as_bytes()))
+        .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())
         .collect();
     let mut set = |name: &str, value: OsString| {
@@ -111,5 +156,18 @@ mod tests {
     #[test]
     fn nothing_else_gets_a_compiler_in_its_environment() {
         assert!(!of(JobKind::Crate).iter().any(|variable| variable.starts_with("RUSTC")));
+    }
+
+    #[test]
+    fn what_does_not_pass_is_withheld_by_name_and_value() {
+        let own = [
+            ("GITHUB_TOKEN", "s"),
+            ("CARGO_PKG_NAME", "x"),
+            ("LANG", "C"),
+            ("EDITOR", "vi"),
+            ("CARGO", "/c"),
+        ];
+        let all = withheld(own.iter().map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(all, HashSet::from(["GITHUB_TOKEN=s".into(), "EDITOR=vi".into()]));
     }
 }

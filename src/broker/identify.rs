@@ -154,9 +154,8 @@ pub fn identify(session: &Session, request: &Request) -> Result<Job, Refusal> {
     if let Ok(place) = request.exe.strip_prefix(directories.shims()) {
         return build_script(session, request, place);
     }
-    let name = request.exe.strip_prefix(directories.bin()).ok().and_then(Path::to_str);
     let given = request.argv.get(1..).unwrap_or_default();
-    match name {
+    match session.role(&request.exe) {
         Some(role::RUSTC_WRAPPER) => wrapped(session, request, given),
         Some(role::RUSTC) => compile(session, request, session.toolchain.program("rustc"), &[], given),
         Some(role::RUSTDOC) => rustdoc(session, request, given),
@@ -167,9 +166,8 @@ pub fn identify(session: &Session, request: &Request) -> Result<Job, Refusal> {
 
 /// `RUSTC_WRAPPER [workspace wrapper] RUSTC arguments…`
 fn wrapped(session: &Session, request: &Request, given: &[OsString]) -> Result<Job, Refusal> {
-    let rustc = session.directories.bin().join(role::RUSTC);
     let real = session.toolchain.program("rustc");
-    let is_rustc = |word: &OsString| Path::new(word) == rustc || Path::new(word) == real;
+    let is_rustc = |word: &OsString| session.is_rustc(Path::new(word));
     match given {
         [first, rest @ ..] if is_rustc(first) => compile(session, request, real, &[], rest),
         [first, second, rest @ ..] if is_rustc(second) => {
@@ -255,11 +253,11 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
 
 /// Doctests run where rustdoc runs: inside. The runner, which cargo names for them, is for the host.
 fn without_runner(session: &Session, given: Vec<OsString>) -> Vec<OsString> {
-    let runner = session.directories.bin().join(role::RUNNER);
+    let is_runner = |word: &OsString| session.role(Path::new(word)) == Some(role::RUNNER);
     let mut kept = Vec::with_capacity(given.len());
     let mut words = given.into_iter().peekable();
     while let Some(word) = words.next() {
-        if word == "--test-runtool" && words.peek().is_some_and(|next| Path::new(next) == runner) {
+        if word == "--test-runtool" && words.peek().is_some_and(is_runner) {
             words.next();
         } else {
             kept.push(word);

@@ -5,9 +5,12 @@
 //! of the wrapper written for this one script. A copy for each, since cargo compares modification times: one
 //! shim for all would make every script look older or newer than it is, and be built again and again.
 
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::project::ProjectDirectories;
 
@@ -66,12 +69,25 @@ pub fn take(directories: &ProjectDirectories, executable: &Path, wrapper: &[u8])
         return Err(ScriptError::Planted { path: executable.to_owned(), what });
     }
     // From a directory that a job wrote into one that none can: by descriptor, so that no link is followed.
-    rustix::fs::renameat(&directory, name, rustix::fs::CWD, &script)
-        .map_err(|error| failed("move", executable)(error.into()))?;
+    move_out(&directory, name, &script).map_err(failed("move", executable))?;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o555))
         .map_err(failed("set the mode of", &script))?;
     write_executable(&shim, wrapper).map_err(failed("write", &shim))?;
     rustix::fs::symlinkat(&shim, &directory, name).map_err(|error| failed("link", executable)(error.into()))
+}
+
+/// Moves a file out of a directory; the other place may be on another file system.
+fn move_out(directory: &OwnedFd, name: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat(directory, name, rustix::fs::CWD, to) {
+        Err(rustix::io::Errno::XDEV) => {}
+        result => return Ok(result?),
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut from = std::fs::File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
+    let mut content = Vec::new();
+    from.read_to_end(&mut content)?;
+    write_executable(to, &content)?;
+    Ok(rustix::fs::unlinkat(directory, name, rustix::fs::AtFlags::empty())?)
 }
 
 /// Writes an executable under a new inode, so that one that runs just now is left alone.
@@ -127,5 +143,24 @@ mod tests {
         symlink("/bin/true", &executable).unwrap();
         assert!(matches!(take(&directories, &executable, b""), Err(ScriptError::Planted { .. })));
         assert!(matches!(take(&directories, &place.join("none"), b""), Err(ScriptError::Missing(_))));
+    }
+
+    #[test]
+    fn a_script_comes_away_from_another_file_system() {
+        use std::os::unix::fs::MetadataExt;
+        let (_state, directories, _) = directories();
+        let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+        if memory.path().metadata().unwrap().dev() == directories.path().metadata().unwrap().dev() {
+            return;
+        }
+        let directories = directories.with_build(&memory.path().join("target"));
+        directories.create().unwrap();
+        let executable = directories.build().join("debug/build/x-1/build_script_build-1");
+        std::fs::create_dir_all(executable.parent().unwrap()).unwrap();
+        std::fs::write(&executable, "script").unwrap();
+        take(&directories, &executable, b"shim").unwrap();
+        let script = directories.scripts().join("debug/build/x-1/build_script_build-1");
+        assert_eq!(std::fs::read_to_string(script).unwrap(), "script");
+        assert_eq!(std::fs::read_to_string(&executable).unwrap(), "shim");
     }
 }

@@ -17,6 +17,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::termios::isatty;
 
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
+use crate::caller::Stat;
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::{Places, filter};
@@ -30,7 +31,7 @@ use super::relay::{Judge, Relay};
 use super::request::Request;
 use super::running::Running;
 use super::scripts;
-use super::session::Session;
+use super::session::{PlainCargo, Session};
 use super::terminal::Terminal;
 use super::wait::{Interruption, Wait};
 
@@ -53,7 +54,14 @@ impl Broker {
     /// # Errors
     /// When the socket cannot be made.
     pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<()> {
-        let listener = listen(directory)?;
+        Self::listen_on(listen(directory)?, session, wrapper)
+    }
+
+    /// Starts a broker that takes wrappers from `listener`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn listen_on(listener: UnixListener, session: Session, wrapper: Vec<u8>) -> io::Result<()> {
         let broker = Self { session, wrapper, idle_workers: AtomicUsize::new(0) };
         spawn_worker(Arc::new(broker), Arc::new(listener))
     }
@@ -102,6 +110,9 @@ fn listen(directory: &Path) -> io::Result<UnixListener> {
 
 impl Broker {
     fn serve(&self, stream: &UnixStream) {
+        if self.session.plain.as_ref().is_some_and(|plain| !plain.started(stream)) {
+            return;
+        }
         // A wrapper that went away, or something else that found the socket: nothing to answer.
         let Ok(request) = Request::receive(stream) else { return };
         let reply = match self.run(stream, &request) {
@@ -161,7 +172,6 @@ impl Broker {
         capture: Option<&Capture>,
     ) -> anyhow::Result<Reply> {
         let mut relays = self.relays(request, job)?;
-        let agent = self.session.containers.connect(&self.session)?;
         let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
         let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
         let fifo = Fifo::of(request, &mut job.spec.env);
@@ -187,16 +197,26 @@ impl Broker {
         });
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
-        let agent = Arc::new(agent);
-        let running = Running::new(Arc::clone(&agent));
-        let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
-        drop((borrowed, descriptors));
-        // The agent has the only ends left.
-        relays.ends.clear();
-        drop(job_end);
-        let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };
-        let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
-        drop(running);
+        let mut attempts = 1;
+        let reply = loop {
+            let agent = Arc::new(self.session.containers.connect(&self.session)?);
+            let running = Running::new(Arc::clone(&agent));
+            let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
+            let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };
+            let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
+            drop(running);
+            match reply {
+                Err(Interruption::Agent(error)) if was_not_taken(&error) && attempts < MOST_ATTEMPTS => {
+                    attempts += 1;
+                }
+                Err(Interruption::Relay(error)) => {
+                    // The job ends with its connection.
+                    let _gone = agent.shutdown();
+                    break Err(Interruption::Relay(error));
+                }
+                reply => break reply,
+            }
+        };
         match reply {
             Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
             Ok(Some(AgentReply::Exceeded(limit))) => {
@@ -214,8 +234,6 @@ impl Broker {
             // The wrapper went away; nobody reads the reply.
             Ok(None) => Ok(FAILED),
             Err(Interruption::Relay(error)) => {
-                // The job ends with its connection.
-                let _gone = agent.shutdown();
                 anyhow::bail!("the {} of {} {error}", job.kind.name(), job.package)
             }
             Err(Interruption::Agent(error)) => Err(self.session.containers.lost(&self.session, &error)),
@@ -253,6 +271,28 @@ impl Broker {
         }
         Ok(relays)
     }
+}
+
+impl PlainCargo {
+    /// Whether what connected is the user's, and was started by this cargo or is what this cargo became. A socket
+    /// without a place in a file system can be found by everybody.
+    fn started(&self, stream: &UnixStream) -> bool {
+        let Ok(peer) = socket_peercred(stream) else { return false };
+        let id = peer.pid.as_raw_nonzero().get();
+        let stat = std::fs::read(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = Stat::parse(&stat).map(|stat| String::from_utf8_lossy(stat.parent).into_owned());
+        peer.uid == rustix::process::geteuid()
+            && (id == self.process || parent.is_some_and(|parent| parent == self.process.to_string()))
+    }
+}
+
+/// How often a job is handed over where containers end just then.
+const MOST_ATTEMPTS: usize = 3;
+
+/// Whether an agent went away without having read the whole request, so that nothing was started: another command
+/// had its container retired.
+fn was_not_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// What is relayed of a job's output, and the job's ends with their numbers.

@@ -1,11 +1,15 @@
 //! What is fixed while one command runs: who, where, which toolchain, which container.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
+
+use super::identify::role;
 
 /// One command of one user in one project.
 #[derive(Debug)]
@@ -32,6 +36,23 @@ pub struct Session {
     pub budgets: Budgets,
     /// Say each job on standard error.
     pub verbose: bool,
+    /// What differs where plain cargo runs, which this tool did not start.
+    pub plain: Option<PlainCargo>,
+}
+
+/// A cargo that this tool did not start, and whose wrappers it serves.
+#[derive(Debug)]
+pub struct PlainCargo {
+    /// Its process.
+    pub process: i32,
+    /// The wrapper as it was installed, in the role of `RUSTC_WRAPPER`.
+    pub wrapper: PathBuf,
+    /// What cargo may call the toolchain's rustc beside its own path.
+    pub compilers: Vec<PathBuf>,
+    /// The directory of all projects: a configuration that was written for one counts for those below it, too.
+    pub projects: PathBuf,
+    /// What it has in its environment and no job gets, each `NAME=value`.
+    pub withheld: HashSet<OsString>,
 }
 
 /// Where a source file comes from, and with it what its package may read.
@@ -46,6 +67,30 @@ pub enum Origin {
 }
 
 impl Session {
+    /// The role that a wrapper plays, by where its executable lies.
+    pub fn role<'a>(&self, executable: &'a Path) -> Option<&'a str> {
+        if let Ok(name) = executable.strip_prefix(self.directories.bin()) {
+            return name.to_str();
+        }
+        let plain = self.plain.as_ref()?;
+        if executable == plain.wrapper {
+            return Some(role::RUSTC_WRAPPER);
+        }
+        // <project>/bin/<role>
+        let mut parts = executable.strip_prefix(&plain.projects).ok()?.iter().skip(1);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(bin), Some(name), None) if bin == "bin" => name.to_str(),
+            _ => None,
+        }
+    }
+
+    /// Whether a word is what cargo may call the toolchain's rustc.
+    pub fn is_rustc(&self, word: &Path) -> bool {
+        self.role(word) == Some(role::RUSTC)
+            || word == self.toolchain.program("rustc")
+            || self.plain.as_ref().is_some_and(|plain| plain.compilers.iter().any(|name| name == word))
+    }
+
     /// Where a source file or a package's directory comes from; `None` for a place that no job may read.
     pub fn origin(&self, path: &Path) -> Option<Origin> {
         let path = normalized(path)?;
@@ -126,6 +171,7 @@ pub(crate) mod tests {
             umask: 0o022,
             budgets: Budgets::default(),
             verbose: false,
+            plain: None,
             project,
             directories,
         }
@@ -159,5 +205,27 @@ pub(crate) mod tests {
         ] {
             assert_eq!(session.origin(Path::new(path)), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_wrapper_plays_the_role_that_its_place_gives_it() {
+        let mut session = session();
+        let projects = session.directories.path().parent().unwrap().to_owned();
+        let (own, other) = (session.directories.bin().join("runner"), projects.join("other-1/bin/rustc"));
+        let installed = Path::new("/i/cargo-sandbox-rustc");
+        assert_eq!(session.role(&own), Some("runner"));
+        assert_eq!((session.role(&other), session.role(installed)), (None, None));
+        assert!(!session.is_rustc(Path::new("rustc")) && session.is_rustc(Path::new("/t/bin/rustc")));
+        session.plain = Some(PlainCargo {
+            process: 1,
+            wrapper: installed.into(),
+            compilers: vec!["rustc".into()],
+            projects: projects.clone(),
+            withheld: HashSet::new(),
+        });
+        assert_eq!((session.role(&other), session.role(installed)), (Some("rustc"), Some("rustc-wrapper")));
+        assert_eq!(session.role(&projects.join("other-1/shims/bin/rustc")), None);
+        assert!(session.is_rustc(Path::new("rustc")) && session.is_rustc(&other));
+        assert!(!session.is_rustc(Path::new("/other/rustc")));
     }
 }

@@ -23,7 +23,7 @@ use super::domain::{Domain, Rights};
 use super::{Toolchain, signals};
 
 /// The wrapper's executable, which is installed beside this one.
-const WRAPPER: &str = "cargo-sandbox-rustc";
+pub const WRAPPER: &str = "cargo-sandbox-rustc";
 
 /// What cargo is started with.
 #[derive(Debug)]
@@ -167,8 +167,9 @@ fn runner_variable(triple: &str) -> String {
     format!("CARGO_TARGET_{name}_RUNNER")
 }
 
-/// Writes the wrapper under the names of its roles into the project's directory, where cargo is told to find it.
-/// Returns its content.
+/// Writes the wrapper under the names of its roles into the project's directory, where cargo is told to find it, and
+/// beside them a link to this program, by which a wrapper finds it where no front end is above. Returns the wrapper's
+/// content.
 ///
 /// # Errors
 /// When the wrapper is not beside this program, or cannot be written.
@@ -185,7 +186,18 @@ pub fn install_wrapper(own: &Path, directories: &ProjectDirectories) -> anyhow::
                 .with_context(|| format!("failed to write `{}`", path.display()))?;
         }
     }
+    let link = directories.bin().join("cargo-sandbox");
+    if std::fs::read_link(&link).ok().as_deref() != Some(own) {
+        replace_link(own, &link).with_context(|| format!("failed to write `{}`", link.display()))?;
+    }
     Ok(content)
+}
+
+fn replace_link(to: &Path, link: &Path) -> io::Result<()> {
+    let temporary = link.with_extension(format!("new{}", std::process::id()));
+    let _stale = std::fs::remove_file(&temporary);
+    std::os::unix::fs::symlink(to, &temporary)?;
+    std::fs::rename(&temporary, link)
 }
 
 /// The directory of one running front end: its broker's socket, and a lock that says that it runs.

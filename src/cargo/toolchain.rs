@@ -223,7 +223,8 @@ struct Settings {
 }
 
 /// Whether a `cargo` is rustup's stand-in: a link to `rustup`, or the same file as the `rustup` beside it.
-fn is_rustup_proxy(cargo: &Path) -> bool {
+/// Whether a program is rustup, which starts the one of the toolchain that it chooses.
+pub fn is_rustup_proxy(cargo: &Path) -> bool {
     let is_rustup = |path: &Path| path.file_stem() == Some(OsStr::new("rustup"));
     if cargo.canonicalize().is_ok_and(|path| is_rustup(&path)) {
         return true;

@@ -206,6 +206,7 @@ pub(super) fn prepare(
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
         verbose: options.verbose,
+        plain: None,
         project,
         directories,
     };
@@ -223,18 +224,22 @@ pub(super) fn split_toolchain(words: &[OsString]) -> (Option<String>, &[OsString
 }
 
 /// A command line, with what it depends on.
-struct Understood {
+pub(super) struct Understood {
     /// The command, with aliases of the configuration written out where it is none of cargo's own.
-    command: CargoCommand,
+    pub command: CargoCommand,
     /// The configuration that it is run with.
-    configuration: Configuration,
+    pub configuration: Configuration,
     /// The project's root.
-    root: Result<PathBuf, WorkspaceError>,
+    pub root: Result<PathBuf, WorkspaceError>,
     /// The aliases that were in it.
     aliases: Vec<String>,
 }
 
-fn understood(front_end: &FrontEnd, cargo_home: &Path, words: Vec<OsString>) -> anyhow::Result<Understood> {
+pub(super) fn understood(
+    front_end: &FrontEnd,
+    cargo_home: &Path,
+    words: Vec<OsString>,
+) -> anyhow::Result<Understood> {
     let read = |command: &CargoCommand| {
         let directory = command.working_directory(&front_end.cwd);
         let manifest = find_manifest(&directory, command.manifest_path.as_deref());
@@ -258,7 +263,7 @@ fn understood(front_end: &FrontEnd, cargo_home: &Path, words: Vec<OsString>) -> 
 }
 
 /// The order of the cargo book: option, variables, configuration, default.
-fn target_dir(
+pub(super) fn target_dir(
     front_end: &FrontEnd,
     command: &CargoCommand,
     configuration: &Configuration,

@@ -1,11 +1,12 @@
 //! Everything that comes from the process itself: the one place that reads the environment.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use etcetera::home_dir;
 
+use crate::cargo::process::CargoProcess;
 use crate::cargo::toolchain::Selection as ToolchainSelection;
 use crate::container::docker::DockerEndpoints;
 use crate::container::host::UserIdentity;
@@ -36,6 +37,15 @@ impl FrontEnd {
         })
     }
 
+    /// Takes it from a cargo that runs already: what the user's shell gave that.
+    pub fn from_cargo(process: &CargoProcess) -> Self {
+        Self {
+            arguments: process.arguments.clone(),
+            cwd: process.cwd.clone(),
+            environment: process.environment.clone(),
+        }
+    }
+
     /// The user's environment.
     pub fn environment(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.environment.iter().cloned()
@@ -49,7 +59,15 @@ impl FrontEnd {
     fn directory(&self, name: &str, below_home: &str) -> anyhow::Result<PathBuf> {
         match self.variable(name).filter(|value| !value.is_empty()) {
             Some(value) => Ok(self.cwd.join(value)),
-            None => Ok(home_dir().context("failed to find your home directory")?.join(below_home)),
+            None => Ok(self.home()?.join(below_home)),
+        }
+    }
+
+    /// The user's home directory: `HOME`, else what the system's list of users says.
+    fn home(&self) -> anyhow::Result<PathBuf> {
+        match self.variable("HOME").filter(|value| !value.is_empty()) {
+            Some(home) => Ok(home.into()),
+            None => home_dir().context("failed to find your home directory"),
         }
     }
 
@@ -67,8 +85,13 @@ impl FrontEnd {
     /// # Errors
     /// When it cannot be created.
     pub fn state(&self) -> anyhow::Result<StateDirectory> {
-        let named = self.variable("CARGO_SANDBOX_HOME").map(OsStr::to_owned);
-        StateDirectory::open(named).context("failed to open the directory of cargo-sandbox")
+        let named = self.variable("CARGO_SANDBOX_HOME").filter(|value| !value.is_empty());
+        let path = match (named, self.variable("XDG_CACHE_HOME").map(Path::new)) {
+            (Some(named), _) => self.cwd.join(named),
+            (None, Some(cache)) if cache.is_absolute() => cache.join("cargo-sandbox"),
+            _ => self.home()?.join(".cache/cargo-sandbox"),
+        };
+        StateDirectory::open(Some(path.into())).context("failed to open the directory of cargo-sandbox")
     }
 
     /// What the user trusts. Not in the state directory: that is a cache.
@@ -141,7 +164,7 @@ impl FrontEnd {
             gid,
             name: name.to_owned(),
             group: name_of(&groups, gid).unwrap_or(name).to_owned(),
-            home: home_dir().context("failed to find your home directory")?,
+            home: self.home()?,
             shell: "/bin/sh".into(),
         })
     }

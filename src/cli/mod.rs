@@ -1,5 +1,6 @@
 //! The command line: our own options, our own commands under `self`, and everything else, which is cargo's.
 
+mod background;
 mod cargo_command;
 mod front_end;
 mod own;
@@ -19,6 +20,7 @@ use crate::policy::bar::Weakness;
 use crate::policy::limits::{self, LimitSetting, Resolved};
 use crate::policy::user::UserConfig;
 
+pub use background::main as background;
 pub use front_end::FrontEnd;
 
 /// What cargo exits with when it fails, and this program with it.
@@ -78,7 +80,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME=VALUE")]
     sandbox_limit: Vec<LimitSetting>,
 
-    /// cargo's command line, or `self` and one of: doctor, status, trust, stop, prune
+    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, stop, prune
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
     command: Vec<OsString>,
 }
@@ -137,6 +139,11 @@ fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
         Some("self") => own::run(front_end, &options, &arguments.command[1..]),
         Some(_) => cargo_command::run(front_end, &options, &arguments.command),
     }
+}
+
+/// What is in force where nobody can write an option of ours.
+fn default_options(front_end: &FrontEnd) -> anyhow::Result<Options> {
+    options(front_end, &Arguments::try_parse_from(["cargo-sandbox"])?)
 }
 
 fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Options> {

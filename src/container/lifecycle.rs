@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -109,12 +110,15 @@ impl Containers {
             self.admit(spec);
             return Ok(agent);
         }
-        retire_others(&containers, &directory);
+        let build = session.directories.mounted();
+        retire_others(&containers, &directory, &build);
         if directory.exists() {
             std::fs::remove_dir_all(&directory)
                 .with_context(|| format!("failed to clear `{}`", directory.display()))?;
         }
         private_directory(&directory)?;
+        std::fs::write(directory.join(BUILD), build.as_os_str().as_bytes())
+            .context("failed to write down what a container is for")?;
         let engine = self.engines.engine(kind)?;
         if let Err(error) = engine.start(spec) {
             let _left = std::fs::remove_dir_all(&directory);
@@ -172,12 +176,19 @@ impl Containers {
     }
 }
 
-/// Asks containers that were made to something else to end with their last job.
-fn retire_others(containers: &Path, keep: &Path) {
+/// Which build directory a container is for, in the container's own directory.
+const BUILD: &str = "build";
+
+/// Asks containers that were made to something else to end with their last job. Those for another build directory
+/// stay: two cargos that build in two of them at the same time would end each other's for each job.
+fn retire_others(containers: &Path, keep: &Path, build: &Path) {
     for entry in std::fs::read_dir(containers).into_iter().flatten().flatten() {
         let directory = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if directory == keep || !directory.join(AGENT_SOCKET).exists() {
+            continue;
+        }
+        if std::fs::read(directory.join(BUILD)).is_ok_and(|other| other != build.as_os_str().as_bytes()) {
             continue;
         }
         if let Ok(agent) = AgentConnection::open(&directory, &name) {

@@ -60,6 +60,11 @@ impl World {
             create_cache_directory(&session.target_dir)
                 .with_context(|| format!("failed to create `{}`", session.target_dir.display()))?;
         }
+        if session.directories.is_shared() {
+            let build = session.directories.build();
+            create_cache_directory(&build)
+                .with_context(|| format!("failed to create `{}`", build.display()))?;
+        }
         private_directory(&session.directories.containers())?;
         Ok(())
     }
@@ -94,7 +99,7 @@ impl World {
             mounts.push(Mount { source: target.clone(), target, writable: self.documents });
         }
         mounts.push(Mount::read_only(session.directories.scripts()));
-        mounts.push(Mount::writable(session.directories.work()));
+        mounts.push(Mount::writable(session.directories.mounted()));
         // Parents before children; of two for one place the later, which may write.
         mounts.sort_by(|one, other| one.target.cmp(&other.target).then(one.writable.cmp(&other.writable)));
         mounts.reverse();

@@ -1,11 +1,15 @@
 //! Where this tool keeps what belongs to a project: outside every repository, for the user alone.
 
 use std::ffi::OsString;
+use std::hash::Hasher;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+
+use crate::container::spec::StableHasher;
 
 /// The user's directory of this tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,7 @@ impl StateDirectory {
 
     /// What a project keeps.
     pub fn project(&self, id: &str) -> ProjectDirectories {
-        ProjectDirectories(self.projects().join(id))
+        ProjectDirectories { path: self.projects().join(id), shared: None }
     }
 
     /// Answers of the compiler about itself, which are the same for every project.
@@ -57,60 +61,108 @@ impl StateDirectory {
 
 /// A project's directories. Jobs see [`Self::build`] and [`Self::scripts`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProjectDirectories(PathBuf);
+pub struct ProjectDirectories {
+    path: PathBuf,
+    /// A build directory that is not this tool's own: where plain cargo was told, or left, to build.
+    shared: Option<SharedBuild>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SharedBuild {
+    build: PathBuf,
+    /// Where what belongs to it is below `scripts` and `shims`; no profile and no triple has such a name.
+    name: String,
+}
 
 impl ProjectDirectories {
     /// All of them.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The same with another build directory, whose scripts and shims are kept apart from those of all others: they
+    /// may have the same names.
+    #[must_use]
+    pub fn with_build(self, build: &Path) -> Self {
+        let own = Self { path: self.path, shared: None };
+        // Equal paths may differ in bytes (`target/`), and a hash is made of those.
+        let build: PathBuf = build.components().collect();
+        if build == own.build() {
+            return own;
+        }
+        let mut hasher = StableHasher::default();
+        hasher.write(build.as_os_str().as_bytes());
+        let shared = SharedBuild { name: format!("@{:016x}", hasher.finish()), build };
+        Self { shared: Some(shared), ..own }
+    }
+
+    /// What another project keeps.
+    #[must_use]
+    pub fn of_other(&self, id: &str) -> Self {
+        Self { path: self.path.with_file_name(id), shared: None }
+    }
+
+    /// Whether the build directory is one that others write in as well.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    fn of_build(&self, name: &str) -> PathBuf {
+        let all = self.path.join(name);
+        self.shared.as_ref().map_or_else(|| all.clone(), |shared| all.join(&shared.name))
     }
 
     /// Says which root this is the directory of.
     pub fn record(&self) -> PathBuf {
-        self.0.join("project.json")
+        self.path.join("project.json")
     }
 
     /// Parent of the build directory. Containers mount this and not the build directory, which `cargo clean`
     /// removes.
     pub fn work(&self) -> PathBuf {
-        self.0.join("work")
+        self.path.join("work")
     }
 
     /// cargo's build directory: intermediate artifacts.
     pub fn build(&self) -> PathBuf {
-        self.work().join("build")
+        self.shared.as_ref().map_or_else(|| self.work().join("build"), |shared| shared.build.clone())
+    }
+
+    /// What containers mount for the build directory.
+    pub fn mounted(&self) -> PathBuf {
+        if self.is_shared() { self.build() } else { self.work() }
     }
 
     /// The build scripts' executables, in the places that they have below the build directory. Containers see
     /// it read-only; the host never executes anything in it.
     pub fn scripts(&self) -> PathBuf {
-        self.0.join("scripts")
+        self.of_build("scripts")
     }
 
     /// What cargo executes instead of the build scripts, in the same places.
     pub fn shims(&self) -> PathBuf {
-        self.0.join("shims")
+        self.of_build("shims")
     }
 
     /// The wrapper under the names of its roles.
     pub fn bin(&self) -> PathBuf {
-        self.0.join("bin")
+        self.path.join("bin")
     }
 
     /// One directory per running front end, with its broker's socket.
     pub fn sessions(&self) -> PathBuf {
-        self.0.join("sessions")
+        self.path.join("sessions")
     }
 
     /// One directory per container, with its agent's socket.
     pub fn containers(&self) -> PathBuf {
-        self.0.join("containers")
+        self.path.join("containers")
     }
 
     /// cargo's temporary files. Always the same place: its name is part of what build scripts that look at
     /// `TMPDIR` depend on.
     pub fn temporary(&self) -> PathBuf {
-        self.0.join("tmp")
+        self.path.join("tmp")
     }
 
     /// Creates what is missing.
@@ -118,11 +170,13 @@ impl ProjectDirectories {
     /// # Errors
     /// When one cannot be created, or belongs to somebody else.
     pub fn create(&self) -> io::Result<()> {
-        if let Some(projects) = self.0.parent() {
+        if let Some(projects) = self.path.parent() {
             private_directory(projects)?;
         }
         let all = [
             self.work(),
+            self.path.join("scripts"),
+            self.path.join("shims"),
             self.scripts(),
             self.shims(),
             self.bin(),
@@ -130,7 +184,7 @@ impl ProjectDirectories {
             self.containers(),
             self.temporary(),
         ];
-        private_directory(&self.0)?;
+        private_directory(&self.path)?;
         all.iter().try_for_each(|path| private_directory(path))
     }
 }
@@ -179,5 +233,18 @@ mod tests {
         let link = parent.path().join("link");
         symlink(parent.path(), &link).unwrap();
         assert!(private_directory(&link).is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_another_build_directory_is_kept_apart() {
+        let own = ProjectDirectories { path: "/s/p".into(), shared: None };
+        assert_eq!(own.clone().with_build(Path::new("/s/p/work/build")), own);
+        let shared = own.clone().with_build(Path::new("/w/target"));
+        assert_eq!((shared.build(), shared.mounted()), ("/w/target".into(), "/w/target".into()));
+        assert!(shared.shims().starts_with("/s/p/shims") && shared.shims() != own.shims());
+        assert_ne!(shared.scripts(), own.clone().with_build(Path::new("/v/target")).scripts());
+        assert_eq!(shared, own.clone().with_build(Path::new("/w/target/")));
+        assert_eq!(shared.bin(), own.bin());
+        assert_eq!(shared.with_build(&own.build()), own);
     }
 }

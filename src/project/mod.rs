@@ -2,6 +2,7 @@
 
 mod cache_tag;
 mod directories;
+pub mod leftovers;
 pub mod outside;
 pub mod planted;
 pub mod record;

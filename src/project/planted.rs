@@ -130,21 +130,28 @@ fn check_directory(directory: &Path, target_dir: &Path, depth: usize) -> Result<
 
 /// A link may lead to something below `within`.
 fn check_one(path: &Path, kind: FileType, within: &Path) -> Result<(), Planted> {
-    let special = [
-        (kind.is_fifo(), "a fifo"),
-        (kind.is_socket(), "a socket"),
-        (kind.is_block_device() || kind.is_char_device(), "a device"),
-    ];
-    if let Some((_, what)) = special.into_iter().find(|(is, _)| *is) {
-        return Err(Planted::Special { path: path.to_owned(), what });
-    }
+    special(path, kind)?;
     if kind.is_symlink() && !path.canonicalize().is_ok_and(|path| path.starts_with(within)) {
         return Err(link(path));
     }
     Ok(())
 }
 
-fn link(path: &Path) -> Planted {
+/// Refuses a fifo, a socket or a device.
+pub(super) fn special(path: &Path, kind: FileType) -> Result<(), Planted> {
+    let special = [
+        (kind.is_fifo(), "a fifo"),
+        (kind.is_socket(), "a socket"),
+        (kind.is_block_device() || kind.is_char_device(), "a device"),
+    ];
+    match special.into_iter().find(|(is, _)| *is) {
+        Some((_, what)) => Err(Planted::Special { path: path.to_owned(), what }),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a link.
+pub(super) fn link(path: &Path) -> Planted {
     Planted::Link {
         path: path.to_owned(),
         leads_to: std::fs::read_link(path).unwrap_or_default(),

@@ -85,8 +85,21 @@ fn control(world: &World, project: &Path) {
     assert!(executed.contains(&world.toolchain.join("bin/rustc")), "{executed:#?}");
 }
 
-fn host_executes_only(engine: Engine, user: &User) {
-    let name = format!("executed-{engine}");
+/// Who starts cargo.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// The front end.
+    Sandbox,
+    /// The user, with the installed wrapper.
+    Wrapper,
+}
+
+fn host_executes_only(engine: Engine, user: &User, way: Way) {
+    let name = format!("executed-{engine}-{way:?}");
+    let under = |world: &World, project: &Path, above: &[&str]| match way {
+        Way::Sandbox => world.sandbox_under(engine, project, above),
+        Way::Wrapper => world.wrapped_under(engine, project, above),
+    };
     let Some(world) = need(World::new(&name, user)) else { return };
     let project = world.work().join("members");
     world.copy(Path::new(FIXTURE), &project);
@@ -94,13 +107,13 @@ fn host_executes_only(engine: Engine, user: &User) {
     let Some(strace) = need(strace(&log)) else { return };
     control(&world, &project);
 
-    run(world.sandbox(engine, &project).arg("build")).success("the build that warms the container");
+    run(under(&world, &project, &[]).arg("build")).success("the build that warms the container");
     let warm = world.status(engine, &project).running;
     assert_eq!(warm.len(), 1, "one warm container");
     change_everything(&world, &project);
     let above: Vec<_> = strace.iter().map(String::as_str).collect();
-    let output = run(world.sandbox_under(engine, &project, &above).args(["build", "-v"]));
-    let output = output.success("cargo-sandbox build under strace");
+    let output = run(under(&world, &project, &above).args(["build", "-v"]));
+    let output = output.success("the build under strace");
     for unit in ["app", "derive", "library", "scripted"] {
         assert!(
             output.stderr.contains(&format!("Compiling {unit} ")),
@@ -146,18 +159,32 @@ fn small_and_static(file: &Path) -> bool {
 #[test]
 fn native_engine() {
     let Some(user) = need(User::ordinary()) else { return };
-    host_executes_only(Engine::Native, &user);
+    host_executes_only(Engine::Native, &user, Way::Sandbox);
 }
 
 #[test]
 fn native_engine_as_root() {
     let Some(user) = need(User::root()) else { return };
-    host_executes_only(Engine::Native, &user);
+    host_executes_only(Engine::Native, &user, Way::Sandbox);
 }
 
 #[test]
 fn docker_engine() {
     let Some(engine) = need(Engine::Docker.here()) else { return };
     let Some(user) = need(User::ordinary()) else { return };
-    host_executes_only(engine, &user);
+    host_executes_only(engine, &user, Way::Sandbox);
+}
+
+#[test]
+fn plain_cargo_with_the_wrapper() {
+    let Some(user) = need(User::ordinary()) else { return };
+    for engine in Engine::ALL.into_iter().filter_map(|engine| need(engine.here())) {
+        host_executes_only(engine, &user, Way::Wrapper);
+    }
+}
+
+#[test]
+fn plain_cargo_with_the_wrapper_as_root() {
+    let Some(user) = need(User::root()) else { return };
+    host_executes_only(Engine::Native, &user, Way::Wrapper);
 }

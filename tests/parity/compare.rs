@@ -24,6 +24,8 @@ pub enum Tool<'a> {
         touch_before_fresh: bool,
     },
     Sandbox(Engine),
+    /// cargo itself with the installed wrapper, in the same build dir.
+    Wrapped(Engine),
 }
 
 /// One command of the sequence.
@@ -120,6 +122,7 @@ impl<'a> Bench<'a> {
             }
             let mut command = match tool {
                 Tool::Sandbox(engine) => self.world.sandbox(*engine, &self.dir),
+                Tool::Wrapped(engine) => self.world.wrapped(*engine, &self.dir),
                 Tool::Plain | Tool::Tampered { .. } => self.world.plain(&self.dir),
             };
             if !matches!(tool, Tool::Sandbox(_)) {
@@ -128,7 +131,10 @@ impl<'a> Bench<'a> {
             if let Tool::Tampered { variables, .. } = tool {
                 command.envs(variables.iter().copied());
             }
-            let output = run(command.args(step.arguments));
+            let mut output = run(command.args(step.arguments));
+            if matches!(tool, Tool::Wrapped(_)) {
+                output.stderr = normalise::without_note(&output.stderr, index == 0);
+            }
             outcome.steps.push((step.name, output.elapsed));
             outcome.record(step, &output);
             if SNAPSHOTS.contains(&index) {
@@ -144,7 +150,7 @@ impl<'a> Bench<'a> {
     /// plain run, made only if something differs, and counted apart.
     pub fn compare(&mut self, tool: &Tool<'_>, build_dir: &Path) -> Comparison {
         let outcome = self.outcome(tool, build_dir);
-        if let Tool::Sandbox(engine) = tool {
+        if let Tool::Sandbox(engine) | Tool::Wrapped(engine) = tool {
             // The next run would find a mount of what is wiped.
             self.world.stop(*engine, &self.dir);
         }

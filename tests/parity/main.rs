@@ -38,6 +38,15 @@ fn parity(project: &Project) {
             }
             println!("{who}\n{}", comparison.times);
         }
+        // By the wrapper alone, in a build dir that this tool did not make.
+        for engine in &engines {
+            let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
+            let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);
+            note(&format!("parity of {who}: {}", comparison.summary));
+            if !comparison.differences.is_empty() {
+                failed.push_str(&format!("\n== {who}: {comparison}"));
+            }
+        }
     }
     assert!(failed.is_empty(), "not the same as cargo:\n{failed}");
 }

@@ -33,6 +33,17 @@ pub fn stderr(text: &str) -> String {
     blocks.join("\n")
 }
 
+/// Without the line that the first build of a project by the wrapper alone begins with, and only that one.
+pub fn without_note(text: &str, first: bool) -> String {
+    const NOTE: &str = "note: cargo-sandbox confines ";
+    assert!(text.matches(NOTE).count() <= usize::from(first), "{text}");
+    if !first {
+        return text.to_owned();
+    }
+    let lines = text.lines().filter(|line| !line.starts_with(NOTE));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// A status line (`   Compiling x v1.0.0`) or the head of a diagnostic.
 fn starts_block(line: &str) -> bool {
     let status = line.len() > 12

@@ -76,6 +76,23 @@ fn builds_inside(world: &World, engine: Engine, project: &Path, arguments: &[&st
     }
     let second = build();
     assert!(!second.stderr.contains("Compiling"), "nothing is built again:\n{}", second.stderr);
+
+    // The same by the wrapper alone, in the target directory.
+    let build = || {
+        let mut command = world.wrapped(engine, project);
+        command.arg("build").args(arguments).env("RUSTC_BOOTSTRAP", "1");
+        run(&mut command).success("a build with build scripts by the wrapper alone")
+    };
+    let first = build();
+    assert_eq!(first.stderr.matches("home /tmp/").count(), scripts, "scripts run inside:\n{}", first.stderr);
+    let executed = executables_named(&project.join("target"), "build-script-");
+    assert_eq!(executed.len(), scripts, "{executed:?}");
+    for path in &executed {
+        let target = fs::read_link(path).unwrap_or_else(|_| panic!("{} is raw", path.display()));
+        assert!(target.starts_with(&shims), "{} leads to {}", path.display(), target.display());
+    }
+    let second = build();
+    assert!(!second.stderr.contains("Compiling"), "nothing is built again:\n{}", second.stderr);
     world.stop(engine, project);
 }
 

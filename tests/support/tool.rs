@@ -96,6 +96,36 @@ impl World {
         command
     }
 
+    /// `cargo` itself, in `dir`, for wrappers that take this engine.
+    pub fn plain_with(&self, engine: Engine, dir: &Path) -> Command {
+        self.plain_under(engine, dir, &[])
+    }
+
+    /// The same with the installed wrapper as its `RUSTC_WRAPPER`.
+    pub fn wrapped(&self, engine: Engine, dir: &Path) -> Command {
+        self.wrapped_under(engine, dir, &[])
+    }
+
+    /// The same under another program, such as strace.
+    pub fn wrapped_under(&self, engine: Engine, dir: &Path, above: &[&str]) -> Command {
+        let mut command = self.plain_under(engine, dir, above);
+        command.env("RUSTC_WRAPPER", front_end().with_file_name("cargo-sandbox-rustc"));
+        command
+    }
+
+    fn plain_under(&self, engine: Engine, dir: &Path, above: &[&str]) -> Command {
+        let mut command = match above.split_first() {
+            None => self.command_with_groups(self.cargo(), &engine.groups()),
+            Some((first, rest)) => {
+                let mut command = self.command_with_groups(first, &engine.groups());
+                command.args(rest).arg(self.cargo());
+                command
+            }
+        };
+        command.env("CARGO_SANDBOX_ENGINE", engine.to_string()).current_dir(dir);
+        command
+    }
+
     /// What `cargo-sandbox self status` says about the project in `dir`.
     pub fn status(&self, engine: Engine, dir: &Path) -> Status {
         let output = run(self.sandbox(engine, dir).args(["self", "status", "--format", "json"]));

@@ -230,6 +230,12 @@ impl Configuration {
         self.sources().find_map(|source| Some(source.base.join(source.get(key)?.as_str()?)))
     }
 
+    /// `build.build-dir`, as it is written, and the directory that it is relative to.
+    pub fn build_dir(&self) -> Option<(&Path, &str)> {
+        self.sources()
+            .find_map(|source| Some((source.base.as_path(), source.get("build.build-dir")?.as_str()?)))
+    }
+
     /// `build.target-dir`, absolute, and whether it is the user's own setting.
     pub fn target_dir(&self) -> Option<(PathBuf, bool)> {
         self.sources().find_map(|source| {

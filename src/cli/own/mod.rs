@@ -1,7 +1,9 @@
 //! Our own commands, all under `self`, a word that cargo has no use for.
 
+mod difference;
 mod doctor;
 mod prune;
+mod setup;
 mod status;
 mod stop;
 mod trust;
@@ -32,6 +34,8 @@ enum OwnCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Write the repository's `.cargo/config.toml`, so that plain cargo is confined in it
+    Setup(setup::SetupArguments),
     /// End the containers of this project
     Stop {
         /// Of every project
@@ -71,6 +75,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     match arguments.command {
         OwnCommand::Doctor => doctor::run(front_end, options, &context),
         OwnCommand::Status { format } => status::run(&context, format),
+        OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Prune => prune::run(&context),
         // Above: it needs neither engines nor the state directory.
