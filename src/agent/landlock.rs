@@ -20,6 +20,9 @@ use super::protocol::{Access, Rights};
 /// could still be emptied.
 pub const OLDEST_ABI: i32 = 3;
 
+/// The first Landlock that keeps signals and abstract sockets within a job (Linux 6.12).
+pub const SCOPING_ABI: i32 = 6;
+
 /// The Landlock ABI that the kernel offers; 0 where there is none.
 pub fn kernel_abi() -> i32 {
     const VERSION: libc::c_uint = 1;
@@ -73,7 +76,7 @@ pub fn prepare(abi: i32, needed: i32, private: &[&str]) -> Result<Option<Prepare
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(rules.all)
         .map_err(refused)?;
-    if abi >= 6 {
+    if abi >= SCOPING_ABI {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal).map_err(refused)?;
     }
     let mut ruleset = ruleset.create().map_err(refused)?;

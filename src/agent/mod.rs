@@ -29,7 +29,9 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub use entry::main;
-pub use landlock::{OLDEST_ABI as OLDEST_LANDLOCK_ABI, kernel_abi as landlock_abi};
+pub use landlock::{
+    OLDEST_ABI as OLDEST_LANDLOCK_ABI, SCOPING_ABI as SCOPING_LANDLOCK_ABI, kernel_abi as landlock_abi,
+};
 pub use limits::JobLimits;
 pub use peer::Peers;
 pub use report::{Origin, limit_of};

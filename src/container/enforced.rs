@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 
+use crate::agent::SCOPING_LANDLOCK_ABI;
 use crate::agent::protocol::{Enforced, SUBREAPER};
 use crate::policy::bar::{self, Bar, Weakness};
 
@@ -63,7 +64,9 @@ fn remedy(weakness: Weakness) -> &'static str {
 /// What is promised, not so, and may be allowed to be missing.
 pub fn weaknesses(enforced: &Enforced) -> BTreeSet<Weakness> {
     let landlock = Weakness::of_landlock(enforced.landlock_abi);
-    let tree = (enforced.process_tree == SUBREAPER).then_some(Weakness::JobNamespaces);
+    // With the later Landlock, jobs that share a process namespace can neither signal nor look into each other.
+    let apart = enforced.process_tree != SUBREAPER || enforced.landlock_abi >= SCOPING_LANDLOCK_ABI;
+    let tree = (!apart).then_some(Weakness::JobNamespaces);
     landlock.into_iter().chain(tree).collect()
 }
 
@@ -139,8 +142,11 @@ mod tests {
         let here = Enforced { boot_id: own, ..good() };
         let none = Enforced { landlock_abi: 0, landlock_enforced: false, ..here.clone() };
         let old = Enforced { landlock_abi: 2, ..here.clone() };
-        let flat = Enforced { process_tree: SUBREAPER.into(), ..here.clone() };
-        assert_eq!(check(&here, &Bar::default()).unwrap(), BTreeSet::new());
+        let scoped = Enforced { process_tree: SUBREAPER.into(), ..here.clone() };
+        let flat = Enforced { landlock_abi: 5, ..scoped.clone() };
+        for whole in [&here, &scoped] {
+            assert_eq!(check(whole, &Bar::default()).unwrap(), BTreeSet::new());
+        }
         for (enforced, weakness) in
             [(none, Weakness::Landlock), (old, Weakness::LandlockLevel), (flat, Weakness::JobNamespaces)]
         {
