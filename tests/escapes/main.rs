@@ -1,8 +1,16 @@
-//! Attacks on the host side: each first works under plain cargo, and then fails here.
+//! Attacks: each first works under plain cargo, and then gains nothing here.
+//!
+//! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
+//!   packages are in `crates/`, the world that they attack is a [`lab`].
+//! - [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
+mod catalogue;
 mod directives;
+mod lab;
+mod matrix;
 mod planted;
 mod raw_executable;
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 
