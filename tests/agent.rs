@@ -140,6 +140,7 @@ fn job(argv: &[&str]) -> JobSpec {
         access: system.map(|path| access(path, Rights::ReadExecute)).into(),
         layered: Vec::new(),
         umask: 0o022,
+        local_sockets: true,
         new_session: true,
     }
 }

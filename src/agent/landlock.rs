@@ -20,6 +20,9 @@ use super::protocol::{Access, Rights};
 /// could still be emptied.
 pub const OLDEST_ABI: i32 = 3;
 
+/// The first Landlock that says which Unix sockets may be connected to (Linux 7.1).
+pub const UNIX_SOCKETS_ABI: i32 = 9;
+
 /// The Landlock ABI that the kernel offers; 0 where there is none.
 pub fn kernel_abi() -> i32 {
     const VERSION: libc::c_uint = 1;

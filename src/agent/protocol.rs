@@ -90,6 +90,9 @@ pub struct JobSpec {
     pub layered: Vec<Vec<u8>>,
     /// The job's `umask(2)`: cargo's, so that files get the modes that they have without a container.
     pub umask: u32,
+    /// Let the job make Unix sockets. A socket of the host's in a directory that the container shows can be
+    /// connected to, whatever the job may read there, unless the kernel's Landlock knows that right (Linux 7.1).
+    pub local_sockets: bool,
     /// Give the job a session of its own. Off only where the job has the user's terminal.
     pub new_session: bool,
 }

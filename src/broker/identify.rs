@@ -242,7 +242,8 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     argv.extend(without_runner(session, arguments.given));
     let kind = if query { JobKind::Query } else { JobKind::Rustdoc };
     let spec = spec(session, request, kind, program, argv, access);
-    let spec = JobSpec { files: arguments.files, ..spec };
+    // Doctests are programs of the project.
+    let spec = JobSpec { files: arguments.files, local_sockets: parsed.test, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -313,6 +314,7 @@ fn spec(
         access,
         layered: Vec::new(),
         umask: session.umask,
+        local_sockets: kind == JobKind::Program,
         new_session: true,
     }
 }

@@ -147,6 +147,16 @@ impl Configuration {
         })
     }
 
+    /// The directories of vendored packages (`source.*.directory`).
+    pub fn vendored(&self) -> Vec<PathBuf> {
+        let directories = |source: &Source| {
+            let sources = source.get("source").and_then(Value::as_table).into_iter().flat_map(Table::values);
+            let paths = sources.filter_map(|value| value.get("directory")?.as_str());
+            paths.map(|path| source.base.join(path)).collect::<Vec<_>>()
+        };
+        self.sources().flat_map(directories).collect()
+    }
+
     /// Every triple that some file names: `build.target` and the keys of `[target]`.
     pub fn targets(&self) -> Vec<String> {
         let mut targets = Vec::new();
@@ -290,6 +300,13 @@ mod tests {
     fn the_target_directory_is_relative_to_the_parent_of_the_files_directory() {
         let (directory, configuration) = read("build.target-dir = 'out'").unwrap();
         assert_eq!(configuration.target_dir(), Some((directory.path().join("out"), false)));
+    }
+
+    #[test]
+    fn vendored_directories_are_relative_to_the_same() {
+        let (directory, configuration) =
+            read("[source.crates-io]\nreplace-with = 'v'\n[source.v]\ndirectory = 'vendor'").unwrap();
+        assert_eq!(configuration.vendored(), [directory.path().join("vendor")]);
     }
 
     #[test]

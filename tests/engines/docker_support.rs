@@ -142,6 +142,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         access: readable.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
         layered: Vec::new(),
         umask: 0o022,
+        local_sockets: true,
         new_session: true,
     };
     let errors = std::io::stderr();

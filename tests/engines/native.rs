@@ -115,6 +115,7 @@ impl Container {
             ],
             layered: Vec::new(),
             umask: 0o022,
+            local_sockets: true,
             new_session: true,
         };
         let input = File::open("/dev/null").unwrap();

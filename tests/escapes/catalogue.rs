@@ -46,6 +46,7 @@ pub const KINDS: &[&str] = &[
     "macro-script",
     "rustdoc-macro-dependency",
     "rustdoc-macro-member",
+    "doctest-macro-member",
     "doctest",
     "run",
     "test",
@@ -57,7 +58,7 @@ const DEPENDENCY: &[&str] =
     &["build-script", "vendored-script", "macro-dependency", "macro-script", "rustdoc-macro-dependency"];
 const DEPENDENCY_SCRIPT: &[&str] = &["build-script", "vendored-script"];
 const SCRIPT: &[&str] = &["build-script", "vendored-script", "member-script"];
-/// All but programs, which read the whole build directory.
+/// All but the project's programs, which may make sockets.
 const NO_PROGRAM: &[&str] = &[
     "build-script",
     "vendored-script",
@@ -67,7 +68,6 @@ const NO_PROGRAM: &[&str] = &[
     "macro-script",
     "rustdoc-macro-dependency",
     "rustdoc-macro-member",
-    "doctest",
 ];
 /// All but compilers, which write there.
 const NO_COMPILER: &[&str] = &[
@@ -77,6 +77,7 @@ const NO_COMPILER: &[&str] = &[
     "macro-script",
     "rustdoc-macro-dependency",
     "rustdoc-macro-member",
+    "doctest-macro-member",
     "doctest",
     "run",
     "test",
@@ -90,6 +91,7 @@ const NO_MEMBERS_COMPILER: &[&str] = &[
     "macro-script",
     "rustdoc-macro-dependency",
     "rustdoc-macro-member",
+    "doctest-macro-member",
     "doctest",
     "run",
     "test",
@@ -102,8 +104,24 @@ const NO_RUSTDOC: &[&str] = &[
     "macro-dependency",
     "macro-member",
     "macro-script",
+    "doctest-macro-member",
     "doctest",
     "run",
+    "test",
+    "bench",
+];
+/// All but `cargo run`, which replaces itself by the program.
+const NO_RUN: &[&str] = &[
+    "build-script",
+    "vendored-script",
+    "member-script",
+    "macro-dependency",
+    "macro-member",
+    "macro-script",
+    "rustdoc-macro-dependency",
+    "rustdoc-macro-member",
+    "doctest-macro-member",
+    "doctest",
     "test",
     "bench",
 ];
@@ -192,7 +210,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-other-crate", "reads another crate's unpacked source", SCRIPT, Word, &[LANDLOCK]),
     case(READS, "list-registry", "lists the unpacked crates", SCRIPT, Word, &[LANDLOCK]),
     case(READS, "read-registry-index", "lists the registry's index", ALL, Secret, &[NOT_SHOWN, LANDLOCK]),
-    case(READS, "read-fingerprints", "lists cargo's fingerprints", NO_PROGRAM, Word, &[LANDLOCK]),
+    case(READS, "read-fingerprints", "lists cargo's fingerprints", ALL, Word, &[LANDLOCK]),
     case(READS, "read-state", "reads this tool's own record of the project", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "list-sessions", "lists the sockets of running commands", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "read-victims-environment", "reads a host process's environment", ALL, Secret, &[PROCESSES]),
@@ -201,7 +219,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-victims-directory", "reads files through `/proc/<pid>/cwd`", ALL, Secret, &[PROCESSES]),
     case(READS, "read-victims-descriptor", "reads files through `/proc/<pid>/fd`", ALL, Secret, &[PROCESSES]),
     case(READS, "read-victims-memory", "opens `/proc/<pid>/mem`", ALL, Word, &[PROCESSES]),
-    case(READS, "read-parents-environment", "reads the environment of the process above", ALL, Secret, &[PROCESSES, SCRUBBED]),
+    case(READS, "read-parents-environment", "reads the environment of the process above", NO_RUN, Secret, &[PROCESSES, SCRUBBED]),
     case(READS, "read-every-environment", "looks for secrets in every process's environment", ALL, Secret, &[PROCESSES]),
     case(READS, "see-other-processes", "sees processes that are not of its job", ALL, Word, &[PROCESSES]),
     case(READS, "read-inherited-descriptor", "reads a descriptor that somebody above cargo left open", ALL, Secret, &[DESCRIPTORS]),
@@ -225,7 +243,7 @@ pub const CASES: &[Case] = &[
     case(WRITES, "write-system", "changes a system program or `/etc/hosts`", ALL, Word, &[LANDLOCK, READ_ONLY]).root(),
     case(WRITES, "write-workspace-source", "changes the workspace's source", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-manifest", "changes the workspace's `Cargo.toml`", ALL, Token, &[LANDLOCK, READ_ONLY]),
-    case(WRITES, "write-lock-file", "changes `Cargo.lock`", ALL, Token, &[LANDLOCK, READ_ONLY]),
+    case(WRITES, "write-lock-file", "changes `Cargo.lock`", ALL, Word, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-project-config", "changes the project's `.cargo/config.toml`", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-git-hook", "writes a git hook", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-git-config", "changes `.git/config`", ALL, Token, &[LANDLOCK, READ_ONLY]),
@@ -304,8 +322,7 @@ pub const CASES: &[Case] = &[
     case(NET, "unix-abstract-datagram", "sends to an abstract socket of the host", ALL, Token, &[NETWORK]),
     case(NET, "unix-in-home", "connects to an SSH agent's socket in the home directory", ALL, Token, &[NOT_SHOWN]),
     case(NET, "unix-in-tmp", "connects to a socket in the host's `/tmp`", ALL, Token, &[NOT_SHOWN]),
-    case(NET, "unix-in-workspace", "connects to a socket of the host in the project", ALL, Token, &[]),
-    case(NET, "unix-in-target", "connects to a socket of the host in `target/`", ALL, Token, &[]),
+    case(NET, "unix-in-workspace", "connects to a socket of the host in the project", NO_PROGRAM, Token, &[SECCOMP, LANDLOCK]),
     case(NET, "unix-of-session", "connects to the broker", ALL, Token, &[NOT_SHOWN, LANDLOCK]),
     case(NET, "unix-of-docker", "connects to Docker's socket", ALL, Word, &[NOT_SHOWN]).root(),
     case(NET, "socket-vsock", "makes a socket to the hypervisor", ALL, Call, &[SECCOMP]),

@@ -81,6 +81,7 @@ const DIRECTORIES: &[&str] = &[
     "work/lab/target/doc",
     "work/lab/target/package",
     "victims",
+    "temporary",
 ];
 
 impl Lab {
@@ -127,7 +128,6 @@ impl Lab {
             world.home.join(".ssh/agent.sock"),
             directory.join("host.sock"),
             project.join(".git/fsmonitor.ipc"),
-            project.join("target/host.sock"),
         ];
         let mut sockets = sockets.to_vec();
         if engine.is_none() {
@@ -208,6 +208,7 @@ impl Lab {
             None => {
                 let mut command = self.world.command(shell[0]);
                 command.args(&shell[1..]).arg(self.world.cargo()).current_dir(&self.project);
+                command.env("TMPDIR", self.world.home.join("temporary"));
                 command
             }
         };
@@ -274,7 +275,10 @@ impl Lab {
             let kind = metadata.file_type();
             let device = kind.is_block_device() || kind.is_char_device();
             let plain = metadata.is_file() && metadata.mode() & 0o6000 == 0;
-            if device || (metadata.is_file() && !plain) || (path.starts_with(&deps) && !plain) {
+            if device
+                || (metadata.is_file() && !plain)
+                || (path.starts_with(&deps) && !plain && !metadata.is_dir())
+            {
                 strange.push(path.to_owned());
             }
         });

@@ -25,7 +25,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["doc", "-vv"], &["rustdoc-macro-dependency", "rustdoc-macro-member"]),
-    (&["test", "--doc"], &["doctest"]),
+    (&["test", "--doc"], &["doctest-macro-member", "doctest"]),
     (&["run"], &["run"]),
     (&["test", "--test", "all"], &["test"]),
     (&["bench", "--profile", "dev"], &["bench"]),

@@ -114,6 +114,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         files: Vec::new(),
         access: access.chain([Access { path: sysroot, rights: Rights::ReadExecute }]).collect(),
         layered: Vec::new(),
+        local_sockets: false,
         umask: 0o022,
         new_session: true,
     };

@@ -101,6 +101,11 @@ fn other_processes() -> Result<String, String> {
     let above = line(own);
     for entry in std::fs::read_dir("/proc").map_err(said)?.flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        // What an attack of the same job left behind, for rustdoc makes some twice in one.
+        let line_of = read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if line_of.contains(lab::SURVIVOR) || line_of.starts_with("sleep") {
+            continue;
+        }
         if pid != 1 && !above.contains(&pid) && !line(pid).contains(&own) && parent(pid).is_some() {
             return Ok(format!("process {pid}"));
         }

@@ -76,7 +76,7 @@ pub const ATTACKS: &[Attack] = &[
     ("kernel-log", |_| reaches(103, &[3, NOWHERE, 0xffff_ffff])),
     ("name-file-handle", |_| reaches(303, &[NONE, NOWHERE, NOWHERE, NOWHERE, 0xffff_ffff])),
     ("open-file-handle", |_| reaches(304, &[NONE, NOWHERE, 0])),
-    ("watch-file-system", |_| reaches(300, &[0xffff_ffff, 0])),
+    ("watch-file-system", |_| reaches(300, &[0x201, 0])),
     ("port-level", |_| reaches(172, &[0])),
     ("port-permissions", |_| reaches(173, &[0, 1, 0])),
     ("segments", |_| reaches(154, &[0, NOWHERE, 0])),

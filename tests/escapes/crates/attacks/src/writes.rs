@@ -103,7 +103,10 @@ pub const ATTACKS: &[Attack] = &[
         node(&place, 0o010_644, 0)
     }),
     ("socket-in-deps", |a| {
-        let place = build_dir(&format!("debug/deps/socket-{}", a.kind));
+        use std::os::fd::AsRawFd;
+        // The path is longer than an address can be.
+        let deps = fs::File::open(build_dir("debug/deps")).map_err(said)?;
+        let place = format!("/proc/self/fd/{}/socket-{}", deps.as_raw_fd(), a.kind);
         std::os::unix::net::UnixListener::bind(place).map(|_| "made".into()).map_err(said)
     }),
     ("device-node", |a| {
@@ -163,7 +166,11 @@ fn scratch(attempt: &Attempt, name: &str) -> Result<PathBuf, String> {
     let out = std::env::var_os("OUT_DIR").map(PathBuf::from);
     let directory = match attempt.kind.as_str() {
         kind if kind.ends_with("-script") && !kind.starts_with("macro") => out.ok_or("no OUT_DIR")?,
-        "run" | "test" | "bench" => build_dir("tmp"),
+        "run" | "test" | "bench" => {
+            let directory = build_dir("tmp");
+            fs::create_dir_all(&directory).map_err(said)?;
+            directory
+        }
         _ => build_dir("debug/deps"),
     };
     let place = directory.join(format!("{name}-{}", attempt.kind));
