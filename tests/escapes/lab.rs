@@ -402,7 +402,7 @@ struct Ipc {
 
 impl Ipc {
     fn new(number: u32) -> Self {
-        let key = (number | 1).cast_signed();
+        let key = (number & 0x7fff_ffff).max(1).cast_signed();
         let flags = libc::IPC_CREAT | 0o666;
         // SAFETY: these calls take numbers and touch no memory of ours.
         let ids = unsafe {
