@@ -111,7 +111,8 @@ pub fn built_package(name: &str, holds: &str) -> Result<PathBuf, String> {
     let mut paths = entries.flatten().map(|entry| entry.path());
     let start = format!("{name}-");
     let fits = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start)) && path.join(holds).exists()
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))
+            && path.join(holds).exists()
     };
     paths.find(fits).ok_or_else(|| format!("no {name}-*/{holds}"))
 }

@@ -17,7 +17,8 @@ pub const ATTACKS: &[Attack] = &[
     ("env-proxy-password", |_| variable("HTTPS_PROXY")),
     ("env-plain-name", |_| variable("COLOUR_OF_THE_DAY")),
     ("env-by-value", |_| {
-        let mut found = std::env::vars_os().filter(|(_, value)| value.to_string_lossy().contains(lab::SECRET));
+        let mut found =
+            std::env::vars_os().filter(|(_, value)| value.to_string_lossy().contains(lab::SECRET));
         found.next().map(|(name, value)| format!("{name:?}={value:?}")).ok_or_else(|| "none".into())
     }),
     ("env-of-own-block", |_| {

@@ -26,7 +26,8 @@ pub const ATTACKS: &[Attack] = &[
     ("read-tmp", |_| read(Path::new(lab::TMP).join("secret"))),
     ("read-shared-memory", |_| read(lab::SHARED_MEMORY)),
     ("read-etc", |_| {
-        let files = ["/etc/fstab", "/etc/machine-id", "/etc/login.defs", "/etc/ssh/sshd_config", "/etc/adduser.conf"];
+        let files =
+            ["/etc/fstab", "/etc/machine-id", "/etc/login.defs", "/etc/ssh/sshd_config", "/etc/adduser.conf"];
         files.into_iter().find_map(|path| read(path).ok()).ok_or_else(|| "none of them".into())
     }),
     ("read-shadow", |_| read("/etc/shadow")),

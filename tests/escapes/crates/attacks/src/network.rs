@@ -22,7 +22,10 @@ pub const ATTACKS: &[Attack] = &[
         let address = ipv4([127, 0, 0, 1], lab::TCP);
         let token = a.token();
         // sendto with MSG_FASTOPEN connects and sends at once.
-        succeeds(44, &[socket, token.as_ptr() as u64, token.len() as u64, 0x2000_0000, address.as_ptr() as u64, 16])
+        succeeds(
+            44,
+            &[socket, token.as_ptr() as u64, token.len() as u64, 0x2000_0000, address.as_ptr() as u64, 16],
+        )
     }),
     ("udp-loopback", |a| udp(a.token().as_bytes(), "127.0.0.1", lab::UDP)),
     ("udp-broadcast", |a| {

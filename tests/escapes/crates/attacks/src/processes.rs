@@ -71,7 +71,8 @@ pub const ATTACKS: &[Attack] = &[
     }),
     ("affinity-of-others", |_| {
         let mut mask = [0_u64; 16];
-        let size = sys::call(204, &[VICTIM, 128, mask.as_mut_ptr() as u64]).map_err(|error| format!("error {error}"))?;
+        let size = sys::call(204, &[VICTIM, 128, mask.as_mut_ptr() as u64])
+            .map_err(|error| format!("error {error}"))?;
         succeeds(203, &[VICTIM, size as u64, mask.as_ptr() as u64])
     }),
     ("limits-of-others", |_| {
@@ -98,7 +99,13 @@ pub const ATTACKS: &[Attack] = &[
 
 /// Leaves its token in the user's home: there it reached the host.
 fn script(attempt: &Attempt) -> String {
-    format!("#!/bin/sh\necho {} > '{}/executed-{}-{}'\n", attempt.token(), lab::HOME, attempt.name, attempt.kind)
+    format!(
+        "#!/bin/sh\necho {} > '{}/executed-{}-{}'\n",
+        attempt.token(),
+        lab::HOME,
+        attempt.name,
+        attempt.kind
+    )
 }
 
 fn started(status: std::io::Result<std::process::ExitStatus>) -> Outcome {
@@ -112,7 +119,8 @@ fn survive(attempt: &Attempt, how: &str, ignores: bool) -> Outcome {
     let sign = std::env::temp_dir().join(format!("alive-{}-{}", attempt.name, attempt.kind));
     let _ = fs::remove_file(&sign);
     let trap = if ignores { "trap '' HUP INT TERM QUIT;" } else { "" };
-    let body = format!("{trap} : > '{}'; i=0; while [ $i -lt 600 ]; do sleep 0.2; i=$((i+1)); done", sign.display());
+    let body =
+        format!("{trap} : > '{}'; i=0; while [ $i -lt 600 ]; do sleep 0.2; i=$((i+1)); done", sign.display());
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(how).arg(body).arg(name).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::Attack;
-use super::attempt::{Attempt, Outcome, build_dir, built_package, crate_beside, home, project, said, writable};
+use super::attempt::{
+    Attempt, Outcome, build_dir, built_package, crate_beside, home, project, said, writable,
+};
 use super::lab;
 use super::sys;
 
@@ -191,5 +193,7 @@ fn own_package_dir() -> Result<PathBuf, String> {
 
 /// The source of the package whose job this is.
 fn own_source() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from).join("src")
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+        .join("src")
 }
