@@ -40,6 +40,7 @@ pub enum Proof {
 pub const KINDS: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-dependency",
     "macro-member",
@@ -54,14 +55,21 @@ pub const KINDS: &[&str] = &[
 ];
 const ALL: &[&str] = KINDS;
 /// Jobs of packages that are not the workspace's.
-const DEPENDENCY: &[&str] =
-    &["build-script", "vendored-script", "macro-dependency", "macro-script", "rustdoc-macro-dependency"];
-const DEPENDENCY_SCRIPT: &[&str] = &["build-script", "vendored-script"];
-const SCRIPT: &[&str] = &["build-script", "vendored-script", "member-script"];
+const DEPENDENCY: &[&str] = &[
+    "build-script",
+    "vendored-script",
+    "git-script",
+    "macro-dependency",
+    "macro-script",
+    "rustdoc-macro-dependency",
+];
+const DEPENDENCY_SCRIPT: &[&str] = &["build-script", "vendored-script", "git-script"];
+const SCRIPT: &[&str] = &["build-script", "vendored-script", "git-script", "member-script"];
 /// All but the project's programs, which may make sockets.
 const NO_PROGRAM: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-dependency",
     "macro-member",
@@ -73,6 +81,7 @@ const NO_PROGRAM: &[&str] = &[
 const NO_COMPILER: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-script",
     "rustdoc-macro-dependency",
@@ -86,6 +95,7 @@ const NO_COMPILER: &[&str] = &[
 const NO_MEMBERS_COMPILER: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-dependency",
     "macro-script",
@@ -100,6 +110,7 @@ const NO_MEMBERS_COMPILER: &[&str] = &[
 const NO_RUSTDOC: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-dependency",
     "macro-member",
@@ -114,6 +125,7 @@ const NO_RUSTDOC: &[&str] = &[
 const NO_RUN: &[&str] = &[
     "build-script",
     "vendored-script",
+    "git-script",
     "member-script",
     "macro-dependency",
     "macro-member",
@@ -127,7 +139,7 @@ const NO_RUN: &[&str] = &[
 ];
 /// Jobs that know a package's directory in the build directory.
 const WITH_OUT_DIR: &[&str] =
-    &["build-script", "vendored-script", "member-script", "macro-dependency", "macro-member"];
+    &["build-script", "vendored-script", "git-script", "member-script", "macro-dependency", "macro-member"];
 
 // What stops an attack.
 const NOT_SHOWN: &str = "not in the container";
@@ -287,6 +299,8 @@ pub const CASES: &[Case] = &[
     case(READS, "read-victims-descriptor", "reads files through `/proc/<pid>/fd`", ALL, Secret, &[PROCESSES]),
     case(READS, "read-victims-memory", "opens `/proc/<pid>/mem`", ALL, Word, &[PROCESSES]),
     case(READS, "read-parents-environment", "reads the environment of the process above", NO_RUN, Secret, &[PROCESSES, SCRUBBED]),
+    case(READS, "open-namespace-of-host", "opens a namespace of a host process", ALL, Word, &[PROCESSES]),
+    case(READS, "open-machine-devices", "opens `/dev/kvm`, `/dev/fuse`, `/dev/net/tun` or `/dev/loop-control`", ALL, Word, &[NOT_SHOWN, LANDLOCK]).root(),
     case(READS, "read-every-environment", "looks for secrets in every process's environment", ALL, Secret, &[PROCESSES]),
     case(READS, "see-other-processes", "sees processes that are not of its job", ALL, Word, &[PROCESSES]),
     case(READS, "read-inherited-descriptor", "reads a descriptor that somebody above cargo left open", ALL, Secret, &[DESCRIPTORS]),
@@ -308,6 +322,10 @@ pub const CASES: &[Case] = &[
     case(WRITES, "write-own-source", "changes its own source for the next build", ALL, Token, &[LAYER, READ_ONLY]),
     case(WRITES, "write-toolchain", "changes the toolchain", ALL, Word, &[LANDLOCK, READ_ONLY]).root(),
     case(WRITES, "write-system", "changes a system program or `/etc/hosts`", ALL, Word, &[LANDLOCK, READ_ONLY]).root(),
+    case(WRITES, "write-core-pattern", "names a program that the kernel starts on the host (`core_pattern`)", ALL, Word, &[LANDLOCK, READ_ONLY, CAPABILITIES]).root(),
+    case(WRITES, "write-kernel-setting", "changes settings of the kernel in `/proc/sys`", ALL, Word, &[LANDLOCK, READ_ONLY, CAPABILITIES]).root(),
+    case(WRITES, "write-control-group", "changes control groups, whose `release_agent` runs on the host", ALL, Word, &[LANDLOCK, NOT_SHOWN]).root(),
+    case(WRITES, "write-victims-memory-score", "has the kernel kill a host process first when memory is short", ALL, Word, &[PROCESSES]),
     case(WRITES, "write-workspace-source", "changes the workspace's source", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-manifest", "changes the workspace's `Cargo.toml`", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-lock-file", "changes `Cargo.lock`", ALL, Word, &[LANDLOCK, READ_ONLY]),
@@ -385,6 +403,7 @@ pub const CASES: &[Case] = &[
     case(NET, "route-to-internet", "has a route to the Internet", ALL, Word, &[NETWORK]),
     case(NET, "see-interfaces", "sees the host's network interfaces", ALL, Word, &[NETWORK]),
     case(NET, "see-host-sockets", "sees the host's open ports", ALL, Word, &[NETWORK]),
+    case(NET, "see-host-unix-sockets", "sees the host's Unix sockets", ALL, Word, &[NETWORK]),
     case(NET, "unix-abstract", "connects to an abstract socket of the host", ALL, Token, &[NETWORK]),
     case(NET, "unix-abstract-datagram", "sends to an abstract socket of the host", ALL, Token, &[NETWORK]),
     case(NET, "unix-in-home", "connects to an SSH agent's socket in the home directory", ALL, Token, &[NOT_SHOWN]),
@@ -435,6 +454,8 @@ pub const CASES: &[Case] = &[
     case(OTHERS, "compare-processes", "compares kernel pointers by `kcmp`", ALL, Call, &[SECCOMP, PROCESSES]),
     case(OTHERS, "shared-memory-of-host", "opens shared memory (System V) of the host", ALL, Word, &[IPC]),
     case(OTHERS, "semaphores-of-host", "opens semaphores (System V) of the host", ALL, Word, &[IPC]),
+    case(OTHERS, "see-shared-memory-of-host", "sees the host's shared memory (System V)", ALL, Word, &[IPC]),
+    case(OTHERS, "named-queue-of-host", "opens a message queue (POSIX) of the host", ALL, Word, &[IPC]),
     case(OTHERS, "messages-of-host", "opens a message queue (System V) of the host", ALL, Word, &[IPC]),
 
     case(KERNEL, "add-key", "adds a key to a kernel keyring", ALL, Call, &[SECCOMP]),

@@ -1,6 +1,7 @@
 //! The world that is attacked: a home with secrets in it, a project, and on the host what must not be reached.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -184,6 +185,8 @@ impl Lab {
             ("SURVIVOR", self.survivor.clone()),
             ("HOST_ADDRESS", self.ports.address.clone()),
             ("ABSTRACT", self.ports.abstract_name.clone()),
+            // The system call's name is without the slash that the C library's has.
+            ("QUEUE", self.ipc.queue.to_string_lossy()[1..].to_owned()),
         ];
         let numbers = [
             ("TCP", "u16", u32::from(self.ports.tcp)),
@@ -394,10 +397,12 @@ fn victim(world: &World, secret: &str) -> Child {
     child
 }
 
-/// System V objects of the host.
+/// System V objects and a message queue of the host.
 struct Ipc {
     key: i32,
     ids: [i32; 3],
+    /// The name of a POSIX message queue.
+    queue: CString,
 }
 
 impl Ipc {
@@ -409,17 +414,30 @@ impl Ipc {
             [libc::shmget(key, 4096, flags), libc::semget(key, 1, flags), libc::msgget(key, flags)]
         };
         assert!(ids.iter().all(|id| *id >= 0), "System V IPC");
-        Self { key, ids }
+        let queue = CString::new(format!("/csb-escapes-{number:08x}")).expect("no zero in it");
+        // SAFETY: a name that ends with a zero byte, a mode, and no attributes.
+        let descriptor = unsafe {
+            let none = std::ptr::null_mut::<libc::mq_attr>();
+            libc::mq_open(queue.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o666, none)
+        };
+        assert!(descriptor >= 0, "POSIX message queues");
+        // SAFETY: the descriptor was just made. The mode above is cut by the umask.
+        unsafe {
+            libc::fchmod(descriptor, 0o666);
+            libc::mq_close(descriptor);
+        }
+        Self { key, ids, queue }
     }
 }
 
 impl Drop for Ipc {
     fn drop(&mut self) {
         let [memory, semaphores, messages] = self.ids;
-        // SAFETY: removing by id takes no pointer.
+        // SAFETY: removing by id takes no pointer; the queue's name ends with a zero byte.
         unsafe {
             libc::shmctl(memory, libc::IPC_RMID, std::ptr::null_mut());
             libc::semctl(semaphores, 0, libc::IPC_RMID);
+            libc::mq_unlink(self.queue.as_ptr());
             libc::msgctl(messages, libc::IPC_RMID, std::ptr::null_mut());
         }
     }

@@ -18,6 +18,7 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
         &[
             "build-script",
             "vendored-script",
+            "git-script",
             "member-script",
             "macro-dependency",
             "macro-member",

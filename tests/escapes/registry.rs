@@ -1,5 +1,5 @@
 //! The hostile crates where cargo finds them: a registry with packed crates, which cargo unpacks into its own
-//! directory, and a vendored directory in the project.
+//! directory, a git repository, and a vendored directory in the project.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::lab::write;
 use super::support::run::run;
-use super::support::world::{World, copy};
+use super::support::world::{World, copy, remove};
 
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/escapes/crates");
 
@@ -28,7 +28,12 @@ pub fn install(world: &World, project: &Path, secret: &str) {
     for entry in fs::read_dir(crates.join("app")).expect("the project").flatten() {
         run(Command::new("cp").arg("--recursive").arg(entry.path()).arg(project)).success("cp");
     }
+    // In the project, or cargo could not read it.
+    let repository = project.join("repository");
+    commit(world, &crates.join("evil-git"), &repository);
     let manifest = fs::read_to_string(project.join("Cargo.toml")).expect("manifest");
+    let url = format!("file://{}", repository.display());
+    let manifest = manifest.replace("file:///repository", &url);
     let tail = "[workspace]\n[profile.dev]\ndebug = false\nincremental = true\n[profile.dev.build-override]\ndebug = false\n";
     write(&project.join("Cargo.toml"), &format!("# {secret}\n{manifest}\n{tail}"));
     let vendored = format!(
@@ -50,6 +55,20 @@ pub fn install(world: &World, project: &Path, secret: &str) {
         project.join("registry")
     );
     write(&world.home.join(".cargo/config.toml"), &local);
+}
+
+/// A repository with one package.
+fn commit(world: &World, from: &Path, to: &Path) {
+    remove(to);
+    copy(from, to);
+    world.write(&to.join("note"), "");
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"];
+        run(world.command("/usr/bin/git").args(identity).args(arguments).current_dir(to)).success("git");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message", "first"]);
 }
 
 /// Packs the crates, with `lab` as what the attacks know.

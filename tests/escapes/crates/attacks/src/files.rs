@@ -73,6 +73,17 @@ pub const ATTACKS: &[Attack] = &[
         std::fs::File::open(path).map(|_| "opened".into()).map_err(said)
     }),
     ("read-parents-environment", |_| read(format!("/proc/{}/environ", std::os::unix::process::parent_id()))),
+    ("open-namespace-of-host", |_| {
+        let path = format!("/proc/{}/ns/mnt", lab::VICTIM);
+        std::fs::File::open(path).map(|_| "opened".into()).map_err(said)
+    }),
+    ("open-machine-devices", |_| {
+        let devices = ["/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/loop-control"];
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true);
+        let opened = devices.into_iter().find(|path| options.open(path).is_ok());
+        opened.map(|path| format!("opened {path}")).ok_or_else(|| "none".into())
+    }),
     ("read-every-environment", |_| every_environment()),
     ("see-other-processes", |_| other_processes()),
     ("read-inherited-descriptor", |_| inherited()),

@@ -64,6 +64,10 @@ pub const ATTACKS: &[Attack] = &[
         let port = format!(":{:04X} ", lab::TCP);
         text.lines().find(|line| line.contains(&port)).map(str::to_owned).ok_or_else(|| "not there".into())
     }),
+    ("see-host-unix-sockets", |_| {
+        let text = std::fs::read_to_string("/proc/net/unix").map_err(said)?;
+        text.lines().find(|line| line.contains(lab::ABSTRACT)).map(str::to_owned).ok_or_else(|| "not there".into())
+    }),
     ("unix-abstract", |a| {
         let address = std::os::unix::net::SocketAddr::from_abstract_name(lab::ABSTRACT).map_err(said)?;
         send(a, UnixStream::connect_addr(&address))

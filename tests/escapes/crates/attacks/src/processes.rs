@@ -94,6 +94,16 @@ pub const ATTACKS: &[Attack] = &[
     ("compare-processes", |_| reaches(312, &[VICTIM, VICTIM, 99, 0, 0])),
     ("shared-memory-of-host", |_| succeeds(29, &[lab::IPC_KEY as u64, 0, 0])),
     ("semaphores-of-host", |_| succeeds(64, &[lab::IPC_KEY as u64, 0, 0])),
+    ("see-shared-memory-of-host", |_| {
+        let text = fs::read_to_string("/proc/sysvipc/shm").map_err(said)?;
+        let key = lab::IPC_KEY.to_string();
+        let mut keys = text.lines().filter_map(|line| line.split_whitespace().next());
+        keys.find(|found| *found == key).map(str::to_owned).ok_or_else(|| "not there".into())
+    }),
+    ("named-queue-of-host", |_| {
+        let name = std::ffi::CString::new(lab::QUEUE).map_err(said)?;
+        succeeds(240, &[name.as_ptr() as u64, 2, 0, 0])
+    }),
     ("messages-of-host", |_| succeeds(68, &[lab::IPC_KEY as u64, 0])),
 ];
 

@@ -30,6 +30,16 @@ pub const ATTACKS: &[Attack] = &[
     ("write-own-source", |a| a.create_in(own_source())),
     ("write-toolchain", |_| writable(Path::new(lab::TOOLCHAIN).join("lib/rustlib/components"))),
     ("write-system", |_| writable("/usr/bin/env").or_else(|_| writable("/etc/hosts"))),
+    ("write-core-pattern", |_| writable("/proc/sys/kernel/core_pattern")),
+    ("write-kernel-setting", |_| writable("/proc/sys/vm/drop_caches")),
+    ("write-control-group", |_| {
+        let groups = fs::read_dir("/sys/fs/cgroup").map_err(said)?.flatten();
+        let files = groups.flat_map(|entry| ["release_agent", "cgroup.procs"].map(|name| entry.path().join(name)));
+        let files = files.chain(["/sys/fs/cgroup/cgroup.procs".into(), "/sys/fs/cgroup/cgroup.subtree_control".into()]);
+        let mut opened = files.filter_map(|path| writable(path).ok());
+        opened.next().ok_or_else(|| "none".into())
+    }),
+    ("write-victims-memory-score", |_| writable(format!("/proc/{}/oom_score_adj", lab::VICTIM))),
     // The project.
     ("write-workspace-source", |a| a.append(project("src/internal.rs"))),
     ("write-manifest", |a| a.append(project("Cargo.toml"))),
