@@ -137,6 +137,8 @@ const NO_RUN: &[&str] = &[
     "test",
     "bench",
 ];
+/// Jobs that a build script told that they are another package's.
+const SPOOFED: &[&str] = &["macro-dependency", "rustdoc-macro-dependency"];
 /// Jobs that know a package's directory in the build directory.
 const WITH_OUT_DIR: &[&str] =
     &["build-script", "vendored-script", "git-script", "member-script", "macro-dependency", "macro-member"];
@@ -275,7 +277,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-var", "lists `/var/lib`", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "read-log", "lists `/var/log`", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "read-run", "lists `/run`", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
-    case(READS, "read-sys", "looks at the machine's devices in `/sys`", ALL, Word, &[LANDLOCK]),
+    case(READS, "read-sys", "looks at the machine's devices in `/sys`", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "read-block-device", "opens a disk", ALL, Word, &[NOT_SHOWN, LANDLOCK]).root(),
     case(READS, "read-kernel-log-device", "opens `/dev/kmsg`", ALL, Word, &[NOT_SHOWN, LANDLOCK]).root(),
     case(READS, "read-kernel-addresses", "reads the addresses of the kernel's code", ALL, Word, &[CAPABILITIES]).root(),
@@ -304,6 +306,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-every-environment", "looks for secrets in every process's environment", ALL, Secret, &[PROCESSES]),
     case(READS, "see-other-processes", "sees processes that are not of its job", ALL, Word, &[PROCESSES]),
     case(READS, "read-inherited-descriptor", "reads a descriptor that somebody above cargo left open", ALL, Secret, &[DESCRIPTORS]),
+    case(READS, "spoof-identity", "is given the name and directory of a member by `cargo::rustc-env`, and reads `.env`", SPOOFED, Secret, &[ORIGIN, LANDLOCK]),
     case(READS, "include-by-own-compiler", "has a compiler of its own include `~/.netrc` and say it", ALL, Secret, &[NOT_SHOWN, LANDLOCK]),
 
     case(WRITES, "write-home", "writes a file into the home directory", ALL, Token, &[NOT_SHOWN, LANDLOCK]),
@@ -357,8 +360,8 @@ pub const CASES: &[Case] = &[
     case(WRITES, "write-sessions", "writes where cargo looks for the broker", ALL, Token, &[NOT_SHOWN, LANDLOCK]),
     case(WRITES, "write-work", "writes beside the build directory", ALL, Token, &[LANDLOCK]),
 
-    case(STRANGE, "link-script-output", "has cargo write its output through a link to a file in the home directory", SCRIPT, Token, &[LANDLOCK]),
-    case(STRANGE, "link-script-timestamp", "puts a link in the place of its `root-output`", SCRIPT, Word, &[LANDLOCK]),
+    case(STRANGE, "link-script-output", "has cargo write its output through a link to a file in the home directory", SCRIPT, Token, &[LANDLOCK, HOST_DOMAIN]),
+    case(STRANGE, "link-script-timestamp", "puts a link in the place of its `root-output`", SCRIPT, Word, &[LANDLOCK, HOST_DOMAIN]),
     case(STRANGE, "symlink-in-deps", "makes a symbolic link among the compiled crates", ALL, Word, &[LANDLOCK]),
     case(STRANGE, "hard-link-in-deps", "makes a hard link to a file of the user's among the compiled crates", ALL, Word, &[NOT_SHOWN, LANDLOCK]),
     case(STRANGE, "hard-link-of-home", "makes a hard link to a file of the user's where it may write", ALL, Word, &[NOT_SHOWN, LANDLOCK]),

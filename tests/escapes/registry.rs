@@ -17,7 +17,7 @@ const PUBLISHED: &[(&str, &[(&str, &str)])] = &[
     ("attacks", &[("victim", "normal")]),
     ("evil-build", &[("attacks", "build")]),
     ("evil-macro", &[("attacks", "normal")]),
-    ("evil-user", &[("evil-macro", "normal"), ("evil-macro", "build")]),
+    ("evil-user", &[("evil-macro", "normal"), ("evil-macro", "build"), ("attacks", "build")]),
 ];
 
 const INDEX: &str = "sparse+https://second.invalid/index/";

@@ -87,6 +87,10 @@ pub const ATTACKS: &[Attack] = &[
     ("read-every-environment", |_| every_environment()),
     ("see-other-processes", |_| other_processes()),
     ("read-inherited-descriptor", |_| inherited()),
+    ("spoof-identity", |_| match std::env::var("CARGO_PKG_NAME") {
+        Ok(name) if name == "app" => read(project(".env")),
+        other => Err(format!("{other:?}")),
+    }),
     ("include-by-own-compiler", |attempt| own_compiler(&attempt.kind)),
 ];
 

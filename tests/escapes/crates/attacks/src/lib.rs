@@ -16,6 +16,7 @@ mod sys;
 mod writes;
 
 use attempt::Attempt;
+pub use lab::PROJECT;
 
 /// An attack: its name in the suite's catalogue, and what it does. `Ok` is what was gained.
 type Attack = (&'static str, fn(&Attempt) -> Result<String, String>);
