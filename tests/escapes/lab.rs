@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::catalogue::KINDS;
 use super::registry;
@@ -301,7 +301,12 @@ impl Lab {
             let heard = self.heard.lock().expect("no panic");
             String::from_utf8_lossy(&heard).matches(&end).count() == 3
         };
+        let started = Instant::now();
         while !all() {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "a listener is held by a connection that never ends"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -38,7 +38,7 @@ pub fn run(kind: &str) {
         };
         // The secret first, where there is one.
         let text = text.find(lab::SECRET).map_or(text.as_str(), |at| &text[at..]);
-        let text: String = text.chars().take(400).flat_map(char::escape_default).collect();
+        let text: String = text.chars().take(300).flat_map(char::escape_default).collect();
         attempt::report(&format!("@@escape|{kind}|{name}|{word}|{text}|\n"));
     }
     attempt::report(&format!("@@escape|{kind}|all|done||\n"));
