@@ -163,6 +163,7 @@ fn job(argv: &[&str]) -> JobSpec {
         umask: 0o022,
         terminal: None,
         budget: Budget::default(),
+        local_sockets: true,
     }
 }
 

@@ -23,6 +23,9 @@ pub const OLDEST_ABI: i32 = 3;
 /// The first Landlock that keeps signals and abstract sockets within a job (Linux 6.12).
 pub const SCOPING_ABI: i32 = 6;
 
+/// The first Landlock that says which Unix sockets may be connected to (Linux 7.1).
+pub const UNIX_SOCKETS_ABI: i32 = 9;
+
 /// The Landlock ABI that the kernel offers; 0 where there is none.
 pub fn kernel_abi() -> i32 {
     const VERSION: libc::c_uint = 1;

@@ -97,6 +97,9 @@ pub struct JobSpec {
     pub umask: u32,
     /// Which of [`Self::descriptors`] is a terminal made for this job, to control its session. Never the user's.
     pub terminal: Option<i32>,
+    /// Let the job make Unix sockets. A socket of the host's in a directory that the container shows can be
+    /// connected to, whatever the job may read there, unless the kernel's Landlock knows that right (Linux 7.1).
+    pub local_sockets: bool,
     /// What the job may use up.
     pub budget: Budget,
 }

@@ -104,8 +104,8 @@ const COMMON: &[Entry] = &[
     // Terminals.
     (
         libc::SYS_ioctl,
-        Verdict::Check(Check::NoneOf { argument: 1, values: &[0x5412, 0x541c] }),
-        "TIOCSTI and TIOCLINUX type into the user's terminal",
+        Verdict::Check(Check::NoneOf { argument: 1, values: &[0x5412, 0x541c, 0x5423] }),
+        "TIOCSTI and TIOCLINUX type into the user's terminal; TIOCSETD has the kernel load line disciplines",
     ),
     // The machine.
     (libc::SYS_kexec_load, REFUSE, "replaces the kernel"),
@@ -137,7 +137,7 @@ const COMMON: &[Entry] = &[
         "switches protections of the address space off",
     ),
     // Network families: anything but these is code that is seldom used and seldom looked at.
-    (libc::SYS_socket, Verdict::Check(Check::Socket), "exotic families and raw packets"),
+    (libc::SYS_socket, Verdict::Check(Check::Socket), "exotic families and protocols, and raw packets"),
     (
         libc::SYS_socketpair,
         Verdict::Check(Check::OneOf {
@@ -258,6 +258,20 @@ impl Filter {
         Self(program)
     }
 
+    /// One more filter, for jobs that need no Unix sockets. Pairs of connected ones stay: they lead nowhere else.
+    pub fn no_local_sockets() -> Self {
+        // The first filter has looked at the architecture already, and lets no other pass.
+        let number = u32::try_from(libc::SYS_socket).unwrap_or(u32::MAX);
+        Self(vec![
+            op(LOAD, NUMBER),
+            branch(JUMP_EQUAL, number, 0, 3),
+            op(LOAD, argument_offset(0)),
+            branch(JUMP_EQUAL, libc::AF_UNIX.cast_unsigned(), 0, 1),
+            fail(libc::EAFNOSUPPORT),
+            allow(),
+        ])
+    }
+
     /// Puts the filter on this process and all that it starts.
     ///
     /// # Errors
@@ -338,15 +352,21 @@ impl Check {
             ],
             Self::Socket => vec![
                 op(LOAD, argument_offset(0)),
-                branch(JUMP_EQUAL, libc::AF_UNIX.cast_unsigned(), 10, 0),
-                branch(JUMP_EQUAL, libc::AF_NETLINK.cast_unsigned(), 6, 0),
+                branch(JUMP_EQUAL, libc::AF_UNIX.cast_unsigned(), 15, 0),
+                branch(JUMP_EQUAL, libc::AF_NETLINK.cast_unsigned(), 11, 0),
                 branch(JUMP_EQUAL, libc::AF_INET.cast_unsigned(), 1, 0),
-                branch(JUMP_EQUAL, libc::AF_INET6.cast_unsigned(), 0, 6),
+                branch(JUMP_EQUAL, libc::AF_INET6.cast_unsigned(), 0, 11),
                 // The type without SOCK_CLOEXEC and SOCK_NONBLOCK: a stream or datagrams.
                 op(LOAD, argument_offset(1)),
                 op(AND, 0xf),
-                branch(JUMP_EQUAL, libc::SOCK_STREAM.cast_unsigned(), 4, 0),
-                branch(JUMP_EQUAL, libc::SOCK_DGRAM.cast_unsigned(), 3, 4),
+                branch(JUMP_EQUAL, libc::SOCK_STREAM.cast_unsigned(), 1, 0),
+                branch(JUMP_EQUAL, libc::SOCK_DGRAM.cast_unsigned(), 0, 9),
+                // What that usually means, TCP or UDP: others are modules that the kernel would load.
+                op(LOAD, argument_offset(2)),
+                branch(JUMP_EQUAL, 0, 6, 0),
+                branch(JUMP_EQUAL, libc::IPPROTO_TCP.cast_unsigned(), 5, 0),
+                branch(JUMP_EQUAL, libc::IPPROTO_UDP.cast_unsigned(), 4, 0),
+                fail(libc::EPROTONOSUPPORT),
                 // Only NETLINK_ROUTE, for the list of interfaces.
                 op(LOAD, argument_offset(2)),
                 branch(JUMP_EQUAL, libc::NETLINK_ROUTE.cast_unsigned(), 1, 0),
@@ -374,7 +394,10 @@ mod tests {
 
     /// Runs the filter as the kernel would, and counts the steps.
     fn run(number: libc::c_long, arguments: [u64; 6], architecture: u32) -> (u32, usize) {
-        let filter = Filter::new();
+        walk(&Filter::new(), number, arguments, architecture)
+    }
+
+    fn walk(filter: &Filter, number: libc::c_long, arguments: [u64; 6], architecture: u32) -> (u32, usize) {
         let load = |offset: u32| -> u32 {
             match offset {
                 NUMBER => u32::try_from(number).unwrap(),
@@ -455,6 +478,7 @@ mod tests {
         assert_eq!(verdict(libc::SYS_unshare, m(0x80)), Err(libc::EPERM));
         assert_eq!(verdict(libc::SYS_ioctl, [0, 0x5401, 0, 0, 0, 0]), Ok(()));
         assert_eq!(verdict(libc::SYS_ioctl, [0, 0x5412, 0, 0, 0, 0]), Err(libc::EPERM));
+        assert_eq!(verdict(libc::SYS_ioctl, [0, 0x5423, 0, 0, 0, 0]), Err(libc::EPERM));
         assert_eq!(verdict(libc::SYS_ioctl, [0, 0xff_0000_541c, 0, 0, 0, 0]), Err(libc::EPERM), "high bits");
         assert_eq!(verdict(libc::SYS_personality, m(0xffff_ffff)), Ok(()));
         assert_eq!(verdict(libc::SYS_personality, m(0x0004_0000)), Err(libc::EPERM));
@@ -470,11 +494,26 @@ mod tests {
         assert_eq!(socket(10, 0o2004002, 0), Ok(()));
         assert_eq!(socket(16, 3, 0), Ok(()), "the list of interfaces");
         assert_eq!(socket(16, 3, 9), Err(libc::EAFNOSUPPORT), "audit");
+        assert_eq!(socket(2, 2, 17), Ok(()));
+        for protocol in [1, 33, 115, 132, 136, 262] {
+            assert_eq!(socket(2, 2, protocol), Err(libc::EPROTONOSUPPORT), "{protocol}");
+        }
         assert_eq!(socket(2, 3, 1), Err(libc::EPERM), "raw");
         assert_eq!(socket(2, 10, 0), Err(libc::EPERM), "packet");
         for family in [3, 4, 5, 9, 17, 21, 29, 30, 38, 40, 44] {
             assert_eq!(socket(family, 1, 0), Err(libc::EAFNOSUPPORT), "{family}");
         }
+    }
+
+    #[test]
+    fn no_local_sockets_but_pairs() {
+        let filter = Filter::no_local_sockets();
+        let answer = |number, family| walk(&filter, number, [family, 1, 0, 0, 0, 0], ARCHITECTURE).0;
+        assert_eq!(answer(libc::SYS_socket, 1) & 0xffff, libc::EAFNOSUPPORT.cast_unsigned());
+        assert_eq!(answer(libc::SYS_socket, 0xff_0000_0001) & 0xffff, libc::EAFNOSUPPORT.cast_unsigned());
+        assert_eq!(answer(libc::SYS_socket, 2), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(answer(libc::SYS_socketpair, 1), libc::SECCOMP_RET_ALLOW);
+        assert_eq!(answer(libc::SYS_connect, 1), libc::SECCOMP_RET_ALLOW);
     }
 
     #[test]

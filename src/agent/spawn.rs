@@ -82,6 +82,7 @@ pub struct Program {
     descriptors: Vec<RawFd>,
     files: Vec<(String, Vec<u8>)>,
     layered: Vec<Vec<u8>>,
+    local_sockets: bool,
 }
 
 impl Work {
@@ -125,6 +126,7 @@ impl Work {
             descriptors: spec.descriptors,
             files: spec.files,
             layered: spec.layered,
+            local_sockets: spec.local_sockets,
         })))
     }
 }
@@ -312,6 +314,12 @@ impl Confinement {
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
         }
         let fully = ready.map_or(Ok(false), |ready| ready.restrict(access))?;
+        if let Work::Execute(program) = work
+            && !program.local_sockets
+            && self.landlock_abi < landlock::UNIX_SOCKETS_ABI
+        {
+            seccomp::Filter::no_local_sockets().install().at(Step::Seccomp)?;
+        }
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {
             Work::Execute(program) => {

@@ -60,6 +60,9 @@ impl Rules {
     fn unpacked_sources(&mut self, session: &Session) {
         self.add(&session.registry_sources(), Rights::ReadExecute);
         self.add(&session.git_checkouts(), Rights::ReadExecute);
+        for vendored in session.vendored_packages() {
+            self.add(vendored, Rights::ReadExecute);
+        }
     }
 
     /// What other crates left for the compiler: `deps` and the output of build scripts, in every part of the
@@ -178,12 +181,29 @@ pub fn program(session: &Session, path: &Path) -> Vec<Access> {
     rules.source(session, &Origin::Workspace);
     rules.unpacked_sources(session);
     let build = session.directories.build();
-    rules.add(&build, Rights::ReadExecute);
+    // Not all of it: among cargo's own records are values of its environment.
+    for profile in profiles(&build) {
+        for name in ["deps", "build", "examples"] {
+            rules.add(&profile.join(name), Rights::ReadExecute);
+        }
+    }
     rules.add(&session.target_dir, Rights::ReadExecute);
     rules.add(path.parent().unwrap_or(path), Rights::ReadExecute);
     // CARGO_TARGET_TMPDIR
     rules.add(&build.join("tmp"), Rights::WriteAll);
     rules.0
+}
+
+/// The directories of profiles in the build directory: `debug`, `<triple>/release`.
+fn profiles(build: &Path) -> Vec<PathBuf> {
+    let below = |directory: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let (mut profiles, others): (Vec<_>, Vec<_>) =
+        below(build).into_iter().partition(|path| path.join("deps").is_dir());
+    profiles.extend(others.iter().flat_map(|path| below(path)).filter(|path| path.join("deps").is_dir()));
+    profiles
 }
 
 /// A path that must be in the build directory.
@@ -242,6 +262,22 @@ mod tests {
         assert!(!readable(&rules, "/w/app/.env") && !readable(&rules, "/c/credentials.toml"));
         assert!(!readable(&rules, build.join("debug/.fingerprint/x/y.json").to_str().unwrap()));
         assert_eq!(writes(&rules), [build.join("debug/deps").to_str().unwrap()]);
+    }
+
+    #[test]
+    fn a_program_reads_no_records_of_cargos() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in ["debug/deps", "debug/.fingerprint", "triple/release/deps", "tmp/deps-less"] {
+            std::fs::create_dir_all(directory.path().join(path)).unwrap();
+        }
+        let mut found = profiles(directory.path());
+        found.sort();
+        assert_eq!(found, [directory.path().join("debug"), directory.path().join("triple/release")]);
+        let session = session();
+        let rules = program(&session, Path::new("/w/app/target/debug/app"));
+        let build = session.directories.build();
+        assert!(!readable(&rules, build.join("debug/.fingerprint/x/y.json").to_str().unwrap()));
+        assert_eq!(writes(&rules), [build.join("tmp").to_str().unwrap()]);
     }
 
     #[test]

@@ -31,6 +31,16 @@ const DROPPED: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "SSH_AUTH_SOCK",
     "TMPDIR",
+    // They are for cargo's downloads, may hold a password, and lead nowhere from a job.
+    "ALL_PROXY",
+    "CARGO_HTTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// Names that cargo sets for what it starts (the cargo book, "Environment variables"), and cargo's own tools for
@@ -125,6 +135,7 @@ mod tests {
             "RUSTC=/shim",
             "OUT_DIR=/o",
             "CARGO_TARGET_X_RUNNER=/r",
+            "HTTPS_PROXY=http://me:password@proxy",
             "MINE=1",
             "CARGO_TARGET_TMPDIR=/t",
         ];

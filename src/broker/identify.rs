@@ -245,9 +245,8 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let kind = if query { JobKind::Query } else { JobKind::Rustdoc };
     let spec = spec(session, request, kind, program, argv, access);
     // Documentation tests are programs of the project.
-    let tests = arguments.expanded.iter().any(|word| word == "--test");
-    let budget = if tests { session.budgets.program } else { spec.budget };
-    let spec = JobSpec { files: arguments.files, budget, ..spec };
+    let budget = if parsed.test { session.budgets.program } else { spec.budget };
+    let spec = JobSpec { files: arguments.files, local_sockets: parsed.test, budget, ..spec };
     Ok(Job { kind, package, spec, after: After::Nothing })
 }
 
@@ -319,6 +318,7 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         terminal: None,
+        local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
     }
 }

@@ -52,7 +52,14 @@ impl Sources {
                 }
             }
             Object::TooDeep => Verdict::Refuse(Objection::Message("?".to_owned())),
-            Object::Not => made_visible(line, Keep::Colours).map_or(Verdict::Pass, Verdict::Replace),
+            Object::Not => match made_visible(line, Keep::Colours) {
+                None => Verdict::Pass,
+                // What was no message may have become one.
+                Some(visible) => match self.said(&visible) {
+                    Verdict::Pass => Verdict::Replace(visible),
+                    judged => judged,
+                },
+            },
         }
     }
 
@@ -148,6 +155,9 @@ mod tests {
     fn neither_text_nor_diagnostics_move_the_cursor() {
         assert_eq!(sources().said(b"\x1b[2Jx"), Verdict::Replace(b"\\x1b[2Jx".to_vec()));
         assert_eq!(sources().said(b"\x1b[31mred\x1b[0m"), Verdict::Pass);
+        // A control character in a string is no JSON; what stands for it is.
+        let forged = suggestion("/etc/passwd").replace("diagnostic", "\\\0diagnostic");
+        assert!(refused(sources().said(forged.as_bytes())));
         let rendered = |text: &str| format!(r#"{{"$message_type":"diagnostic","rendered":"{text}"}}"#);
         assert_eq!(sources().said(rendered(r"\u001b[1mbold\u001b[0m\n").as_bytes()), Verdict::Pass);
         let Verdict::Replace(line) = sources().said(rendered(r"\u001b]0;x\u0007").as_bytes()) else {

@@ -142,6 +142,7 @@ mod tests {
             files: Vec::new(),
             access: Vec::new(),
             layered: Vec::new(),
+            local_sockets: false,
             umask: 0o022,
             terminal: None,
             budget: crate::agent::protocol::Budget::default(),

@@ -28,6 +28,8 @@ pub struct Session {
     pub target_dir: PathBuf,
     /// What the user lets jobs read beyond the project (`--sandbox-read`), canonical.
     pub extra_reads: Vec<PathBuf>,
+    /// Directories with a vendored package in each directory (`cargo vendor`), without `.` and `..`.
+    pub vendored: Vec<PathBuf>,
     /// The project's containers.
     pub containers: Containers,
     /// cargo's `umask(2)`, and so its jobs'.
@@ -60,7 +62,8 @@ pub struct PlainCargo {
 pub enum Origin {
     /// A member of the workspace: it may read all of it.
     Workspace,
-    /// A package from a registry or a git checkout, or the standard library: it may read this directory.
+    /// A package from a registry, a git checkout or a vendored directory, or the standard library: it may read
+    /// this directory.
     Package(PathBuf),
     /// A directory that the user named.
     Extra(PathBuf),
@@ -109,10 +112,31 @@ impl Session {
         if path.starts_with(&library) {
             return Some(Origin::Package(library));
         }
-        if path.starts_with(&self.project.root) {
+        let extra = self.extra_reads.iter().find(|extra| path.starts_with(extra));
+        let inside = path.starts_with(&self.project.root);
+        // What is vendored is in the repository and none of its own. Only there, or a repository's file could
+        // name a directory of the user's and with it what may be read.
+        if (inside || extra.is_some())
+            && let Some(package) = self.vendored_packages().find_map(|vendored| {
+                let below = path.strip_prefix(vendored).ok()?;
+                Some(vendored.join(first_parts(below, 1)?))
+            })
+        {
+            return Some(Origin::Package(package));
+        }
+        if inside {
             return Some(Origin::Workspace);
         }
-        self.extra_reads.iter().find(|extra| path.starts_with(extra)).cloned().map(Origin::Extra)
+        extra.cloned().map(Origin::Extra)
+    }
+
+    /// The vendored directories that jobs may read of at all: in the project, or where the user says.
+    pub fn vendored_packages(&self) -> impl Iterator<Item = &PathBuf> {
+        let readable = |path: &Path| {
+            path.starts_with(&self.project.root)
+                || self.extra_reads.iter().any(|extra| path.starts_with(extra))
+        };
+        self.vendored.iter().filter(move |path| readable(path))
     }
 
     /// Where cargo unpacks crates.
@@ -167,6 +191,7 @@ pub(crate) mod tests {
             cargo_home: "/c".into(),
             target_dir: "/w/app/target".into(),
             extra_reads: vec!["/w/shared".into()],
+            vendored: vec!["/w/app/vendor".into(), "/w/shared/vendor".into(), "/w".into(), "/home".into()],
             containers: Containers::none(&directories),
             umask: 0o022,
             budgets: Budgets::default(),
@@ -189,6 +214,9 @@ pub(crate) mod tests {
         );
         assert_eq!(origin("/c/git/checkouts/x-1/abc/sub/lib.rs"), package("/c/git/checkouts/x-1/abc"));
         assert_eq!(origin("/t/lib/rustlib/src/rust/library/std/src/lib.rs"), package("/t/lib/rustlib/src"));
+        assert_eq!(origin("/w/app/vendor/serde/src/lib.rs"), package("/w/app/vendor/serde"));
+        assert_eq!(origin("/w/app/vendor/serde"), package("/w/app/vendor/serde"));
+        assert_eq!(origin("/w/shared/vendor/x/lib.rs"), package("/w/shared/vendor/x"));
         assert_eq!(origin("/w/shared/lib.rs"), Some(Origin::Extra("/w/shared".into())));
     }
 
@@ -199,6 +227,7 @@ pub(crate) mod tests {
             "/w/other/lib.rs",
             "/w/app/../other/lib.rs",
             "/w/application/lib.rs",
+            "/home/me/lib.rs",
             "/c/registry/src/x",
             "rel.rs",
             "/c/registry/src/i/p/../../../../../etc/passwd",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::broker::session::normalized;
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
 use crate::cargo::domain::grants::Needs;
@@ -202,6 +203,7 @@ pub(super) fn prepare(
         cargo_home,
         target_dir,
         extra_reads: options.reads.clone(),
+        vendored: vendored(configuration),
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
@@ -211,6 +213,16 @@ pub(super) fn prepare(
         directories,
     };
     Ok(Prepared { session, triples })
+}
+
+/// Where vendored packages are, as cargo names them to the compiler and as they are without links.
+fn vendored(configuration: &Configuration) -> Vec<PathBuf> {
+    let named = configuration.vendored();
+    let real = named.iter().filter_map(|path| path.canonicalize().ok()).collect::<Vec<_>>();
+    let mut all: Vec<PathBuf> = named.iter().filter_map(|path| normalized(path)).chain(real).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// `+name` before the command.

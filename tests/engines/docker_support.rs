@@ -150,6 +150,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         umask: 0o022,
         terminal: None,
         budget: Budget::default(),
+        local_sockets: true,
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

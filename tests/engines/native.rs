@@ -121,6 +121,7 @@ impl Container {
             umask: 0o022,
             terminal: None,
             budget: Budget::default(),
+            local_sockets: true,
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

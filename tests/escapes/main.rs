@@ -1,8 +1,18 @@
-//! Attacks on the host side: each first works under plain cargo, and then fails here.
+//! Attacks: each first works under plain cargo, and then gains nothing here.
+//!
+//! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
+//!   packages are in `crates/`, the world that they attack is a [`lab`].
+//! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
+mod catalogue;
+mod deputy;
 mod directives;
+mod lab;
+mod matrix;
+mod page;
 mod planted;
 mod raw_executable;
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,8 +23,15 @@ use support::tool::Engine;
 use support::world::{User, World};
 
 /// A world for root and one for an ordinary user, with the native engine, which is always there.
-fn worlds(name: &str) -> impl Iterator<Item = World> {
-    [User::ordinary(), User::root()].into_iter().filter_map(move |user| need(World::new(name, &need(user)?)))
+fn worlds(name: &str) -> impl Iterator<Item = World> + use<> {
+    let name = name.to_owned();
+    [User::ordinary(), User::root()].into_iter().filter_map(move |user| need(World::new(&name, &need(user)?)))
+}
+
+/// The same on each engine, a world for each.
+fn scenes(name: &str) -> impl Iterator<Item = (World, Engine)> {
+    let engines = Engine::ALL.into_iter().filter_map(|engine| need(engine.here()));
+    engines.flat_map(move |engine| worlds(&format!("{name}-{engine}")).map(move |world| (world, engine)))
 }
 
 const ENGINE: Engine = Engine::Native;

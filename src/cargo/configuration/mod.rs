@@ -244,6 +244,16 @@ impl Configuration {
         })
     }
 
+    /// The directories of vendored packages (`source.*.directory`).
+    pub fn vendored(&self) -> Vec<PathBuf> {
+        let directories = |source: &Source| {
+            let sources = source.get("source").and_then(Value::as_table).into_iter().flat_map(Table::values);
+            let paths = sources.filter_map(|value| value.get("directory")?.as_str());
+            paths.map(|path| source.base.join(path)).collect::<Vec<_>>()
+        };
+        self.sources().flat_map(directories).collect()
+    }
+
     /// Every triple that some file names: `build.target` and the keys of `[target]`.
     pub fn targets(&self) -> Vec<String> {
         let mut targets = Vec::new();
@@ -320,6 +330,13 @@ mod tests {
         let (directory, configuration) = project("build.target-dir = 'out'");
         let expected = directory.path().canonicalize().unwrap().join("out");
         assert_eq!(configuration.target_dir(), Some((expected, false)));
+    }
+
+    #[test]
+    fn vendored_directories_are_relative_to_the_same() {
+        let (directory, configuration) =
+            project("[source.crates-io]\nreplace-with = 'v'\n[source.v]\ndirectory = 'vendor'");
+        assert_eq!(configuration.vendored(), [directory.path().join("vendor")]);
     }
 
     #[test]

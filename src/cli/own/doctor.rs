@@ -149,6 +149,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         files: Vec::new(),
         access: access.chain([Access { path: sysroot, rights: Rights::ReadExecute }]).collect(),
         layered: Vec::new(),
+        local_sockets: false,
         umask: 0o022,
         terminal: None,
         budget: Budget::default(),

@@ -1,0 +1,3 @@
+fn main() {
+    attacks::run("test");
+}

@@ -1,0 +1,1 @@
+//! Empty: its build script is what matters.

@@ -1,0 +1,3 @@
+//! A bystander: its source and its output are what others attack.
+
+include!(concat!(env!("OUT_DIR"), "/generated.rs"));

@@ -1,0 +1,216 @@
+//! Every attack of the catalogue in every kind of job, for each user: first under plain cargo, where all must work,
+//! then on each engine, where none may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use super::catalogue::{CASES, Case, KINDS, Proof};
+use super::lab::Lab;
+use super::support::need;
+use super::support::run::{Output, run};
+use super::support::tool::Engine;
+use super::support::world::User;
+
+/// cargo's commands, and the kinds of job in which the attacks run because of each.
+const COMMANDS: &[(&[&str], &[&str])] = &[
+    (
+        &["build", "-vv"],
+        &[
+            "build-script",
+            "vendored-script",
+            "git-script",
+            "member-script",
+            "macro-dependency",
+            "macro-member",
+            "macro-script",
+        ],
+    ),
+    (&["doc", "-vv"], &["rustdoc-macro-dependency", "rustdoc-macro-member"]),
+    (&["test", "--doc"], &["doctest-macro-member", "doctest"]),
+    (&["run"], &["run"]),
+    (&["test", "--test", "all"], &["test"]),
+    (&["bench", "--profile", "dev"], &["bench"]),
+];
+
+/// How one attack went in one kind of job.
+#[derive(Debug, Clone)]
+struct Report {
+    gained: bool,
+    text: String,
+}
+
+/// What came out of one run of all commands.
+struct Results {
+    /// By attack and kind.
+    reports: BTreeMap<(String, String), Report>,
+    /// Tokens on the host, as `attack@kind`.
+    tokens: BTreeSet<String>,
+    secret: String,
+}
+
+impl Results {
+    /// Makes all attacks. Fails where a command does, or a kind of job did not come to the end of the list.
+    fn of(lab: &Lab, engine: Option<Engine>) -> Self {
+        let mut reports = BTreeMap::new();
+        let mut done = BTreeSet::new();
+        for (words, kinds) in COMMANDS {
+            let mut command = lab.command(engine);
+            let output = run(command.args(*words));
+            // rustdoc shows what a doctest says only if it fails.
+            let expected = if words.contains(&"--doc") { 101 } else { 0 };
+            assert_eq!(output.code(), expected, "{words:?} {engine:?}: {}", without_reports(&output.stderr));
+            for (kind, name, report) in parse(&output) {
+                if name == "all" {
+                    done.insert(kind);
+                } else {
+                    // What an earlier command built may be built again; the first time counts.
+                    reports.entry((name, kind)).or_insert(report);
+                }
+            }
+            for kind in *kinds {
+                assert!(done.contains(*kind), "no attack from {kind} under {words:?} {engine:?}");
+            }
+        }
+        Self { reports, tokens: lab.tokens(), secret: lab.secret.clone() }
+    }
+
+    fn report(&self, case: &Case, kind: &str) -> &Report {
+        let found = self.reports.get(&(case.name.to_owned(), kind.to_owned()));
+        found.unwrap_or_else(|| panic!("attack {} was not made from {kind}", case.name))
+    }
+
+    /// Whether an attack worked, by what proves it.
+    fn worked(&self, case: &Case, kind: &str) -> bool {
+        let report = self.report(case, kind);
+        match case.proof {
+            Proof::Secret => report.gained && report.text.contains(&self.secret),
+            Proof::Token => self.tokens.contains(&format!("{}@{kind}", case.name)),
+            Proof::Word | Proof::Call => report.gained,
+        }
+    }
+
+    /// Whether the kernel does not have what is attacked.
+    fn absent(&self, case: &Case, kind: &str) -> bool {
+        let report = self.report(case, kind);
+        let absent = ["(os error 38)", "(os error 97)", "(os error 93)"];
+        case.proof == Proof::Call && !report.gained && absent.iter().any(|error| report.text.ends_with(error))
+    }
+}
+
+fn without_reports(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.contains("@@escape|"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of the attacks, wherever cargo put them.
+fn parse(output: &Output) -> Vec<(String, String, Report)> {
+    let text = [output.stdout.as_str(), &output.stderr].join("\n");
+    let mut found = Vec::new();
+    for part in text.split("@@escape|").skip(1) {
+        let mut fields = part.splitn(5, '|');
+        let mut next = || fields.next().unwrap_or_default().to_owned();
+        let (kind, name, word, text) = (next(), next(), next(), next());
+        assert!(["gained", "refused", "done"].contains(&word.as_str()), "a torn line: {part}");
+        found.push((kind, name, Report { gained: word == "gained", text }));
+    }
+    found
+}
+
+/// The control, made once for each user.
+fn control(user: &User) -> Result<(), String> {
+    static ROOT: OnceLock<Result<(), String>> = OnceLock::new();
+    static ORDINARY: OnceLock<Result<(), String>> = OnceLock::new();
+    let place = if user.uid == 0 { &ROOT } else { &ORDINARY };
+    place.get_or_init(|| make_control(user)).clone()
+}
+
+fn make_control(user: &User) -> Result<(), String> {
+    let lab = Lab::new(user, None)?;
+    let results = Results::of(&lab, None);
+    let mut failed = Vec::new();
+    let mut absent = BTreeSet::new();
+    for case in CASES.iter().filter(|case| user.uid == 0 || !case.root) {
+        for kind in case.kinds {
+            if results.worked(case, kind) {
+                continue;
+            }
+            if results.absent(case, kind) {
+                absent.insert(case.name);
+            } else {
+                failed.push(format!("{} from {kind}: {:?}", case.name, results.report(case, kind)));
+            }
+        }
+    }
+    if !lab.victim_was_signalled() {
+        failed.push("no signal reached the process on the host".to_owned());
+    }
+    if lab.strange_files().is_empty() {
+        failed.push("no link, device or set-user-id file was left".to_owned());
+    }
+    if !absent.is_empty() {
+        super::support::note(&format!("this kernel has nothing to attack for {absent:?}"));
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("attacks that do not work under plain cargo prove nothing:\n{}", failed.join("\n")))
+    }
+}
+
+fn nothing_gets_out(user: Result<User, String>, engine: Engine) {
+    let (Some(user), Some(engine)) = (need(user), need(engine.here())) else { return };
+    if let Err(error) = control(&user) {
+        panic!("control as {}: {error}", user.name);
+    }
+    let Some(lab) = need(Lab::new(&user, Some(engine))) else { return };
+    let results = Results::of(&lab, Some(engine));
+    let mut gains = Vec::new();
+    for case in CASES {
+        for kind in case.kinds {
+            if results.worked(case, kind) {
+                gains.push(format!("{} from {kind}: {:?}", case.name, results.report(case, kind)));
+            }
+        }
+    }
+    if lab.victim_was_signalled() {
+        gains.push("a signal reached a process on the host".to_owned());
+    }
+    gains.extend(lab.strange_files().iter().map(|path| format!("left on the host: {}", path.display())));
+    lab.world.stop(engine, &lab.project);
+    assert!(gains.is_empty(), "gained under {engine} as {}:\n{}", user.name, gains.join("\n"));
+}
+
+#[test]
+fn nothing_gets_out_of_docker_as_root() {
+    nothing_gets_out(User::root(), Engine::Docker);
+}
+
+#[test]
+fn nothing_gets_out_of_docker_as_an_ordinary_user() {
+    nothing_gets_out(User::ordinary(), Engine::Docker);
+}
+
+#[test]
+fn nothing_gets_out_of_the_native_engine_as_root() {
+    nothing_gets_out(User::root(), Engine::Native);
+}
+
+#[test]
+fn nothing_gets_out_of_the_native_engine_as_an_ordinary_user() {
+    nothing_gets_out(User::ordinary(), Engine::Native);
+}
+
+/// A case that stands for nothing, or an attack that nobody counts.
+#[test]
+fn the_catalogue_is_sound() {
+    let mut names = BTreeSet::new();
+    for case in CASES {
+        assert!(names.insert(case.name), "{} is there twice", case.name);
+        assert!(
+            !case.kinds.is_empty() && case.kinds.iter().all(|kind| KINDS.contains(kind)),
+            "{}",
+            case.name
+        );
+        assert!(!case.defences.is_empty(), "{} has no defence", case.name);
+    }
+}

@@ -1,0 +1,115 @@
+//! The tables of `docs/threat-model.md`, made from the catalogue.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+
+use super::catalogue::{CASES, Case, HOST_CASES, KINDS};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/threat-model.md");
+const START: &str =
+    "<!-- made from tests/escapes/catalogue.rs: CSB_UPDATE_DOCS=1 cargo test --test escapes page -->\n";
+const END: &str = "<!-- end of what is made -->\n";
+
+/// Files with tests that the catalogue names, by module.
+const TESTS: &[(&str, &str)] = &[
+    ("deputy", include_str!("deputy.rs")),
+    ("directives", include_str!("directives.rs")),
+    ("planted", include_str!("planted.rs")),
+    ("raw_executable", include_str!("raw_executable.rs")),
+];
+
+/// The jobs in words.
+fn jobs(case: &Case) -> String {
+    let missing: Vec<_> = KINDS.iter().copied().filter(|kind| !case.kinds.contains(kind)).collect();
+    let jobs = if missing.is_empty() {
+        "all".to_owned()
+    } else if missing.len() <= 3 {
+        format!("all but {}", missing.join(", "))
+    } else {
+        case.kinds.join(", ")
+    };
+    if case.root { format!("{jobs}; root's") } else { jobs }
+}
+
+fn tables() -> String {
+    let mut text = String::new();
+    let pairs: usize = CASES.iter().map(|case| case.kinds.len()).sum();
+    let _infallible = writeln!(
+        text,
+        "{} attacks from within jobs, {pairs} with the kinds of job counted ({}), and {} on what cargo does on the host.",
+        CASES.len(),
+        KINDS.join(", "),
+        HOST_CASES.len()
+    );
+    let mut subject = "";
+    for case in CASES {
+        if case.subject != subject {
+            subject = case.subject;
+            let _infallible = writeln!(
+                text,
+                "\n### {subject}\n\n| attack: the job … | name | jobs | what stops it |\n|---|---|---|---|"
+            );
+        }
+        let (attack, name) = (case.attack, case.name);
+        let _infallible =
+            writeln!(text, "| {attack} | `{name}` | {} | {} |", jobs(case), case.defences.join("; "));
+    }
+    let _infallible = writeln!(
+        text,
+        "\n### Cargo as a deputy\n\n| from | attack | what stops it | test |\n|---|---|---|---|"
+    );
+    for case in HOST_CASES {
+        let defences = case.defences.join("; ");
+        let _infallible =
+            writeln!(text, "| {} | {} | {defences} | `{}` |", case.from, case.attack, case.test);
+    }
+    text
+}
+
+#[test]
+fn the_page_has_the_tables_of_the_catalogue() {
+    let page = fs::read_to_string(PAGE).expect("docs/threat-model.md");
+    let (before, rest) = page.split_once(START).expect("where the tables start");
+    let (made, after) = rest.split_once(END).expect("where the tables end");
+    let tables = format!("\n{}\n", tables());
+    if made == tables {
+        return;
+    }
+    if std::env::var_os("CSB_UPDATE_DOCS").is_some() {
+        fs::write(PAGE, [before, START, &tables, END, after].concat()).expect("docs/threat-model.md");
+        return;
+    }
+    panic!(
+        "docs/threat-model.md is not what the catalogue says; CSB_UPDATE_DOCS=1 cargo test --test escapes page"
+    );
+}
+
+#[test]
+fn every_test_that_the_catalogue_names_is_there() {
+    for case in HOST_CASES {
+        let (module, name) = case.test.split_once("::").expect("module and name");
+        let (_, text) = TESTS.iter().find(|(known, _)| *known == module).expect("a module of tests");
+        assert!(text.contains(&format!("#[test]\nfn {name}()")), "{}", case.test);
+        assert!(!case.defences.is_empty(), "{}", case.attack);
+    }
+}
+
+/// Those by which cargo is made to act on the host must not hang on one thread.
+#[test]
+fn attacks_on_the_host_are_stopped_twice() {
+    let once: BTreeSet<_> =
+        HOST_CASES.iter().filter(|case| case.defences.len() < 2).map(|case| case.test).collect();
+    let expected = [
+        // What is shown is escaped, and nothing else could be done about it.
+        "directives::a_warning_moves_no_cursor",
+        // Nothing of it happens on the host.
+        "deputy::a_linker_of_the_scripts_choice_runs_inside",
+        "deputy::cargos_records_tell_no_program_what_is_in_its_environment",
+        // Attacks on the last line of defence itself, or on a program that only reads.
+        "deputy::the_formatter_shows_no_file_from_elsewhere",
+        "raw_executable::a_copy_of_a_system_program_is_not_executed",
+        "raw_executable::a_git_dependency_in_a_directory_that_is_named_is_fetched",
+    ];
+    assert_eq!(once, expected.into_iter().collect());
+}
