@@ -10,6 +10,7 @@ pub mod container;
 mod mountinfo;
 pub mod policy;
 pub mod project;
+pub mod switch_off;
 
 #[cfg(test)]
 #[path = "../wrapper/jobserver.rs"]

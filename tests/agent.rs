@@ -74,6 +74,8 @@ impl Agent {
             idle_seconds: 600,
             tmp_bytes: 64 << 20,
             user: None,
+            #[cfg(feature = "switch-off")]
+            off: None,
             limits: JobLimits { processes: 4096, ..JobLimits::default() },
             memory: 1 << 40,
             pids: 16384,

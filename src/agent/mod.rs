@@ -53,6 +53,9 @@ pub struct AgentConfig {
     /// The user and group that jobs see themselves as, where that is for the agent to choose; else whoever the
     /// engine made it. A rootless engine's container has the caller as root.
     pub user: Option<(u32, u32)>,
+    /// A defence that a test has switched off.
+    #[cfg(feature = "switch-off")]
+    pub off: Option<String>,
     /// Limits of each job.
     pub limits: JobLimits,
     /// Memory of all jobs, in bytes, for where the container is in no cgroup.
@@ -91,6 +94,8 @@ pub fn run(
     listener: UnixListener,
     mut surroundings: Surroundings,
 ) -> anyhow::Result<()> {
+    #[cfg(feature = "switch-off")]
+    config.off.iter().for_each(|name| crate::switch_off::switch_off(name));
     process::hide_from_others().context("cannot hide the agent's memory")?;
     process::forbid_gaining_capabilities().context("cannot empty the capability bounding set")?;
     limits::limit_all(&config.limits).context("cannot set the limits of jobs")?;

@@ -30,6 +30,12 @@ impl FrontEnd {
     /// # Errors
     /// When the working directory is gone.
     pub fn from_process() -> anyhow::Result<Self> {
+        #[cfg(feature = "switch-off")]
+        if let Some(name) = std::env::var_os(crate::switch_off::VARIABLE) {
+            let name = name.to_string_lossy();
+            eprintln!("warning: a test has switched a defence off: {name}");
+            crate::switch_off::switch_off(&name);
+        }
         Ok(Self {
             arguments: std::env::args_os().collect(),
             cwd: std::env::current_dir().context("failed to find the working directory")?,

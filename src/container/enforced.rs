@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use crate::agent::SCOPING_LANDLOCK_ABI;
 use crate::agent::protocol::{Enforced, SUBREAPER};
 use crate::policy::bar::{self, Bar, Weakness};
+use crate::switch_off::{Defence, is_off};
 
 /// Checks the report of an agent. Returns what is missing and may be.
 ///
@@ -86,8 +87,10 @@ pub fn missing(enforced: &Enforced) -> Vec<String> {
         expect(set, "0000000000000000");
     }
     expect("NoNewPrivs", "1");
-    expect("Seccomp", "2");
-    if !enforced.landlock_enforced && enforced.landlock_abi > 0 {
+    if !is_off(Defence::JobFilter) {
+        expect("Seccomp", "2");
+    }
+    if !enforced.landlock_enforced && enforced.landlock_abi > 0 && !is_off(Defence::JobLandlock) {
         missing.push(format!("Landlock is not in force (the kernel offers level {})", enforced.landlock_abi));
     }
     for name in enforced.interfaces.iter().filter(|name| *name != "lo") {

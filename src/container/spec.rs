@@ -125,6 +125,8 @@ impl ContainerSpec {
                 .collect(),
             landlock_needed: landlock_abi(&self.allowed),
             user: None,
+            #[cfg(feature = "switch-off")]
+            off: crate::switch_off::name(),
         }
     }
 

@@ -145,9 +145,9 @@ const WITH_OUT_DIR: &[&str] =
 
 // What stops an attack.
 const NOT_SHOWN: &str = "not in the container";
-const LANDLOCK: &str = "Landlock rules of the job";
+pub const LANDLOCK: &str = "Landlock rules of the job";
 const READ_ONLY: &str = "read-only mounts";
-const SECCOMP: &str = "system call filter";
+pub const SECCOMP: &str = "system call filter";
 const NETWORK: &str = "network namespace without a network";
 const PROCESSES: &str = "process namespace of the job";
 const IPC: &str = "IPC namespace";
@@ -155,6 +155,7 @@ const SCRUBBED: &str = "scrubbed environment";
 const CAPABILITIES: &str = "no capabilities";
 const NEW_PRIVILEGES: &str = "no new privileges";
 const LAYER: &str = "layer that is gone with the job";
+const NOT_KEPT: &str = "cargo is told to keep none";
 const KILLED: &str = "every process is dead before the job is over";
 const DESCRIPTORS: &str = "descriptors closed but those of the job";
 
@@ -210,7 +211,7 @@ const SCRIPT_FILTER: &str = "filter of what build scripts say";
 const PLANTED_CHECK: &str = "look at what the repository planted";
 const OWN_BUILD_DIR: &str = "build directory of this tool's own";
 const SHIMS: &str = "shims in the place of build scripts";
-const HOST_DOMAIN: &str = "Landlock domain of cargo";
+pub const HOST_DOMAIN: &str = "Landlock domain of cargo";
 const STATIC_WRAPPER: &str = "static wrapper that believes no variable";
 const ORIGIN: &str = "every source has an origin";
 const INSIDE: &str = "it runs inside";
@@ -306,7 +307,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-every-environment", "looks for secrets in every process's environment", ALL, Secret, &[PROCESSES]),
     case(READS, "see-other-processes", "sees processes that are not of its job", ALL, Word, &[PROCESSES]),
     case(READS, "read-inherited-descriptor", "reads a descriptor that somebody above cargo left open", ALL, Secret, &[DESCRIPTORS]),
-    case(READS, "spoof-identity", "is given the name and directory of a member by `cargo::rustc-env`, and reads `.env`", SPOOFED, Secret, &[ORIGIN, LANDLOCK]),
+    case(READS, "spoof-identity", "is given the name and directory of a member by `cargo::rustc-env`, and reads `.env`", SPOOFED, Secret, &[LANDLOCK]),
     case(READS, "include-by-own-compiler", "has a compiler of its own include `~/.netrc` and say it", ALL, Secret, &[NOT_SHOWN, LANDLOCK]),
 
     case(WRITES, "write-home", "writes a file into the home directory", ALL, Token, &[NOT_SHOWN, LANDLOCK]),
@@ -338,11 +339,11 @@ pub const CASES: &[Case] = &[
     case(WRITES, "write-editor-settings", "writes settings of an editor into the project", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-assistant-instructions", "writes instructions for coding assistants into the project", ALL, Token, &[LANDLOCK, READ_ONLY]),
     case(WRITES, "write-other-vendored", "changes another vendored package's source", ALL, Token, &[LANDLOCK, READ_ONLY]),
-    case(WRITES, "write-final-artifact", "puts a program beside the final artifacts", ALL, Token, &[LANDLOCK, READ_ONLY]),
-    case(WRITES, "write-documentation", "writes into `target/doc`", NO_RUSTDOC, Token, &[LANDLOCK, READ_ONLY]),
-    case(WRITES, "write-package", "writes into `target/package`", ALL, Token, &[LANDLOCK, READ_ONLY]),
+    case(WRITES, "write-final-artifact", "puts a program beside the final artifacts", ALL, Token, &[LANDLOCK]),
+    case(WRITES, "write-documentation", "writes into `target/doc`", NO_RUSTDOC, Token, &[LANDLOCK]),
+    case(WRITES, "write-package", "writes into `target/package`", ALL, Token, &[LANDLOCK]),
     case(WRITES, "write-build-dir", "puts a file into the build directory", ALL, Token, &[LANDLOCK]),
-    case(WRITES, "write-compiler-info", "changes `.rustc_info.json`, which cargo believes", ALL, Word, &[LANDLOCK]),
+    case(WRITES, "write-compiler-info", "changes `.rustc_info.json`, which cargo believes", ALL, Word, &[NOT_KEPT, LANDLOCK]),
     case(WRITES, "write-profile-dir", "puts a `.d` file where cargo writes them", ALL, Token, &[LANDLOCK]),
     case(WRITES, "write-fingerprint", "puts a file among cargo's fingerprints", ALL, Token, &[LANDLOCK]),
     case(WRITES, "write-build-lock", "opens cargo's lock of the build directory", ALL, Word, &[LANDLOCK]),
@@ -411,7 +412,7 @@ pub const CASES: &[Case] = &[
     case(NET, "unix-abstract-datagram", "sends to an abstract socket of the host", ALL, Token, &[NETWORK]),
     case(NET, "unix-in-home", "connects to an SSH agent's socket in the home directory", ALL, Token, &[NOT_SHOWN]),
     case(NET, "unix-in-tmp", "connects to a socket in the host's `/tmp`", ALL, Token, &[NOT_SHOWN]),
-    case(NET, "unix-in-workspace", "connects to a socket of the host in the project", NO_PROGRAM, Token, &[SECCOMP, LANDLOCK]),
+    case(NET, "unix-in-workspace", "connects to a socket of the host in the project", NO_PROGRAM, Token, &[SECCOMP]),
     case(NET, "unix-of-session", "connects to the broker", ALL, Token, &[NOT_SHOWN, LANDLOCK]),
     case(NET, "unix-of-docker", "connects to Docker's socket", ALL, Word, &[NOT_SHOWN]).root(),
     case(NET, "socket-vsock", "makes a socket to the hypervisor", ALL, Call, &[SECCOMP]),

@@ -36,6 +36,8 @@ pub struct Lab {
     ports: Ports,
     victim: Child,
     ipc: Ipc,
+    /// A defence that is switched off (see `layers`).
+    pub off: Option<&'static str>,
 }
 
 struct Ports {
@@ -161,6 +163,7 @@ impl Lab {
             ports,
             victim,
             ipc,
+            off: None,
         };
         registry::publish(&lab.world, &lab.project, &lab.constants());
         Ok(lab)
@@ -227,6 +230,9 @@ impl Lab {
             "COLOUR_OF_THE_DAY",
         ] {
             command.env(name, format!("{}-{name}", self.secret));
+        }
+        if let Some(off) = self.off {
+            command.env("CARGO_SANDBOX_SWITCH_OFF", off);
         }
         command.env("DATABASE_URL", format!("postgres://me:{}@localhost/db", self.secret));
         command.env("HTTPS_PROXY", format!("http://me:{}@127.0.0.1:9", self.secret));

@@ -2,12 +2,15 @@
 //!
 //! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
 //!   packages are in `crates/`, the world that they attack is a [`lab`].
+//! - `layers`, in a build of its own: the same with a defence switched off.
 //! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
 mod catalogue;
 mod deputy;
 mod directives;
 mod lab;
+#[cfg(feature = "switch-off")]
+mod layers;
 mod matrix;
 mod page;
 mod planted;

@@ -40,7 +40,7 @@ struct Report {
 }
 
 /// What came out of one run of all commands.
-struct Results {
+pub struct Results {
     /// By attack and kind.
     reports: BTreeMap<(String, String), Report>,
     /// Tokens on the host, as `attack@kind`.
@@ -50,7 +50,7 @@ struct Results {
 
 impl Results {
     /// Makes all attacks. Fails where a command does, or a kind of job did not come to the end of the list.
-    fn of(lab: &Lab, engine: Option<Engine>) -> Self {
+    pub fn of(lab: &Lab, engine: Option<Engine>) -> Self {
         let mut reports = BTreeMap::new();
         let mut done = BTreeSet::new();
         for (words, kinds) in COMMANDS {
@@ -80,7 +80,7 @@ impl Results {
     }
 
     /// Whether an attack worked, by what proves it.
-    fn worked(&self, case: &Case, kind: &str) -> bool {
+    pub fn worked(&self, case: &Case, kind: &str) -> bool {
         let report = self.report(case, kind);
         match case.proof {
             Proof::Secret => report.gained && report.text.contains(&self.secret),
@@ -90,7 +90,7 @@ impl Results {
     }
 
     /// Whether the kernel does not have what is attacked.
-    fn absent(&self, case: &Case, kind: &str) -> bool {
+    pub fn absent(&self, case: &Case, kind: &str) -> bool {
         let report = self.report(case, kind);
         let absent = ["(os error 38)", "(os error 97)", "(os error 93)"];
         case.proof == Proof::Call && !report.gained && absent.iter().any(|error| report.text.ends_with(error))
@@ -117,7 +117,7 @@ fn parse(output: &Output) -> Vec<(String, String, Report)> {
 }
 
 /// The control, made once for each user.
-fn control(user: &User) -> Result<(), String> {
+pub fn control(user: &User) -> Result<(), String> {
     static ROOT: OnceLock<Result<(), String>> = OnceLock::new();
     static ORDINARY: OnceLock<Result<(), String>> = OnceLock::new();
     let place = if user.uid == 0 { &ROOT } else { &ORDINARY };
