@@ -1,7 +1,7 @@
 //! Attacks: each first works under plain cargo, and then gains nothing here.
 //!
 //! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
-//!   packages are in `crates/`, the world that they attack is a [`lab`].
+//!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
 //! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
 mod catalogue;
@@ -15,6 +15,7 @@ mod raw_executable;
 mod registry;
 #[path = "../support/mod.rs"]
 mod support;
+mod way;
 
 use std::path::{Path, PathBuf};
 

@@ -29,7 +29,12 @@ fn jobs(case: &Case) -> String {
     } else {
         case.kinds.join(", ")
     };
-    if case.root { format!("{jobs}; root's") } else { jobs }
+    let root = if case.root { "; root's" } else { "" };
+    let open = match case.open_to_wrapper {
+        [] => String::new(),
+        kinds => format!("; with the wrapper alone not {}", kinds.join(", ")),
+    };
+    format!("{jobs}{root}{open}")
 }
 
 fn tables() -> String {
