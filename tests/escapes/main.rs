@@ -2,11 +2,13 @@
 //!
 //! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
 //!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
+//! - [`host_cases`]: the list of attacks with a test of their own, here and in other suites.
 //! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
 mod catalogue;
 mod deputy;
 mod directives;
+mod host_cases;
 mod lab;
 mod matrix;
 mod page;
