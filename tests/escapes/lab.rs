@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use super::catalogue::KINDS;
 use super::registry;
+use super::support::run::run;
 use super::support::tool::Engine;
 use super::support::world::{User, World};
+use super::way::Way;
 
 /// How every token starts that an attack leaves or sends.
 const TOKEN: &str = concat!("ESCAPED", "-");
@@ -29,6 +31,8 @@ pub struct Lab {
     /// What every secret contains.
     pub secret: String,
     build_dir: PathBuf,
+    /// What this tool keeps of the project.
+    state: PathBuf,
     directory: PathBuf,
     shared_memory: PathBuf,
     survivor: String,
@@ -88,9 +92,13 @@ const DIRECTORIES: &[&str] = &[
 ];
 
 impl Lab {
-    /// A world for plain cargo (`None`) or one engine.
-    pub fn new(user: &User, engine: Option<Engine>) -> Result<Self, String> {
-        let name = engine.map_or_else(|| "control".to_owned(), |engine| engine.to_string());
+    /// A world to attack in this way.
+    pub fn new(user: &User, way: Way) -> Result<Self, String> {
+        let name = match way {
+            Way::Plain => "control".to_owned(),
+            Way::Wrapper(engine) => format!("wrapper-{engine}"),
+            Way::Sandbox(engine) | Way::SetUp(engine) => engine.to_string(),
+        };
         let world = World::new(&format!("escapes-{name}"), user)?;
         let number = number();
         let secret = format!("hidden{number:08x}");
@@ -122,9 +130,13 @@ impl Lab {
         registry::install(&world, &project, &secret);
         world.write(&world.home.join("ready"), "");
 
-        let build_dir = match engine {
-            Some(engine) => world.status(engine, &project).build_dir,
-            None => project.join("target"),
+        let (build_dir, state) = match way.engine() {
+            Some(engine) => {
+                let own = world.status(engine, &project).build_dir;
+                let state = own.ancestors().nth(2).expect("a project's directory").to_owned();
+                (if matches!(way, Way::Wrapper(_)) { project.join("target") } else { own }, state)
+            }
+            None => (project.join("target"), world.state().join("projects/1")),
         };
         let heard = Arc::new(Mutex::new(Vec::new()));
         let sockets = [
@@ -133,13 +145,13 @@ impl Lab {
             project.join(".git/fsmonitor.ipc"),
         ];
         let mut sockets = sockets.to_vec();
-        if engine.is_none() {
+        if way == Way::Plain {
             for part in ["shims", "scripts", "bin", "sessions/1"] {
-                make_dir(&world.state().join("projects/1").join(part));
+                make_dir(&state.join(part));
             }
-            write(&world.state().join("projects/1/project.json"), &text("project.json"));
+            write(&state.join("project.json"), &text("project.json"));
             write(&build_dir.join(".rustc_info.json"), "{}");
-            sockets.push(world.state().join("projects/1/sessions/1/socket"));
+            sockets.push(state.join("sessions/1/socket"));
             world.write(&world.home.join("ready"), "");
         }
         for path in sockets {
@@ -156,6 +168,7 @@ impl Lab {
             project,
             secret,
             build_dir,
+            state,
             directory,
             shared_memory,
             survivor,
@@ -171,16 +184,12 @@ impl Lab {
 
     /// The module `lab` of the attacks.
     fn constants(&self) -> String {
-        let state = match self.build_dir.ancestors().nth(2) {
-            Some(above) if self.build_dir.starts_with(self.world.state()) => above.to_owned(),
-            _ => self.world.state().join("projects/1"),
-        };
         let texts = [
             ("HOME", self.world.home.display().to_string()),
             ("PROJECT", self.project.display().to_string()),
             ("TARGET_DIR", self.project.join("target").display().to_string()),
             ("BUILD_DIR", self.build_dir.display().to_string()),
-            ("STATE", state.display().to_string()),
+            ("STATE", self.state.display().to_string()),
             ("TMP", self.directory.display().to_string()),
             ("SHARED_MEMORY", self.shared_memory.display().to_string()),
             ("TOOLCHAIN", self.world.toolchain.display().to_string()),
@@ -205,13 +214,15 @@ impl Lab {
     }
 
     /// A command in the project, with secrets in its environment and one in a descriptor that it inherits.
-    pub fn command(&self, engine: Option<Engine>) -> Command {
+    pub fn command(&self, way: Way) -> Command {
         let inherited = self.world.home.join("inherited");
         let inherited = inherited.to_str().expect("UTF-8");
         let shell = ["/bin/sh", "-c", "exec 9< \"$0\"; exec \"$@\"", inherited];
-        let mut command = match engine {
-            Some(engine) => self.world.sandbox_under(engine, &self.project, &shell),
-            None => {
+        let mut command = match way {
+            Way::Sandbox(engine) => self.world.sandbox_under(engine, &self.project, &shell),
+            Way::Wrapper(engine) => self.world.wrapped_under(engine, &self.project, &shell),
+            Way::SetUp(engine) => self.world.plain_under(engine, &self.project, &shell),
+            Way::Plain => {
                 let mut command = self.world.command(shell[0]);
                 command.args(&shell[1..]).arg(self.world.cargo()).current_dir(&self.project);
                 command.env("TMPDIR", self.world.home.join("temporary"));
@@ -237,6 +248,18 @@ impl Lab {
         command.env("DATABASE_URL", format!("postgres://me:{}@localhost/db", self.secret));
         command.env("HTTPS_PROXY", format!("http://me:{}@127.0.0.1:9", self.secret));
         command
+    }
+
+    /// Has the repository set up, and all that attacks built again: not the library of attacks.
+    pub fn set_up(&self, engine: Engine) {
+        run(self.world.sandbox(engine, &self.project).args(["self", "setup", "--yes"])).success("self setup");
+        let fingerprints = self.build_dir.join("debug/.fingerprint");
+        for entry in fs::read_dir(&fingerprints).expect("fingerprints").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("evil-") || name.starts_with("app-") {
+                fs::remove_dir_all(entry.path()).expect("a fingerprint");
+            }
+        }
     }
 
     /// Every token that got out: in a file, through a socket, or in the name of a process that still lives. The

@@ -16,6 +16,7 @@ use super::support::run::run;
 use super::support::tool::Engine;
 use super::support::world::User;
 use super::support::{need, program};
+use super::way::Way;
 use super::{ENGINE, find, package, worlds};
 
 /// The variable by which such a build is told what to switch off.
@@ -30,9 +31,9 @@ fn without(user: Result<User, String>, off: &'static str, defences: &[&str]) {
     if let Err(error) = control(&user) {
         panic!("control as {}: {error}", user.name);
     }
-    let Some(mut lab) = need(Lab::new(&user, Some(Engine::Native))) else { return };
+    let Some(mut lab) = need(Lab::new(&user, Way::Sandbox(Engine::Native))) else { return };
     lab.off = Some(off);
-    let results = Results::of(&lab, Some(Engine::Native));
+    let results = Results::of(&lab, Way::Sandbox(Engine::Native));
     lab.world.stop(Engine::Native, &lab.project);
     let (mut idle, mut pierced, mut lost) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for case in CASES.iter().filter(|case| user.uid == 0 || !case.root) {

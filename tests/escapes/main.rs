@@ -1,13 +1,15 @@
 //! Attacks: each first works under plain cargo, and then gains nothing here.
 //!
 //! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
-//!   packages are in `crates/`, the world that they attack is a [`lab`].
+//!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
 //! - `layers`, in a build of its own: the same with a defence switched off.
+//! - [`host_cases`]: the list of attacks with a test of their own, here and in other suites.
 //! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
 mod catalogue;
 mod deputy;
 mod directives;
+mod host_cases;
 mod lab;
 #[cfg(feature = "switch-off")]
 mod layers;
@@ -18,6 +20,7 @@ mod raw_executable;
 mod registry;
 #[path = "../support/mod.rs"]
 mod support;
+mod way;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Every attack of the catalogue in every kind of job, for each user: first under plain cargo, where all must work,
-//! then on each engine, where none may.
+//! then on each engine, where none may: by cargo-sandbox itself, and in the other ways to start cargo for the jobs
+//! that they cover.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -10,27 +11,7 @@ use super::support::need;
 use super::support::run::{Output, run};
 use super::support::tool::Engine;
 use super::support::world::User;
-
-/// cargo's commands, and the kinds of job in which the attacks run because of each.
-const COMMANDS: &[(&[&str], &[&str])] = &[
-    (
-        &["build", "-vv"],
-        &[
-            "build-script",
-            "vendored-script",
-            "git-script",
-            "member-script",
-            "macro-dependency",
-            "macro-member",
-            "macro-script",
-        ],
-    ),
-    (&["doc", "-vv"], &["rustdoc-macro-dependency", "rustdoc-macro-member"]),
-    (&["test", "--doc"], &["doctest-macro-member", "doctest"]),
-    (&["run"], &["run"]),
-    (&["test", "--test", "all"], &["test"]),
-    (&["bench", "--profile", "dev"], &["bench"]),
-];
+use super::way::Way;
 
 /// How one attack went in one kind of job.
 #[derive(Debug, Clone)]
@@ -49,16 +30,17 @@ pub struct Results {
 }
 
 impl Results {
-    /// Makes all attacks. Fails where a command does, or a kind of job did not come to the end of the list.
-    pub fn of(lab: &Lab, engine: Option<Engine>) -> Self {
+    /// Makes all attacks that this way covers. Fails where a command does, or a kind of job did not come to the end of
+    /// the list.
+    pub fn of(lab: &Lab, way: Way) -> Self {
         let mut reports = BTreeMap::new();
         let mut done = BTreeSet::new();
-        for (words, kinds) in COMMANDS {
-            let mut command = lab.command(engine);
+        for (words, kinds) in way.commands() {
+            let mut command = lab.command(way);
             let output = run(command.args(*words));
             // rustdoc shows what a doctest says only if it fails.
             let expected = if words.contains(&"--doc") { 101 } else { 0 };
-            assert_eq!(output.code(), expected, "{words:?} {engine:?}: {}", without_reports(&output.stderr));
+            assert_eq!(output.code(), expected, "{words:?}, {way}: {}", without_reports(&output.stderr));
             for (kind, name, report) in parse(&output) {
                 if name == "all" {
                     done.insert(kind);
@@ -68,7 +50,7 @@ impl Results {
                 }
             }
             for kind in *kinds {
-                assert!(done.contains(*kind), "no attack from {kind} under {words:?} {engine:?}");
+                assert!(done.contains(*kind), "no attack from {kind} under {words:?}, {way}");
             }
         }
         Self { reports, tokens: lab.tokens(), secret: lab.secret.clone() }
@@ -125,8 +107,8 @@ pub fn control(user: &User) -> Result<(), String> {
 }
 
 fn make_control(user: &User) -> Result<(), String> {
-    let lab = Lab::new(user, None)?;
-    let results = Results::of(&lab, None);
+    let lab = Lab::new(user, Way::Plain)?;
+    let results = Results::of(&lab, Way::Plain);
     let mut failed = Vec::new();
     let mut absent = BTreeSet::new();
     for case in CASES.iter().filter(|case| user.uid == 0 || !case.root) {
@@ -157,18 +139,30 @@ fn make_control(user: &User) -> Result<(), String> {
     }
 }
 
-fn nothing_gets_out(user: Result<User, String>, engine: Engine) {
-    let (Some(user), Some(engine)) = (need(user), need(engine.here())) else { return };
+fn prepared(user: Result<User, String>, engine: Engine) -> Option<(User, Engine)> {
+    let (user, engine) = (need(user)?, need(engine.here())?);
     if let Err(error) = control(&user) {
         panic!("control as {}: {error}", user.name);
     }
-    let Some(lab) = need(Lab::new(&user, Some(engine))) else { return };
-    let results = Results::of(&lab, Some(engine));
+    Some((user, engine))
+}
+
+/// Makes all attacks, and fails where one gains something.
+fn attack(lab: &Lab, way: Way) {
+    let results = Results::of(lab, way);
     let mut gains = Vec::new();
     for case in CASES {
-        for kind in case.kinds {
-            if results.worked(case, kind) {
-                gains.push(format!("{} from {kind}: {:?}", case.name, results.report(case, kind)));
+        for kind in case.kinds.iter().filter(|kind| way.covers(kind)) {
+            let open = matches!(way, Way::Wrapper(_)) && case.open_to_wrapper.contains(kind);
+            match (results.worked(case, kind), open) {
+                (true, false) => {
+                    gains.push(format!("{} from {kind}: {:?}", case.name, results.report(case, kind)));
+                }
+                (false, true) => gains.push(format!(
+                    "nothing by {} from {kind}: the catalogue and the README say that this is left open",
+                    case.name
+                )),
+                (true, true) | (false, false) => {}
             }
         }
     }
@@ -176,8 +170,28 @@ fn nothing_gets_out(user: Result<User, String>, engine: Engine) {
         gains.push("a signal reached a process on the host".to_owned());
     }
     gains.extend(lab.strange_files().iter().map(|path| format!("left on the host: {}", path.display())));
+    let name = &lab.world.user.name;
+    assert!(gains.is_empty(), "gained under {way}, as {name}:\n{}", gains.join("\n"));
+}
+
+/// cargo-sandbox itself, and then plain cargo in the same project after `self setup`. The second one finds what the
+/// attacks have in common built, and all that attacks is built and run again.
+fn nothing_gets_out(user: Result<User, String>, engine: Engine) {
+    let Some((user, engine)) = prepared(user, engine) else { return };
+    let Some(lab) = need(Lab::new(&user, Way::Sandbox(engine))) else { return };
+    attack(&lab, Way::Sandbox(engine));
     lab.world.stop(engine, &lab.project);
-    assert!(gains.is_empty(), "gained under {engine} as {}:\n{}", user.name, gains.join("\n"));
+    lab.set_up(engine);
+    attack(&lab, Way::SetUp(engine));
+    lab.world.stop(engine, &lab.project);
+}
+
+/// With the wrapper alone cargo builds in the project's own `target/`: a world of its own.
+fn nothing_gets_past_the_wrapper(user: Result<User, String>, engine: Engine) {
+    let Some((user, engine)) = prepared(user, engine) else { return };
+    let Some(lab) = need(Lab::new(&user, Way::Wrapper(engine))) else { return };
+    attack(&lab, Way::Wrapper(engine));
+    lab.world.stop(engine, &lab.project);
 }
 
 #[test]
@@ -200,6 +214,26 @@ fn nothing_gets_out_of_the_native_engine_as_an_ordinary_user() {
     nothing_gets_out(User::ordinary(), Engine::Native);
 }
 
+#[test]
+fn nothing_gets_past_the_wrapper_with_docker_as_root() {
+    nothing_gets_past_the_wrapper(User::root(), Engine::Docker);
+}
+
+#[test]
+fn nothing_gets_past_the_wrapper_with_docker_as_an_ordinary_user() {
+    nothing_gets_past_the_wrapper(User::ordinary(), Engine::Docker);
+}
+
+#[test]
+fn nothing_gets_past_the_wrapper_with_the_native_engine_as_root() {
+    nothing_gets_past_the_wrapper(User::root(), Engine::Native);
+}
+
+#[test]
+fn nothing_gets_past_the_wrapper_with_the_native_engine_as_an_ordinary_user() {
+    nothing_gets_past_the_wrapper(User::ordinary(), Engine::Native);
+}
+
 /// A case that stands for nothing, or an attack that nobody counts.
 #[test]
 fn the_catalogue_is_sound() {
@@ -212,5 +246,6 @@ fn the_catalogue_is_sound() {
             case.name
         );
         assert!(!case.defences.is_empty(), "{} has no defence", case.name);
+        assert!(case.open_to_wrapper.iter().all(|kind| case.kinds.contains(kind)), "{}", case.name);
     }
 }

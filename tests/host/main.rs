@@ -2,6 +2,7 @@
 
 mod executed;
 mod hostile;
+mod planted_library;
 mod static_wrapper;
 #[path = "../support/mod.rs"]
 mod support;

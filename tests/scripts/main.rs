@@ -135,18 +135,58 @@ fn several_scripts_of_one_package() {
     });
 }
 
+/// One argument that names all features is longer than the kernel takes: cargo writes a file instead, and with it the
+/// crate's name leaves the command line.
+fn many_features() -> String {
+    let mut manifest = String::from("\n[features]\n");
+    for number in 0..3000 {
+        writeln!(manifest, "{}{number} = []", "a-feature-with-a-name-of-some-length-".repeat(2))
+            .expect("a string");
+    }
+    manifest
+}
+
 #[test]
 fn a_script_behind_an_argument_file() {
     each_engine("script-argfile", |world, engine| {
-        // One argument that names all features is longer than the kernel takes: cargo writes a file instead,
-        // and with it the crate's name leaves the command line.
-        let mut manifest = String::from("\n[features]\n");
-        for number in 0..3000 {
-            writeln!(manifest, "{}{number} = []", "a-feature-with-a-name-of-some-length-".repeat(2))
-                .expect("a string");
-        }
+        let manifest = many_features();
         let project = package(world, &manifest, &[("build.rs", SCRIPT), ("src/lib.rs", LIBRARY)]);
         builds_inside(world, engine, &project, &[], 1);
+    });
+}
+
+/// The attacker's success first: a wrapper that looks for build scripts among its arguments finds none, and cargo runs
+/// what it compiled on the host.
+#[test]
+fn an_argument_file_hides_no_script() {
+    each_engine("script-hidden", |world, engine| {
+        let mark = world.home.join("was-here");
+        let script = format!("fn main() {{ let _ = std::fs::write({:?}, \"\"); }}\n", mark);
+        let files = [("build.rs", script.as_str()), ("src/lib.rs", "")];
+        let project = package(world, &many_features(), &files);
+        let seen = world.home.join("seen");
+        let looks = world.home.join("looks");
+        world
+            .write(&looks, &format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >> {}\nexec \"$@\"\n", seen.display()));
+        fs::set_permissions(&looks, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+        let mut control = world.plain(&project);
+        control.env("RUSTC_WRAPPER", &looks).env("CARGO_TARGET_DIR", world.home.join("plain"));
+        run(control.arg("build")).success("control: cargo build");
+        fs::remove_file(&mark).expect("control: the script runs on this machine");
+        let seen = fs::read_to_string(&seen).expect("what the wrapper saw");
+        assert!(seen.lines().any(|argument| argument.starts_with('@')), "control: {seen}");
+        assert!(!seen.lines().any(|argument| argument == "build_script_build"), "control: {seen}");
+
+        run(world.sandbox(engine, &project).arg("build")).success("cargo-sandbox build");
+        assert!(!mark.exists(), "cargo-sandbox build");
+        run(world.wrapped(engine, &project).arg("build")).success("cargo build with the wrapper");
+        assert!(!mark.exists(), "with the wrapper alone");
+        run(world.sandbox(engine, &project).args(["self", "setup", "--yes"])).success("self setup");
+        world.write(&project.join("build.rs"), &(script.clone() + "// changed\n"));
+        let built =
+            run(world.plain_with(engine, &project).arg("build")).success("cargo build after self setup");
+        assert!(built.stderr.contains("Compiling") && !mark.exists(), "after self setup: {}", built.stderr);
+        world.stop(engine, &project);
     });
 }
 

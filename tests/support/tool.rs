@@ -113,7 +113,8 @@ impl World {
         command
     }
 
-    fn plain_under(&self, engine: Engine, dir: &Path, above: &[&str]) -> Command {
+    /// `cargo` itself under another program, for wrappers that take this engine.
+    pub fn plain_under(&self, engine: Engine, dir: &Path, above: &[&str]) -> Command {
         let mut command = match above.split_first() {
             None => self.command_with_groups(self.cargo(), &engine.groups()),
             Some((first, rest)) => {

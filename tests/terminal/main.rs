@@ -3,6 +3,7 @@
 mod dialogue;
 #[path = "../support/mod.rs"]
 mod support;
+mod typing;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;

@@ -1,0 +1,173 @@
+//! The list of attacks that are not a job's own doing, each with a test of its own: on what cargo and this tool do on the
+//! host, by what a repository asks for, with another way to start cargo, by using everything up, at a terminal.
+//! `docs/threat-model.md` has its tables from here.
+
+use super::catalogue::{HOST_DOMAIN, KILLED, LANDLOCK, NOT_SHOWN, ORIGIN, SCRUBBED, SECCOMP};
+
+/// An attack with a test of its own.
+#[derive(Debug)]
+pub struct HostCase {
+    /// What the attacker does.
+    pub attack: &'static str,
+    /// From where: a kind of job, or the repository.
+    pub from: &'static str,
+    /// What stops it, the first line of defence first.
+    pub defences: &'static [&'static str],
+    /// The test: its file below `tests/`, or in this directory, and its name.
+    pub test: &'static str,
+}
+
+const fn host(
+    from: &'static str,
+    attack: &'static str,
+    defences: &'static [&'static str],
+    test: &'static str,
+) -> HostCase {
+    HostCase { attack, from, defences, test }
+}
+
+const SCRIPT_FILTER: &str = "filter of what build scripts say";
+const COMPILER_FILTER: &str = "filter of what compilers say";
+const PLANTED_CHECK: &str = "look at what the repository planted";
+const OWN_BUILD_DIR: &str = "build directory of this tool's own";
+const SHIMS: &str = "shims in the place of build scripts";
+const STATIC_WRAPPER: &str = "static wrapper that believes no variable";
+const INSIDE: &str = "it runs inside";
+const ARGUMENT_FILES: &str = "argument files are read";
+const RESOLVED: &str = "resolved before cargo starts";
+const OVERRIDDEN: &str = "decided by this tool in cargo's environment";
+const SETTINGS: &str = "configuration that `self setup` wrote";
+const USERS_FILE: &str = "only the user's own file, in no project, is read";
+const TRUST: &str = "trust, asked for by content";
+const REFUSED: &str = "command that is refused until it is confined";
+const LEFTOVERS: &str = "build scripts that are no shims of ours are removed";
+const CALLER: &str = "caller as the kernel names it";
+const OWN_TERMINAL: &str = "terminal of the job's own";
+const KERNEL_LIMIT: &str = "limit that the kernel keeps";
+const WATCHED: &str = "watched by the agent";
+
+/// All of them, by the part of the page.
+pub const SUBJECTS: &[(&str, &[HostCase])] = &[
+    ("Cargo as a deputy", DEPUTY),
+    ("What the repository asks for", REPOSITORY),
+    ("The other ways to start cargo", WAYS),
+    ("Terminal", TERMINAL),
+    ("Using everything up", BOMBS),
+];
+
+/// By which cargo on the host, or what it starts there, shall act for the attacker.
+#[rustfmt::skip]
+const DEPUTY: &[HostCase] = &[
+    host("build script", "sets `LD_PRELOAD` for the wrapper by `cargo::rustc-env`", &[SCRIPT_FILTER, STATIC_WRAPPER], "directives::a_script_sets_no_loader_variable_and_names_no_foreign_directory"),
+    host("build script", "sets `HOME` by `cargo::rustc-env`", &[SCRIPT_FILTER, STATIC_WRAPPER], "directives::a_script_sets_no_loader_variable_and_names_no_foreign_directory"),
+    host("build script", "sets `LD_LIBRARY_PATH`, `GLIBC_TUNABLES` or `GCONV_PATH`", &[SCRIPT_FILTER, STATIC_WRAPPER], "deputy::a_script_sets_no_variable_that_programs_of_the_host_obey"),
+    host("build script", "sets `PATH` or `BASH_ENV`", &[SCRIPT_FILTER, STATIC_WRAPPER], "deputy::a_script_sets_no_variable_that_programs_of_the_host_obey"),
+    host("build script", "names a compiler, wrapper, runner or toolchain by a variable", &[SCRIPT_FILTER, STATIC_WRAPPER], "deputy::a_script_sets_no_variable_that_programs_of_the_host_obey"),
+    host("build script", "names a container daemon, or this tool's own settings, by a variable", &[SCRIPT_FILTER, STATIC_WRAPPER], "deputy::a_script_sets_no_variable_that_programs_of_the_host_obey"),
+    host("build script", "adds a library directory of the user's by `rustc-link-search` or `rustc-flags`", &[SCRIPT_FILTER, NOT_SHOWN], "directives::a_script_sets_no_loader_variable_and_names_no_foreign_directory"),
+    host("build script", "moves the cursor or sets the title of the terminal in a warning", &[SCRIPT_FILTER], "directives::a_warning_moves_no_cursor"),
+    host("build script", "names a program that the linker is started through", &[INSIDE], "deputy::a_linker_of_the_scripts_choice_runs_inside"),
+    host("build script and `run`", "has cargo write a secret of its environment where a later job reads it", &[LANDLOCK], "deputy::cargos_records_tell_no_program_what_is_in_its_environment"),
+    host("repository", "brings a `target/` with a build script that cargo believes to be fresh", &[OWN_BUILD_DIR, HOST_DOMAIN], "deputy::a_committed_build_script_is_not_executed"),
+    host("repository", "the same with a build script of another name", &[OWN_BUILD_DIR, HOST_DOMAIN], "deputy::a_committed_build_script_is_not_executed"),
+    host("anything", "puts a program in the place of a build script in the build directory", &[SHIMS, HOST_DOMAIN], "raw_executable::cargo_executes_no_raw_build_script"),
+    host("anything", "has cargo execute a copy of a system program in the project", &[HOST_DOMAIN], "raw_executable::a_copy_of_a_system_program_is_not_executed"),
+    host("repository", "links a `.d` file in `target/` to a file of the user's", &[PLANTED_CHECK, HOST_DOMAIN], "planted::cargo_writes_through_no_planted_link"),
+    host("repository", "links `target/` out of the project", &[PLANTED_CHECK, HOST_DOMAIN], "planted::the_target_directory_leads_where_the_user_says_and_not_the_repository"),
+    host("repository", "links `Cargo.lock` to a file of the user's", &[PLANTED_CHECK, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "links `target/.rustc_info.json` to a file of the user's", &[PLANTED_CHECK, OWN_BUILD_DIR, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "links `target/debug` out of the project", &[PLANTED_CHECK, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "links `deps`, `build`, `.fingerprint` or `incremental` out of the project", &[OWN_BUILD_DIR, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "links `target/doc` out of the project", &[PLANTED_CHECK, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "links `target/package` out of the project", &[PLANTED_CHECK, HOST_DOMAIN], "deputy::cargo_writes_through_no_link_of_the_repositorys"),
+    host("repository", "depends on a crate of the user's by `path`", &[HOST_DOMAIN, ORIGIN, NOT_SHOWN], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "the same through a link in the repository", &[HOST_DOMAIN, ORIGIN, NOT_SHOWN], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "includes a file of the user's by `include_str!`", &[NOT_SHOWN, LANDLOCK], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "the same through a link in the repository", &[NOT_SHOWN, LANDLOCK], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "takes a module from elsewhere by `#[path]`", &[NOT_SHOWN, LANDLOCK], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "takes a program from elsewhere by `[[bin]] path`", &[HOST_DOMAIN, ORIGIN, NOT_SHOWN], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "takes a build script from elsewhere by `build =`", &[HOST_DOMAIN, ORIGIN, NOT_SHOWN], "deputy::a_repository_names_no_source_outside_of_it"),
+    host("repository", "has `cargo fmt` show a file of the user's", &[HOST_DOMAIN], "deputy::the_formatter_shows_no_file_from_elsewhere"),
+    host("repository", "depends on another repository of the user's by `git = \"file://…\"`", &[HOST_DOMAIN], "raw_executable::a_git_dependency_in_a_directory_that_is_named_is_fetched"),
+    host("build script", "is compiled behind an argument file (`@file`), in which no wrapper sees its name", &[ARGUMENT_FILES, HOST_DOMAIN], "scripts/main::an_argument_file_hides_no_script"),
+    host("build script", "has another name than `build.rs`", &[SHIMS, HOST_DOMAIN], "scripts/main::a_script_with_a_name_of_its_own"),
+    host("build script", "lies where cargo's build directory layout to come has it", &[SHIMS, HOST_DOMAIN], "scripts/main::scripts_in_the_build_directory_layout_to_come"),
+    host("macro", "forges a message in cargo's name (`--message-format json`), whose executable test runners start", &[COMPILER_FILTER], "directives::a_macro_forges_no_message_of_cargos"),
+    host("macro", "suggests a change of a file of the user's, which `cargo fix` makes", &[COMPILER_FILTER, REFUSED], "directives::a_macro_suggests_no_change_of_somebody_elses_file"),
+    host("macro", "moves the cursor or sets the title of the terminal in what the compiler says", &[COMPILER_FILTER], "directives::a_macro_moves_no_cursor"),
+    host("macro", "plants a C library in `deps/`, which cargo's `LD_LIBRARY_PATH` has first when it starts the wrapper", &[STATIC_WRAPPER, LANDLOCK], "host/planted_library::a_library_in_deps_is_not_loaded_on_the_host"),
+    host("anything", "has the wrapper load a library (`LD_PRELOAD`, `LD_LIBRARY_PATH`, `LD_AUDIT`)", &[SCRIPT_FILTER, STATIC_WRAPPER], "host/static_wrapper::planted_libraries_are_not_loaded"),
+    host("anything", "has the host execute anything of the project's while it is built (asked of a trace)", &[SHIMS, INSIDE, HOST_DOMAIN], "host/executed::docker_engine"),
+    host("dependency", "what `examples/hostile` tries, on the host", &[INSIDE, NOT_SHOWN], "host/hostile::cargo_lets_all_of_it_happen_and_the_sandbox_none"),
+];
+
+/// What the files of a repository have plain cargo do.
+#[rustfmt::skip]
+const REPOSITORY: &[HostCase] = &[
+    host("configuration", "names a compiler, `rustdoc`, wrapper, runner or `build-dir`", &[OVERRIDDEN, HOST_DOMAIN], "trust/unasked::programs_in_the_place_of_the_compiler_are_handled"),
+    host("configuration", "names a linker", &[INSIDE], "trust/unasked::a_linker_runs_in_the_container"),
+    host("configuration", "names a credential provider, which is handed tokens", &[TRUST, HOST_DOMAIN, REFUSED], "trust/attacks::a_credential_provider_and_a_browser_are_not_started"),
+    host("configuration", "names a browser for `doc --open`", &[TRUST, HOST_DOMAIN, REFUSED], "trust/attacks::a_credential_provider_and_a_browser_are_not_started"),
+    host("configuration", "leads downloads through a proxy", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
+    host("configuration", "changes what was trusted", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
+    host("configuration", "vouches for servers by certificates of its own", &[TRUST], "trust/attacks::trusted_certificates_are_read_wherever_they_are"),
+    host("configuration", "hides a setting in a file that it includes", &[TRUST], "trust/attacks::an_included_proxy_is_no_better"),
+    host("configuration", "includes a file of the user's", &[RESOLVED], "trust/attacks::an_included_proxy_is_no_better"),
+    host("configuration", "replaces the source of dependencies", &[TRUST], "trust/attacks::the_code_of_dependencies_comes_from_nowhere_else"),
+    host("configuration", "gives a registry the name of one of the user's, so that his token is sent there", &[TRUST], "trust/attacks::a_token_of_the_users_is_not_sent_elsewhere"),
+    host("configuration", "carries configuration in an alias (`--config`)", &[TRUST, OVERRIDDEN], "trust/attacks::an_alias_carries_no_configuration_and_stops_no_other_command"),
+    host("configuration", "shadows a command that the user means by an alias", &[RESOLVED, TRUST], "trust/attacks::an_alias_carries_no_configuration_and_stops_no_other_command"),
+    host("configuration", "has an alias write elsewhere (`--target-dir`)", &[TRUST, HOST_DOMAIN], "trust/attacks::an_alias_writes_in_no_directory_of_its_choice"),
+    host("configuration", "sets `LD_PRELOAD` by `[env]`", &[TRUST, STATIC_WRAPPER], "trust/attacks::a_loader_variable_needs_trust_and_then_reaches_jobs"),
+    host("another user", "has a configuration file above the project", &[TRUST], "trust/attacks::a_strangers_file_above_the_project_needs_trust"),
+    host("toolchain file", "names a toolchain, whose cargo runs on the host, by its `path`", &[RESOLVED, TRUST], "trust/asking::a_toolchain_of_the_repositorys_needs_trust"),
+    host("manifest", "makes the home directory the project", &[RESOLVED], "commands/errors::a_project_that_would_show_the_home_directory"),
+    host("configuration file in the project", "lowers the bar of this tool's own confinement", &[USERS_FILE], "limits/weaker::nothing_else_lowers_the_bar"),
+    host("configuration file in the project", "sets this tool's limits and engine", &[USERS_FILE], "limits/configuration::a_file_in_the_project_is_not_the_users"),
+];
+
+/// What else can be tried where no front end starts cargo.
+#[rustfmt::skip]
+const WAYS: &[HostCase] = &[
+    host("earlier build", "leaves a raw build script in `target/`, which is fresh", &[LEFTOVERS, SHIMS], "ways/hostile::a_raw_build_script_of_an_earlier_build_is_not_executed"),
+    host("earlier build", "leaves what a raw build script told cargo, which nobody has judged", &[LEFTOVERS, SCRIPT_FILTER], "ways/hostile::what_a_raw_script_told_cargo_is_judged_again"),
+    host("repository", "links a build script's `output` in `target/` to a file of the user's", &[PLANTED_CHECK], "ways/hostile::cargo_writes_through_no_link_in_the_target_directory"),
+    host("repository", "builds in another project's build directory", &[RESOLVED], "ways/hostile::a_repository_cannot_build_in_another_projects_directory"),
+    host("repository", "leads the wrapper elsewhere by `[env]`: `HOME`, `PATH`, `LD_LIBRARY_PATH`, a daemon, settings of this tool", &[STATIC_WRAPPER, CALLER], "ways/hostile::no_variable_leads_the_wrapper_anywhere"),
+    host("build script", "reads a secret of cargo's own environment", &[SCRUBBED], "ways/hostile::jobs_see_no_secret_of_cargos_environment"),
+    host("another user", "listens in the broker's place", &[CALLER], "ways/hostile::another_users_socket_is_no_broker"),
+    host("anything", "starts the wrapper without cargo", &[CALLER], "ways/hostile::a_wrapper_that_no_cargo_started_says_so"),
+    host("anything", "outlives a cargo that was killed", &[KILLED], "ways/life::kill_9_of_cargo_leaves_no_broker_and_no_job"),
+    host("macro", "`cargo fix` starts compilers that no wrapper sees", &[REFUSED], "ways/wrapper::what_cannot_be_confined_so_is_refused_with_the_reason"),
+    host("anything", "has the host execute anything of the project's while it is built (asked of a trace)", &[SHIMS, INSIDE], "host/executed::plain_cargo_with_the_wrapper"),
+    host("repository", "has a workspace of its own below the one that is set up", &[SETTINGS], "ways/setup::a_package_below_that_is_its_own_workspace_is_confined_as_well"),
+];
+
+/// What a program does to the terminal on which it is started.
+#[rustfmt::skip]
+const TERMINAL: &[HostCase] = &[
+    host("`run`", "types into the user's shell (`TIOCSTI`)", &[SECCOMP, OWN_TERMINAL], "terminal/typing::no_program_types_into_the_users_shell"),
+    host("`run`", "the same with high bits set (CVE-2019-7303)", &[SECCOMP, OWN_TERMINAL], "terminal/typing::no_program_types_into_the_users_shell"),
+    host("`run`", "pastes into a console (`TIOCLINUX`)", &[SECCOMP, OWN_TERMINAL], "terminal/typing::no_program_types_into_the_users_shell"),
+    host("`run`", "holds the user's own terminal", &[OWN_TERMINAL], "terminal/main::no_program_has_the_users_own_terminal"),
+];
+
+/// What would take a machine's processes, memory, disk or time.
+#[rustfmt::skip]
+const BOMBS: &[HostCase] = &[
+    host("build script, macro", "forks without end", &[KERNEL_LIMIT, WATCHED], "limits/bombs::a_fork_bomb_is_stopped"),
+    host("build script, macro", "takes memory without end", &[KERNEL_LIMIT, WATCHED], "limits/bombs::a_memory_bomb_is_stopped"),
+    host("build script, macro", "takes memory that no process shows (`/dev/shm`)", &[KERNEL_LIMIT, WATCHED], "limits/bombs::memory_that_no_process_shows_counts"),
+    host("build script, macro", "never ends", &[WATCHED], "limits/bombs::an_endless_job_is_stopped"),
+    host("build script, macro", "fills the disk with files", &[WATCHED], "limits/bombs::a_disk_filling_job_is_stopped"),
+    host("build script", "takes the last of the disk", &[WATCHED], "limits/free_space::a_job_that_takes_the_last_space_is_stopped_and_others_are_not"),
+    host("build script, macro", "writes a file without end", &[KERNEL_LIMIT, WATCHED], "limits/bombs::a_job_that_writes_too_large_a_file_is_stopped"),
+    host("build script, macro", "opens files without end", &[KERNEL_LIMIT], "limits/bombs::no_job_opens_more_files_than_allowed"),
+    host("build script", "has the kernel kill the user's programs when memory is short", &[KERNEL_LIMIT], "limits/bombs::the_kernel_kills_jobs_before_the_users_programs"),
+    host("build script", "crashes, and so leaves its memory on the disk or has a program of the host's started", &[KERNEL_LIMIT], "limits/bombs::a_crash_leaves_no_core"),
+];
+
+/// Every attack of this list.
+pub fn all() -> impl Iterator<Item = &'static HostCase> {
+    SUBJECTS.iter().flat_map(|(_, cases)| cases.iter())
+}
