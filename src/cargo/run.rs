@@ -20,6 +20,7 @@ use crate::wire::SESSION_DESCRIPTOR;
 
 use super::domain::kernel::Enforceable;
 use super::domain::{Domain, Rights};
+use super::installed::search_path;
 use super::{Toolchain, signals};
 
 /// The wrapper's executable, which is installed beside this one.
@@ -92,7 +93,10 @@ impl CargoRun<'_> {
         let program = self.toolchain.program("cargo");
         let mut command = Command::new(&program);
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
-        command.env("PATH", self.search_path(command_path(&command)));
+        let path = command_path(&command);
+        let all = search_path(&self.toolchain.sysroot, self.cargo_home, path.as_deref());
+        // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
+        command.env("PATH", std::env::join_paths(all).unwrap_or(path.unwrap_or_default()));
         command.env("RUSTUP_TOOLCHAIN", &self.toolchain.sysroot);
         command.env("RUSTUP_AUTO_INSTALL", "0");
         command.env("TMPDIR", temporary);
@@ -127,20 +131,6 @@ impl CargoRun<'_> {
         // A job may still have it raw, whose threads end with this process.
         terminal::restore();
         Ok(status)
-    }
-
-    /// The toolchain's own programs first, so that no stand-in of rustup's is found; the programs that the user
-    /// installed last, where cargo would otherwise look first.
-    fn search_path(&self, given: Option<OsString>) -> OsString {
-        let installed = self.cargo_home.join("bin");
-        let given = given.unwrap_or_default();
-        let mut all = vec![self.toolchain.sysroot.join("bin")];
-        all.extend(std::env::split_paths(&given));
-        if !all.contains(&installed) {
-            all.push(installed);
-        }
-        // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
-        std::env::join_paths(all).unwrap_or(given)
     }
 }
 
