@@ -38,7 +38,8 @@ pub struct UserConfig {
 }
 
 /// The names at the top of the file, for hints.
-const KEYS: &[&str] = &["engine", "image", "idle-seconds", "limits", "subcommands", "allow-weaker-confinement"];
+const KEYS: &[&str] =
+    &["engine", "image", "idle-seconds", "limits", "subcommands", "allow-weaker-confinement"];
 
 /// A list whose every entry is known.
 fn weaknesses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Weakness>, D::Error> {

@@ -53,9 +53,7 @@ pub static TOOLS: &[Tool] = &[
         ..Tool::named("expand")
     },
     Tool {
-        refused: Some(
-            "tests would write their profiles to the target directory, where no job may write yet",
-        ),
+        refused: Some("tests would write their profiles to the target directory, where no job may write yet"),
         ..Tool::named("llvm-cov")
     },
 ];
@@ -242,7 +240,8 @@ mod tests {
         let bin = bin(&["mine", "nextest"]);
         let search = [bin.path().to_owned()];
         let admit = |line: &str, allowed: &[String]| {
-            admit(&parse(line), allowed, &search, Path::new("/h/config.toml")).map_err(|error| error.to_string())
+            admit(&parse(line), allowed, &search, Path::new("/h/config.toml"))
+                .map_err(|error| error.to_string())
         };
         let error = admit("mine", &[]).unwrap_err();
         assert!(error.contains("`subcommands = [\"mine\"]` in `/h/config.toml`"), "{error}");
