@@ -39,6 +39,8 @@ pub struct CargoRun<'a> {
     pub cargo_home: &'a Path,
     /// What cargo and all that it starts on the host may touch.
     pub domain: Domain,
+    /// Whether its temporary files are where a compiler may write them.
+    pub compilers_write_temporary: bool,
     /// What may be missing of that.
     pub bar: Arc<Bar>,
 }
@@ -72,7 +74,9 @@ impl CargoRun<'_> {
             self.domain.add(path, Rights::Execute);
         }
         self.domain.add(session.path(), Rights::Connect);
-        self.start(variables, &directories.temporary())
+        let temporary =
+            if self.compilers_write_temporary { directories.outputs() } else { directories.temporary() };
+        self.start(variables, &temporary)
     }
 
     /// Runs cargo to its end where there is no project: whatever it would start of a compiler fails.

@@ -104,6 +104,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             arguments: &command.arguments,
             environment: environment.clone(),
             cargo_home: &cargo_home,
+            compilers_write_temporary: installed.is_some_and(|tool| tool.compilers_write_temporary),
             bar: Arc::clone(&bar),
         })
     };

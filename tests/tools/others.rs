@@ -24,6 +24,47 @@ fn deny_checks_as_under_cargo() {
 }
 
 #[test]
+fn machete_finds_as_under_cargo() {
+    for world in native_worlds("machete", &["machete"]) {
+        let used = "[dependencies]\nused = { path = \"used\" }\n";
+        let project = package(&world, "searched", used, &[("src/lib.rs", ""), ("used/src/lib.rs", "")]);
+        let manifest = "[package]\nname = \"used\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+        world.write(&project.join("used/Cargo.toml"), manifest);
+        for (code, library) in [(1, ""), (0, "pub use used as mine;\n")] {
+            world.write(&project.join("src/lib.rs"), library);
+            let expected = run(&mut plain(&world, &project, "machete"));
+            let found = run(&mut sandbox(&world, Engine::Native, &project, "machete"));
+            assert_eq!((found.code(), expected.code()), (code, code), "{}", found.stderr);
+            assert_eq!((found.stdout, found.stderr), (expected.stdout, expected.stderr));
+        }
+    }
+}
+
+/// A macro runs where expand has the compiler run.
+#[test]
+fn expand_shows_what_macros_made_in_the_container() {
+    for (world, engine) in worlds("expand", &["expand"]) {
+        let dependency = "[dependencies]\nmaker = { path = \"maker\" }\n";
+        let project = package(&world, "expanded", dependency, &[("src/lib.rs", "maker::make!();\n")]);
+        let manifest = "[package]\nname = \"maker\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\nproc-macro = true\n";
+        world.write(&project.join("maker/Cargo.toml"), manifest);
+        let trace = world.home.join("trace");
+        let maker = format!(
+            "#[proc_macro]\npub fn make(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n\
+             let _refused = std::fs::write({trace:?}, \"\");\n\"pub fn made() {{}}\".parse().unwrap()\n}}\n"
+        );
+        world.write(&project.join("maker/src/lib.rs"), &maker);
+        let expected = run(&mut plain(&world, &project, "expand")).success("cargo expand");
+        assert!(left(&trace), "control: the macro writes in the home directory");
+        says(&expected, &["pub fn made() {}"]);
+        let found = run(&mut sandbox(&world, engine, &project, "expand")).success("cargo-sandbox expand");
+        assert_eq!(found.stdout, expected.stdout);
+        assert!(!left(&trace));
+        world.stop(engine, &project);
+    }
+}
+
+#[test]
 fn hack_builds_and_tests_every_set_of_features_in_the_container() {
     for (world, engine) in worlds("hack", &["hack", "nextest"]) {
         // A job's own home directory is not the user's.

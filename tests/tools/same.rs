@@ -59,6 +59,11 @@ fn every_way_in_which_a_test_can_end() {
             std::fs::write(std::env::temp_dir().join("mine"), "x").unwrap();
         }
     "#;
+    // nextest ends it with signals.
+    let library = format!("{library}\n#[test] fn hangs() {{ loop {{ std::thread::park(); }} }}\n");
+    let configuration = "[profile.default.junit]\npath = \"junit.xml\"\n\
+        [[profile.default.overrides]]\nfilter = \"test(hangs)\"\n\
+        slow-timeout = { period = \"1s\", terminate-after = 1 }\n";
     let integration = r#"
         #[test] fn in_a_process_of_its_own() {
             assert_eq!(std::env::var("NEXTEST").unwrap(), "1");
@@ -69,14 +74,14 @@ fn every_way_in_which_a_test_can_end() {
     "#;
     for (world, engine) in worlds("ends", &["nextest"]) {
         let files = [
-            ("src/lib.rs", library),
+            ("src/lib.rs", library.as_str()),
             ("src/main.rs", "fn main() { println!(\"ran\"); }"),
             ("tests/integration.rs", integration),
-            (".config/nextest.toml", "[profile.default.junit]\npath = \"junit.xml\"\n"),
+            (".config/nextest.toml", configuration),
         ];
         let project = package(&world, "ends", "", &files);
-        compare(&world, engine, &project, "", 100, "5 tests run: 3 passed, 2 failed, 1 skipped");
-        compare(&world, engine, &project, "-E test(passes)", 0, "1 test run: 1 passed, 5 skipped");
+        compare(&world, engine, &project, "", 100, "6 tests run: 3 passed, 2 failed, 1 timed out, 1 skipped");
+        compare(&world, engine, &project, "-E test(passes)", 0, "1 test run: 1 passed, 6 skipped");
         let output = run(&mut sandbox(&world, engine, &project, "nextest run --no-capture passes"));
         says(&output, &["said in a test"]);
         assert!(project.join("target/nextest/default/junit.xml").is_file(), "nextest's own file");

@@ -301,6 +301,7 @@ fn path_is_fifo(path: &str) -> bool {
 mod tests {
     use super::*;
     use crate::cargo::configuration::Place;
+    use crate::cargo::installed::TOOLS;
     use std::ffi::OsString;
     use std::fs;
 
@@ -328,6 +329,15 @@ mod tests {
         }
 
         fn domain(&self, line: &str, environment: &[(&str, &str)]) -> Domain {
+            self.domain_with(line, environment, None)
+        }
+
+        fn domain_with(
+            &self,
+            line: &str,
+            environment: &[(&str, &str)],
+            installed: Option<(&Tool, &[PathBuf])>,
+        ) -> Domain {
             let command = CargoCommand::parse(line.split_whitespace().map(OsString::from).collect());
             let directory = self.path("work/app/sub");
             let cargo_home = self.path("home/.cargo");
@@ -343,7 +353,7 @@ mod tests {
                 home: &self.path("home"),
                 configuration: &configuration,
                 environment: &environment,
-                installed: None,
+                installed,
                 reads: &[],
                 project: Some((&self.path("work/app"), &self.path("work/app/target"))),
             }
@@ -399,6 +409,30 @@ mod tests {
                     assert!(apart, "{line}: {} and {}", written.display(), executed.display());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn installed_programs_are_executed_one_by_one_and_nothing_beside_them_is_written() {
+        let scene = Scene::new();
+        let home = scene.path("home/.cargo");
+        fs::create_dir_all(home.join("bin")).unwrap();
+        for name in ["bin/cargo-deny", "bin/cargo-other", "env", ".package-cache"] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        let tool = TOOLS.iter().find(|tool| tool.name == "deny").unwrap();
+        let programs = [home.join("bin/cargo-deny"), scene.path("work/app/cargo-deny")];
+        let domain = scene.domain_with("deny check", &[], Some((tool, &programs)));
+        let may = |rights, path: &str| scene.may(&domain, &[rights], path);
+        assert!(may(Rights::Execute, "home/.cargo/bin/cargo-deny"));
+        assert!(!may(Rights::Execute, "home/.cargo/bin/cargo-other"));
+        assert!(!may(Rights::Execute, "work/app/cargo-deny"), "the project is written");
+        for name in ["bin/cargo-deny", "bin/new", "env", "config.toml", "new"] {
+            let path = format!("home/.cargo/{name}");
+            assert!(!may(Rights::Write, &path) && may(Rights::Read, &path), "{path}");
+        }
+        for name in ["registry/src", "git/db", ".package-cache", "advisory-dbs/x"] {
+            assert!(may(Rights::Write, &format!("home/.cargo/{name}")), "{name}");
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Tool {
     pub keeps: &'static [&'static str],
     /// What it reads of the user's own configuration, below the home directory.
     pub reads: &'static [&'static str],
+    /// Whether it has the compiler write to its temporary files.
+    pub compilers_write_temporary: bool,
     /// Whether its arguments name a command of cargo's that it starts.
     pub passes_on: bool,
     /// Why it does not run.
@@ -29,7 +31,14 @@ pub struct Tool {
 
 impl Tool {
     const fn named(name: &'static str) -> Self {
-        Self { name, keeps: &[], reads: &[], passes_on: false, refused: None }
+        Self {
+            name,
+            keeps: &[],
+            reads: &[],
+            compilers_write_temporary: false,
+            passes_on: false,
+            refused: None,
+        }
     }
 }
 
@@ -46,12 +55,8 @@ pub static TOOLS: &[Tool] = &[
     Tool::named("outdated"),
     // Reads the sources, and `cargo metadata`.
     Tool::named("machete"),
-    Tool {
-        refused: Some(
-            "its compiler's output goes to a temporary directory of cargo's, where no job may write yet",
-        ),
-        ..Tool::named("expand")
-    },
+    // `cargo rustc … -o` of a file, with itself before the compiler.
+    Tool { compilers_write_temporary: true, ..Tool::named("expand") },
     Tool {
         refused: Some("tests would write their profiles to the target directory, where no job may write yet"),
         ..Tool::named("llvm-cov")
@@ -249,7 +254,7 @@ mod tests {
         assert_eq!(admit("nextest run", &[]).map(|tool| tool.name), Ok("nextest"));
         assert!(admit("chekc", &[]).unwrap_err().contains("no such command"));
         assert!(admit("hack", &[]).unwrap_err().contains("no such command"));
-        assert!(admit("expand", &["expand".to_owned()]).unwrap_err().contains("is not there yet"));
+        assert!(admit("llvm-cov", &["llvm-cov".to_owned()]).unwrap_err().contains("is not there yet"));
     }
 
     #[test]
