@@ -36,6 +36,12 @@ pub fn question(root: &Path) -> anyhow::Result<Option<Question>> {
     if !metadata.is_file() || metadata.len() > MAX_FILE {
         bail!("the configuration file `{}` is no file of acceptable size", file.display());
     }
+    // An error would show what is in it, and nextest could not read it.
+    let inside =
+        file.canonicalize().is_ok_and(|path| root.canonicalize().is_ok_and(|root| path.starts_with(root)));
+    if !inside {
+        bail!("the configuration file `{}` is a link that leads out of the project", file.display());
+    }
     let mut text = String::new();
     let failed = || format!("failed to read configuration file `{}`", file.display());
     File::open(&file).with_context(failed)?.take(MAX_FILE).read_to_string(&mut text).with_context(failed)?;
@@ -162,5 +168,8 @@ mod tests {
         std::fs::remove_dir(root.path().join(".config/nextest.toml")).unwrap();
         std::fs::write(root.path().join(".config/nextest.toml"), "= 1").unwrap();
         assert!(question(root.path()).is_err());
+        std::fs::remove_file(root.path().join(".config/nextest.toml")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join(".config/nextest.toml")).unwrap();
+        assert!(question(root.path()).unwrap_err().to_string().contains("leads out of the project"));
     }
 }
