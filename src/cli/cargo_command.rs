@@ -33,7 +33,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
     let Understood { command, configuration, root, aliases } =
-        understood(front_end, &cargo_home, words.to_vec())?;
+        understood(front_end, &cargo_home, installed::help_as_option(words))?;
     if let CommandKind::Refused(reason) = command.kind {
         bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
     }

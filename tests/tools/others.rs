@@ -20,6 +20,12 @@ fn deny_checks_as_under_cargo() {
         assert_eq!((found.code(), &found.stderr), (expected.code(), &expected.stderr));
         assert_ne!(found.code(), 0);
         says(&found, &["licenses FAILED"]);
+
+        for line in ["help deny", "deny --help"] {
+            let expected = run(&mut plain(&world, &project, line)).success("cargo help");
+            let found = run(&mut sandbox(&world, engine, &project, line)).success("cargo-sandbox help");
+            assert_eq!(found.stdout, expected.stdout, "{line}");
+        }
     }
 }
 

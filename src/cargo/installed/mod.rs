@@ -6,7 +6,7 @@
 
 pub mod nextest;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -167,6 +167,18 @@ pub fn admit(
     Ok(tool)
 }
 
+/// `help nextest` is `nextest --help`, which cargo starts the same program for.
+pub fn help_as_option(words: &[OsString]) -> Vec<OsString> {
+    let command = CargoCommand::parse(words.to_vec());
+    let asked = command.own_arguments().first();
+    match (command.subcommand.as_str(), command.position, asked) {
+        ("help", Some(position), Some(name)) if TOOLS.iter().any(|tool| name == tool.name) => {
+            [&words[..position], &[name.clone(), "--help".into()]].concat()
+        }
+        _ => words.to_vec(),
+    }
+}
+
 /// Whether a command comes to run nextest.
 pub fn runs_nextest(command: &CargoCommand) -> bool {
     command.subcommand == "nextest" || command.own_arguments().iter().any(|word| word == "nextest")
@@ -224,7 +236,6 @@ pub fn search_path(sysroot: &Path, cargo_home: &Path, given: Option<&OsStr>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsString;
 
     fn parse(line: &str) -> CargoCommand {
         CargoCommand::parse(line.split_whitespace().map(OsString::from).collect())
@@ -279,6 +290,15 @@ mod tests {
         let hack = outside.path().canonicalize().unwrap().join("cargo-hack");
         assert_eq!(found("hack", inside.path()).unwrap(), [hack], "deny is found in the project first");
         assert_eq!(found("nextest", Path::new("/nonexistent")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn help_about_a_tool_is_the_tools_own() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(help_as_option(&words("-q help nextest")), words("-q nextest --help"));
+        for line in ["help build", "help", "nextest help", "help mine"] {
+            assert_eq!(help_as_option(&words(line)), words(line));
+        }
     }
 
     #[test]
