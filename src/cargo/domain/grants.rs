@@ -121,7 +121,7 @@ impl Needs<'_> {
             // Programs of the user's are executed in it.
             Some((tool, _)) => {
                 domain.add(self.cargo_home, Rights::Read);
-                for name in CARGO_HOME_FILES.iter().chain(tool.keeps) {
+                for name in CARGO_HOME_FILES.iter().chain(tool.keeps).chain(tool.updates) {
                     domain.add(self.cargo_home.join(name), Rights::Write);
                 }
             }

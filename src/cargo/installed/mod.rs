@@ -17,8 +17,10 @@ use super::CargoCommand;
 pub struct Tool {
     /// Its name behind `cargo`.
     pub name: &'static str,
-    /// Directories of its own in `CARGO_HOME`, which it writes.
+    /// Directories of its own in `CARGO_HOME`, which it writes; made where they are missing.
     pub keeps: &'static [&'static str],
+    /// The same, where it takes an empty one for a broken one, and could not make it itself.
+    pub updates: &'static [&'static str],
     /// What it reads of the user's own configuration, below the home directory.
     pub reads: &'static [&'static str],
     /// Whether it has the compiler write to its temporary files.
@@ -34,6 +36,7 @@ impl Tool {
         Self {
             name,
             keeps: &[],
+            updates: &[],
             reads: &[],
             compilers_write_temporary: false,
             passes_on: false,
@@ -47,8 +50,8 @@ pub static TOOLS: &[Tool] = &[
     // `cargo metadata` and `cargo test --no-run`, and the test programs through the runner.
     Tool { reads: &[".config/nextest"], ..Tool::named("nextest") },
     // `cargo metadata`; a database of advisories, by git.
-    Tool { keeps: &["advisory-db", "advisory-dbs"], ..Tool::named("deny") },
-    Tool { keeps: &["advisory-db"], ..Tool::named("audit") },
+    Tool { keeps: &["advisory-dbs"], ..Tool::named("deny") },
+    Tool { updates: &["advisory-db"], ..Tool::named("audit") },
     // Changes manifests for a while, and starts the command that it is given, once for each set of features.
     Tool { passes_on: true, ..Tool::named("hack") },
     // Resolves in a temporary directory, with a cargo that is part of it.
