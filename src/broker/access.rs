@@ -112,6 +112,15 @@ pub fn rustc(
     for output in [&parsed.out_dir, &parsed.incremental].into_iter().flatten() {
         rules.add(&in_build_dir(session, &request.cwd.join(output))?, Rights::WritePlain);
     }
+    if let Some(file) = &parsed.output {
+        let file = request.cwd.join(file);
+        let outputs = session.directories.outputs();
+        let directory = normalized(&file).and_then(|clean| Some(clean.parent()?.to_owned()));
+        // Below it: each tool makes a directory of its own.
+        let below = |directory: &PathBuf| directory.starts_with(&outputs) && *directory != outputs;
+        let directory = directory.filter(below).ok_or(Refusal::Path(file))?;
+        rules.add(&directory, Rights::WritePlain);
+    }
     Ok(rules.0)
 }
 
@@ -287,6 +296,26 @@ mod tests {
         for out in ["/etc".into(), build.join("../x"), build.clone()] {
             let parsed = RustcArguments { out_dir: Some(out), ..RustcArguments::default() };
             assert!(rustc(&session, &Origin::Workspace, &parsed, &request("")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_where_a_tools_compiler_may() {
+        let session = session();
+        let outputs = session.directories.outputs();
+        let of = |file: PathBuf| {
+            let parsed = RustcArguments { output: Some(file), ..RustcArguments::default() };
+            rustc(&session, &Origin::Workspace, &parsed, &request("")).map(|rules| writes(&rules))
+        };
+        assert_eq!(of(outputs.join("x/expanded")).unwrap(), [outputs.join("x").to_str().unwrap()]);
+        for bad in [
+            "/etc/x".into(),
+            "x".into(),
+            outputs.join("x"),
+            outputs.join("../build/x"),
+            session.directories.temporary(),
+        ] {
+            assert!(of(bad).is_err());
         }
     }
 

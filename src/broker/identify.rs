@@ -196,33 +196,34 @@ fn compile(
     let mut argv = vec![program.clone().into_os_string()];
     argv.extend_from_slice(before);
     argv.extend(arguments.given);
-    let (kind, package, access, after) = if parsed.query && parsed.out_dir.is_none() {
-        (JobKind::Query, "the toolchain".to_owned(), access::query(session), After::Nothing)
-    } else {
-        let origin = source_origin(session, request, &parsed)?;
-        let package = package_name(session, request, &origin);
-        let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
-        // A repository's `rustflags` may say anything here, and files of this name are looked at afterwards.
-        if stem.contains('/') {
-            return Err(Refusal::Path(stem.into()));
-        }
-        let access = access::rustc(session, &origin, &parsed, request)?;
-        if parsed.is_build_script(&build) {
-            let directory = parsed.out_dir.clone().unwrap_or_default();
-            (
-                JobKind::BuildScriptCrate,
-                package,
-                access,
-                After::TakeScript { executable: directory.join(stem) },
-            )
+    let (kind, package, access, after) =
+        if parsed.query && parsed.out_dir.is_none() && parsed.output.is_none() {
+            (JobKind::Query, "the toolchain".to_owned(), access::query(session), After::Nothing)
         } else {
-            let after = match &parsed.out_dir {
-                Some(directory) => After::CheckOutputs { directory: directory.clone(), stem },
-                None => After::Nothing,
-            };
-            (JobKind::Crate, package, access, after)
-        }
-    };
+            let origin = source_origin(session, request, &parsed)?;
+            let package = package_name(session, request, &origin);
+            let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
+            // A repository's `rustflags` may say anything here, and files of this name are looked at afterwards.
+            if stem.contains('/') {
+                return Err(Refusal::Path(stem.into()));
+            }
+            let access = access::rustc(session, &origin, &parsed, request)?;
+            if parsed.is_build_script(&build) {
+                let directory = parsed.out_dir.clone().unwrap_or_default();
+                (
+                    JobKind::BuildScriptCrate,
+                    package,
+                    access,
+                    After::TakeScript { executable: directory.join(stem) },
+                )
+            } else {
+                let after = match &parsed.out_dir {
+                    Some(directory) => After::CheckOutputs { directory: directory.clone(), stem },
+                    None => After::Nothing,
+                };
+                (JobKind::Crate, package, access, after)
+            }
+        };
     let spec = spec(session, request, kind, program, argv, access);
     let spec = JobSpec { files: arguments.files, ..spec };
     Ok(Job { kind, package, spec, after })
@@ -232,7 +233,8 @@ fn compile(
 fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<Job, Refusal> {
     let program = session.toolchain.program("rustdoc");
     let arguments = ArgumentFile::expand(&request.cwd, given)?;
-    let parsed = RustcArguments::parse(&arguments.expanded);
+    let mut parsed = RustcArguments::parse(&arguments.expanded);
+    parsed.out_dir = parsed.out_dir.or(parsed.output.take());
     let query = parsed.query && parsed.input.is_none();
     let (package, access) = if query {
         ("the toolchain".to_owned(), access::query(session))

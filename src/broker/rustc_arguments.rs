@@ -11,8 +11,10 @@ pub struct RustcArguments {
     pub crate_name: String,
     /// Every `--crate-type`.
     pub crate_types: Vec<String>,
-    /// `--out-dir`, or `-o` of rustdoc.
+    /// `--out-dir`.
     pub out_dir: Option<PathBuf>,
+    /// `-o`: a file of rustc's, a directory of rustdoc's.
+    pub output: Option<PathBuf>,
     /// `-C extra-filename=`.
     pub extra_filename: String,
     /// `-C incremental=`.
@@ -109,7 +111,8 @@ impl RustcArguments {
         match name {
             "--crate-name" => self.crate_name = text(),
             "--crate-type" => self.crate_types.extend(text().split(',').map(str::to_owned)),
-            "--out-dir" | "-o" | "--output" => self.out_dir = Some(value.into()),
+            "--out-dir" | "--output" => self.out_dir = Some(value.into()),
+            "-o" => self.output = Some(value.into()),
             "--print" | "-vV" | "-V" | "--version" => self.query = true,
             "--test" => self.test = true,
             "-C" | "--codegen" => {
@@ -243,5 +246,6 @@ mod tests {
         assert_eq!(parsed.input, None);
         assert_eq!(parsed.search, [PathBuf::from("/q")]);
         assert!(parsed.test);
+        assert_eq!((parsed.output, parsed.out_dir), (Some("out".into()), None));
     }
 }

@@ -38,7 +38,7 @@ pub enum CommandKind {
     Host,
     /// Known, and not confined yet: refused, with the reason.
     Refused(&'static str),
-    /// Not known here: an alias, an installed subcommand, or a mistake.
+    /// Not cargo's: an installed subcommand (see [`super::installed`]), or a mistake.
     Unknown,
 }
 
@@ -144,11 +144,15 @@ impl CargoCommand {
         }
     }
 
+    /// The arguments behind the subcommand. What follows `--` belongs to a program or to rustc.
+    pub fn own_arguments(&self) -> &[OsString] {
+        let own = self.arguments.iter().position(|word| word == "--").unwrap_or(self.arguments.len());
+        self.arguments[..own].get(self.position.map_or(0, |at| at + 1)..).unwrap_or_default()
+    }
+
     /// Directories that the command writes whatever project it is in, as they were given.
     pub fn writes_beside_project(&self) -> Vec<PathBuf> {
-        let own = self.arguments.iter().position(|word| word == "--").unwrap_or(self.arguments.len());
-        let behind = &self.arguments[..own];
-        let behind = behind.get(self.position.map_or(0, |at| at + 1)..).unwrap_or_default();
+        let behind = self.own_arguments();
         match self.subcommand.as_str() {
             "new" | "init" => vec![positional(behind, NEW_WITH_VALUE).unwrap_or_default().into()],
             "vendor" => vec![positional(behind, VENDOR_WITH_VALUE).unwrap_or_else(|| "vendor".into()).into()],

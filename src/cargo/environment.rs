@@ -98,6 +98,7 @@ const PREFIXES: &[(&str, &str)] = &[
     ("CARGO_UNSTABLE_", "cargo's settings"),
     ("CARGO_CFG_", "build scripts"),
     ("PKG_CONFIG_", "finding system libraries"),
+    ("NEXTEST_", "cargo-nextest's settings"),
     ("CC_", "C compilers in build scripts, per target"),
     ("CXX_", "C compilers in build scripts, per target"),
     ("AR_", "C compilers in build scripts, per target"),

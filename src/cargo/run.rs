@@ -21,6 +21,7 @@ use crate::wire::SESSION_DESCRIPTOR;
 
 use super::domain::kernel::Enforceable;
 use super::domain::{Domain, Rights};
+use super::installed::search_path;
 use super::{Toolchain, signals};
 
 /// The wrapper's executable, which is installed beside this one.
@@ -39,6 +40,8 @@ pub struct CargoRun<'a> {
     pub cargo_home: &'a Path,
     /// What cargo and all that it starts on the host may touch.
     pub domain: Domain,
+    /// Whether its temporary files are where a compiler may write them.
+    pub compilers_write_temporary: bool,
     /// What may be missing of that.
     pub bar: Arc<Bar>,
 }
@@ -72,7 +75,9 @@ impl CargoRun<'_> {
             self.domain.add(path, Rights::Execute);
         }
         self.domain.add(session.path(), Rights::Connect);
-        self.start(variables, &directories.temporary())
+        let temporary =
+            if self.compilers_write_temporary { directories.outputs() } else { directories.temporary() };
+        self.start(variables, &temporary)
     }
 
     /// Runs cargo to its end where there is no project: whatever it would start of a compiler fails.
@@ -93,7 +98,10 @@ impl CargoRun<'_> {
         let program = self.toolchain.program("cargo");
         let mut command = Command::new(&program);
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
-        command.env("PATH", self.search_path(command_path(&command)));
+        let path = command_path(&command);
+        let all = search_path(&self.toolchain.sysroot, self.cargo_home, path.as_deref());
+        // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
+        command.env("PATH", std::env::join_paths(all).unwrap_or(path.unwrap_or_default()));
         command.env("RUSTUP_TOOLCHAIN", &self.toolchain.sysroot);
         command.env("RUSTUP_AUTO_INSTALL", "0");
         command.env("TMPDIR", temporary);
@@ -129,20 +137,6 @@ impl CargoRun<'_> {
         // A job may still have it raw, whose threads end with this process.
         terminal::restore();
         Ok(status)
-    }
-
-    /// The toolchain's own programs first, so that no stand-in of rustup's is found; the programs that the user
-    /// installed last, where cargo would otherwise look first.
-    fn search_path(&self, given: Option<OsString>) -> OsString {
-        let installed = self.cargo_home.join("bin");
-        let given = given.unwrap_or_default();
-        let mut all = vec![self.toolchain.sysroot.join("bin")];
-        all.extend(std::env::split_paths(&given));
-        if !all.contains(&installed) {
-            all.push(installed);
-        }
-        // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
-        std::env::join_paths(all).unwrap_or(given)
     }
 }
 

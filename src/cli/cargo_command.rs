@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use crate::broker::session::normalized;
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
-use crate::cargo::domain::grants::Needs;
+use crate::cargo::domain::grants::{CARGO_HOME_FILES, Needs};
+use crate::cargo::installed::{self, Tool};
 use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
@@ -34,22 +35,14 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
     let Understood { command, configuration, root, aliases } =
-        understood(front_end, &cargo_home, words.to_vec())?;
-    match command.kind {
-        CommandKind::Refused(reason) => {
-            bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
-        }
-        CommandKind::Unknown => bail!(
-            "no such command: `{}`\n\nhint: commands that are installed beside cargo are not confined yet, and \
-             therefore not run",
-            command.subcommand
-        ),
-        CommandKind::Compile | CommandKind::Host => {}
+        understood(front_end, &cargo_home, installed::help_as_option(words))?;
+    if let CommandKind::Refused(reason) = command.kind {
+        bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
     }
     warn_of_ignored(front_end, &command);
 
     let directory = command.working_directory(&front_end.cwd);
-    let mut questions = configuration.questions(Aliases::Used(&aliases));
+    let mut questions = Vec::new();
     let toolchain = match front_end.toolchain(toolchain_name)?.resolve(&directory) {
         Err(ToolchainError::PathToolchain(named)) => {
             questions.push(named.question());
@@ -57,6 +50,23 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         }
         other => other,
     };
+    let search = |sysroot: &Path| installed::search_path(sysroot, &cargo_home, front_end.variable("PATH"));
+    let installed = match (&command.kind, &toolchain) {
+        (CommandKind::Unknown, Ok(toolchain)) => {
+            let config = front_end.user_config()?;
+            Some(installed::admit(&command, &options.subcommands, &search(&toolchain.sysroot), &config)?)
+        }
+        _ => None,
+    };
+    // A cargo that is started by another program writes any alias out by itself.
+    let passes_on = installed.is_some_and(|tool| tool.passes_on);
+    let aliases = if passes_on { Aliases::All } else { Aliases::Used(&aliases) };
+    questions.splice(0..0, configuration.questions(aliases));
+    if let (Some(_), Ok(root)) = (installed, &root)
+        && installed::runs_nextest(&command)
+    {
+        questions.extend(installed::nextest::question(root)?);
+    }
     let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
     trust::require(front_end, &scene, &questions)?;
     configuration.refuse_decided()?;
@@ -70,7 +80,14 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let home = front_end.user()?.home;
     let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
     let start = |project| -> anyhow::Result<CargoRun<'_>> {
-        create_written(&command, &directory, &cargo_home, project)?;
+        create_written(&command, &directory, &cargo_home, installed, project)?;
+        let inside: Vec<&Path> = project.into_iter().flat_map(<[&Path; 2]>::from).collect();
+        let programs = match installed {
+            Some(_) => {
+                installed::programs(&command, &options.subcommands, &search(&toolchain.sysroot), &inside)?
+            }
+            None => Vec::new(),
+        };
         let needs = Needs {
             command: &command,
             directory: &directory,
@@ -79,6 +96,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             home: &home,
             configuration: &configuration,
             environment: &environment,
+            installed: installed.map(|tool| (tool, &*programs)),
             reads: &options.reads,
             project,
         };
@@ -88,13 +106,14 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             arguments: &command.arguments,
             environment: environment.clone(),
             cargo_home: &cargo_home,
+            compilers_write_temporary: installed.is_some_and(|tool| tool.compilers_write_temporary),
             bar: Arc::clone(&bar),
         })
     };
     let root = match (root, command.kind) {
         (Ok(root), _) => root,
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
-        (Err(_), CommandKind::Host) => {
+        (Err(_), CommandKind::Host | CommandKind::Unknown) => {
             return Ok(exit_code(start(None)?.without_project()?));
         }
         (Err(error), _) => return Err(error.into()),
@@ -313,12 +332,24 @@ fn create_written(
     command: &CargoCommand,
     directory: &Path,
     cargo_home: &Path,
+    installed: Option<&Tool>,
     project: Option<(&Path, &Path)>,
 ) -> anyhow::Result<()> {
     let failed = |path: &Path| format!("failed to create `{}`", path.display());
     std::fs::create_dir_all(cargo_home).with_context(|| failed(cargo_home))?;
+    if let Some(tool) = installed {
+        for name in ["registry", "git"].iter().chain(tool.keeps) {
+            let path = cargo_home.join(name);
+            std::fs::create_dir_all(&path).with_context(|| failed(&path))?;
+        }
+        for name in CARGO_HOME_FILES {
+            let path = cargo_home.join(name);
+            let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
+            file.with_context(|| failed(&path))?;
+        }
+    }
     let Some((root, target_dir)) = project else { return Ok(()) };
-    let compiles = command.kind == CommandKind::Compile;
+    let compiles = command.kind == CommandKind::Compile || installed.is_some();
     if compiles && !target_dir.starts_with(root) {
         create_cache_directory(target_dir).with_context(|| failed(target_dir))?;
     }

@@ -102,6 +102,8 @@ pub struct Options {
     pub idle: std::time::Duration,
     /// Limits of containers and jobs.
     pub limits: Resolved,
+    /// Installed subcommands that run though it is not known what they do: from the configuration alone.
+    pub subcommands: Vec<String>,
     /// What may be missing of the promised confinement: from the configuration alone.
     pub allowed: BTreeSet<Weakness>,
 }
@@ -174,6 +176,7 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
         image: image.map_or(Image::Host, Image::Named),
         idle: std::time::Duration::from_secs(idle),
         limits,
+        subcommands: config.subcommands,
         allowed: config.allow_weaker_confinement,
     })
 }

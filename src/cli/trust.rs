@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cargo::configuration::{Aliases, Configuration, Place};
+use crate::cargo::installed::nextest;
 use crate::cargo::toolchain::ToolchainError;
 use crate::policy::difference::{Change, changes};
 use crate::policy::question::{Question, show_line};
@@ -46,6 +47,9 @@ impl Scene<'_> {
         let (root, cargo_home) = (self.project_root(), front_end.cargo_home()?);
         let place = Place { directory: self.directory, cargo_home: &cargo_home, root: root.as_deref() };
         let mut questions = Configuration::read(place, &[])?.questions(Aliases::All);
+        if let Some(root) = &root {
+            questions.extend(nextest::question(root)?);
+        }
         if let Err(ToolchainError::PathToolchain(named)) = front_end.toolchain(None)?.resolve(self.directory)
         {
             questions.push(named.question());

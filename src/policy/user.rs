@@ -29,13 +29,17 @@ pub struct UserConfig {
     /// As `--sandbox-limit`.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// Installed subcommands that run though this tool does not know what they do.
+    #[serde(default)]
+    pub subcommands: Vec<String>,
     /// What may be missing of the promised confinement. There is no option and no variable for it.
     #[serde(default, deserialize_with = "weaknesses")]
     pub allow_weaker_confinement: BTreeSet<Weakness>,
 }
 
 /// The names at the top of the file, for hints.
-const KEYS: &[&str] = &["engine", "image", "idle-seconds", "limits", "allow-weaker-confinement"];
+const KEYS: &[&str] =
+    &["engine", "image", "idle-seconds", "limits", "subcommands", "allow-weaker-confinement"];
 
 /// A list whose every entry is known.
 fn weaknesses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Weakness>, D::Error> {
@@ -122,6 +126,7 @@ mod tests {
     fn everything_that_is_known_is_read() {
         let config = parse(
             "engine = \"native\"\nimage = \"debian\"\nidle-seconds = 5\nallow-weaker-confinement = [\"landlock\"]\n\
+             subcommands = [\"mine\"]\n\
              [limits]\nmemory = \"2G\"\nprocesses = 100\n",
         )
         .unwrap();
@@ -130,6 +135,7 @@ mod tests {
         assert_eq!(config.allow_weaker_confinement, [Weakness::Landlock].into());
         let limits = config.limits.resolve(1 << 34).container;
         assert_eq!((limits.memory, limits.per_job.processes), (2 << 30, 100));
+        assert_eq!(config.subcommands, ["mine"]);
         assert_eq!(parse("").unwrap(), UserConfig::default());
     }
 

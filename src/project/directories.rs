@@ -165,6 +165,11 @@ impl ProjectDirectories {
         self.path.join("tmp")
     }
 
+    /// Temporary files of a tool that has a compiler write there.
+    pub fn outputs(&self) -> PathBuf {
+        self.work().join("outputs")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors
@@ -175,6 +180,7 @@ impl ProjectDirectories {
         }
         let all = [
             self.work(),
+            self.outputs(),
             self.path.join("scripts"),
             self.path.join("shims"),
             self.scripts(),

@@ -22,6 +22,7 @@ use super::domain::repository::work_tree;
 
 pub use alias::Expansion;
 pub use vet::Aliases;
+pub(super) use vet::{key_of, line_of};
 
 /// How deep `include` may nest.
 const MAX_INCLUDE_DEPTH: usize = 8;

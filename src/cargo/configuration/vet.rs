@@ -215,7 +215,7 @@ fn lookup<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
 }
 
 /// The line of a key, from 1.
-fn line_of(text: &str, table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
+pub(in crate::cargo) fn line_of(text: &str, table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
     let (first, rest) = path.split_first()?;
     let (key, mut value) = entry(table, first)?;
     let mut start = key.span().start;
@@ -233,7 +233,7 @@ fn entry<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<Entry<'a, 'i>> {
 }
 
 /// A key as one would write it.
-fn key_of(path: &[&str]) -> String {
+pub(in crate::cargo) fn key_of(path: &[&str]) -> String {
     let bare = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::broker::session::normalized;
 use crate::cargo::configuration::Configuration;
+use crate::cargo::installed::Tool;
 use crate::cargo::{CargoCommand, Toolchain};
 use crate::container::host::{MERGED, SYSTEM};
 
@@ -56,6 +57,9 @@ const SSH_FILES: &[&str] = &[".ssh/config", ".ssh/known_hosts", ".ssh/known_host
 /// And what `ssh` and `git` take, where the user has cargo use them (`net.git-fetch-with-cli`).
 const GIT_PROGRAM_FILES: &[&str] = &[".ssh", ".netrc"];
 
+/// Files that cargo writes in `CARGO_HOME`, where nobody installs anything: its locks.
+pub const CARGO_HOME_FILES: &[&str] = &[".package-cache", ".package-cache-mutate"];
+
 /// Subcommands that fetch nothing.
 const FETCHES_NOTHING: &[&str] = &[
     "",
@@ -90,6 +94,8 @@ pub struct Needs<'a> {
     pub configuration: &'a Configuration,
     /// cargo's environment.
     pub environment: &'a [(std::ffi::OsString, std::ffi::OsString)],
+    /// What is known of the command where it is an installed subcommand, and the executables of all that may run.
+    pub installed: Option<(&'a Tool, &'a [PathBuf])>,
     /// What the user lets be read (`--sandbox-read`).
     pub reads: &'a [PathBuf],
     /// The project's root and target directory, if there is a project.
@@ -109,7 +115,17 @@ impl Needs<'_> {
     }
 
     fn writes(&self, domain: &mut Domain) {
-        domain.add(self.cargo_home, Rights::Write);
+        match self.installed {
+            // Its database of what is used has a journal beside it.
+            None => domain.add(self.cargo_home, Rights::Write),
+            // Programs of the user's are executed in it.
+            Some((tool, _)) => {
+                domain.add(self.cargo_home, Rights::Read);
+                for name in CARGO_HOME_FILES.iter().chain(tool.keeps).chain(tool.updates) {
+                    domain.add(self.cargo_home.join(name), Rights::Write);
+                }
+            }
+        }
         // Users move these to another disk.
         for name in ["registry", "git"] {
             domain.add(self.cargo_home.join(name), Rights::Write);
@@ -143,6 +159,12 @@ impl Needs<'_> {
             domain.add(sysroot, Rights::Execute);
         } else {
             domain.add_executable(sysroot);
+        }
+        let writable = domain.writable();
+        for program in self.installed.iter().flat_map(|(_, programs)| *programs) {
+            if !writable.iter().any(|writable| program.starts_with(writable)) {
+                domain.add(program, Rights::Execute);
+            }
         }
     }
 
@@ -235,6 +257,9 @@ impl Needs<'_> {
                 domain.add(self.home.join(name), Rights::Read);
             }
         }
+        for name in self.installed.iter().flat_map(|(tool, _)| tool.reads) {
+            domain.add(self.home.join(name), Rights::Read);
+        }
         if !self.fetches() {
             return;
         }
@@ -276,6 +301,7 @@ fn path_is_fifo(path: &str) -> bool {
 mod tests {
     use super::*;
     use crate::cargo::configuration::Place;
+    use crate::cargo::installed::TOOLS;
     use std::ffi::OsString;
     use std::fs;
 
@@ -303,6 +329,15 @@ mod tests {
         }
 
         fn domain(&self, line: &str, environment: &[(&str, &str)]) -> Domain {
+            self.domain_with(line, environment, None)
+        }
+
+        fn domain_with(
+            &self,
+            line: &str,
+            environment: &[(&str, &str)],
+            installed: Option<(&Tool, &[PathBuf])>,
+        ) -> Domain {
             let command = CargoCommand::parse(line.split_whitespace().map(OsString::from).collect());
             let directory = self.path("work/app/sub");
             let cargo_home = self.path("home/.cargo");
@@ -318,6 +353,7 @@ mod tests {
                 home: &self.path("home"),
                 configuration: &configuration,
                 environment: &environment,
+                installed,
                 reads: &[],
                 project: Some((&self.path("work/app"), &self.path("work/app/target"))),
             }
@@ -373,6 +409,30 @@ mod tests {
                     assert!(apart, "{line}: {} and {}", written.display(), executed.display());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn installed_programs_are_executed_one_by_one_and_nothing_beside_them_is_written() {
+        let scene = Scene::new();
+        let home = scene.path("home/.cargo");
+        fs::create_dir_all(home.join("bin")).unwrap();
+        for name in ["bin/cargo-deny", "bin/cargo-other", "env", ".package-cache"] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        let tool = TOOLS.iter().find(|tool| tool.name == "deny").unwrap();
+        let programs = [home.join("bin/cargo-deny"), scene.path("work/app/cargo-deny")];
+        let domain = scene.domain_with("deny check", &[], Some((tool, &programs)));
+        let may = |rights, path: &str| scene.may(&domain, &[rights], path);
+        assert!(may(Rights::Execute, "home/.cargo/bin/cargo-deny"));
+        assert!(!may(Rights::Execute, "home/.cargo/bin/cargo-other"));
+        assert!(!may(Rights::Execute, "work/app/cargo-deny"), "the project is written");
+        for name in ["bin/cargo-deny", "bin/new", "env", "config.toml", "new"] {
+            let path = format!("home/.cargo/{name}");
+            assert!(!may(Rights::Write, &path) && may(Rights::Read, &path), "{path}");
+        }
+        for name in ["registry/src", "git/db", ".package-cache", "advisory-dbs/x"] {
+            assert!(may(Rights::Write, &format!("home/.cargo/{name}")), "{name}");
         }
     }
 
