@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use crate::cargo::configuration::{Aliases, Configuration, Place};
 use crate::cargo::installed::nextest;
 use crate::cargo::toolchain::ToolchainError;
-use crate::policy::difference::{Change, changes};
-use crate::policy::question::{Question, show_line};
+use crate::policy::difference;
+use crate::policy::question::Question;
 use crate::policy::trust::{Trusted, hash_of};
 use crate::project::{find_manifest, workspace_root};
 
@@ -114,14 +114,8 @@ pub fn trusted(front_end: &FrontEnd, root: &Path) -> anyhow::Result<Trusted> {
 /// The lines of a file that changed since it was trusted, if it was.
 pub fn changed(trusted: &Trusted, question: &Question) -> Option<String> {
     let before = trusted.before(question)?;
-    let mut text = String::new();
-    for change in changes(&before.text, &question.text) {
-        let (sign, line) = match change {
-            Change::Removed(line) => ('-', line),
-            Change::Added(line) => ('+', line),
-        };
-        let _infallible = writeln!(text, "    {sign} {}", show_line(line));
-    }
+    let changes = difference::lines(&before.text, &question.text, 0);
+    let text: String = changes.lines().map(|line| format!("    {line}\n")).collect();
     // Ends of lines, for instance.
     Some(if text.is_empty() { "    only white space changed\n".into() } else { text })
 }

@@ -1,6 +1,5 @@
 //! Our own commands, all under `self`, a word that cargo has no use for.
 
-mod difference;
 mod doctor;
 mod prune;
 mod setup;

@@ -11,9 +11,10 @@ use crate::cargo::configuration::{Configuration, Place};
 use crate::cargo::run::{install_wrapper, own_executable};
 use crate::cargo::setup::{Change, apply, settings, take_back};
 use crate::cargo::version;
+use crate::policy::difference;
 use crate::project::{Project, ProjectDirectories, record};
 
-use super::{Context, FrontEnd, difference};
+use super::{Context, FrontEnd};
 
 /// Variables that win over every file.
 const WINNING: &[&str] = &[
@@ -153,7 +154,7 @@ fn undo(kept: &Kept, arguments: SetupArguments) -> anyhow::Result<u8> {
 
 /// Shows the difference and asks.
 fn agreed(file: &Path, before: &str, after: &str, yes: bool) -> anyhow::Result<bool> {
-    print!("{}:\n{}", file.display(), difference::lines(before, after));
+    print!("{}:\n{}", file.display(), difference::lines(before, after, 1));
     if yes {
         return Ok(true);
     }
