@@ -3,8 +3,9 @@
 //! - [`matrix`]: what a job can try by itself, every attack of the [`catalogue`] in every kind of job. The hostile
 //!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
 //! - [`host_cases`]: the list of attacks with a test of their own, here and in other suites.
-//! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
+//! - [`believed`], [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
+mod believed;
 mod catalogue;
 mod deputy;
 mod directives;
