@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::support::run::{Output, run};
-use super::{ENGINE, find, package, scenes, worlds};
+use super::way::Way;
+use super::{ENGINE, find, in_each_way, package, scenes, worlds};
 
 const SECRET: &str = "hidden-in-another-project";
 
@@ -41,9 +42,16 @@ fn a_script_sets_no_variable_that_programs_of_the_host_obey() {
         run(checked).success("control: cargo sets every one of them for the compiler");
         for name in names {
             let project = package(&world, "setter", &line(&name));
-            let output = run(world.sandbox(ENGINE, &project).arg("check"));
-            assert_eq!(output.code(), 101, "{name}: {}", output.stderr);
-            assert!(output.stderr.contains(&format!("sets `{name}`")), "{}", output.stderr);
+            let refused = |way: Way, output: Output| {
+                assert_eq!(output.code(), 101, "{way}, {name}: {}", output.stderr);
+                assert!(output.stderr.contains(&format!("sets `{name}`")), "{way}: {}", output.stderr);
+            };
+            // The filter is the same in each way: it is enough to see that each of them has it.
+            if name == "PATH" {
+                in_each_way(&world, ENGINE, &project, &["check"], refused);
+            } else {
+                refused(Way::Sandbox(ENGINE), run(world.sandbox(ENGINE, &project).arg("check")));
+            }
         }
         world.stop(ENGINE, &project);
     }
@@ -106,9 +114,16 @@ fn a_repository_names_no_source_outside_of_it() {
             let mut plain = world.plain(&project);
             let plain = run(plain.arg("run").env("CARGO_TARGET_DIR", world.home.join("plain")));
             assert!(says(&plain.success(name), SECRET), "control: {name}");
-            let output = run(world.sandbox(engine, &project).arg("run"));
-            assert_eq!(output.code(), 101, "{name}: {}", output.stderr);
-            assert!(!says(&output, SECRET), "{name}: {}", output.stderr);
+            let refused = |way: Way, output: Output| {
+                assert_eq!(output.code(), 101, "{way}, {name}: {}", output.stderr);
+                assert!(!says(&output, SECRET), "{way}, {name}: {}", output.stderr);
+            };
+            // Where a source comes from is judged before any engine is asked, by the same code in each way.
+            if engine == ENGINE {
+                in_each_way(&world, engine, &project, &["run"], refused);
+            } else {
+                refused(Way::Sandbox(engine), run(world.sandbox(engine, &project).arg("run")));
+            }
             world.stop(engine, &project);
         }
     }
@@ -220,11 +235,24 @@ fn a_committed_build_script_is_not_executed() {
             assert!(marker.exists(), "control: cargo executes what was committed");
             fs::remove_file(&marker).expect("marker");
 
-            super::support::world::remove(&project);
-            world.copy(&before, &project);
-            world.write(&project.join("trigger"), "2");
-            run(world.sandbox(engine, &project).arg("build")).success("cargo-sandbox build");
-            assert!(!marker.exists(), "the host executed it");
+            // What lies in `target/` is looked at before any engine is asked, so one is enough for the other ways.
+            let ways = [Way::Sandbox(engine), Way::Wrapper(engine), Way::SetUp(engine)];
+            for way in ways.into_iter().take(if engine == ENGINE { 3 } else { 1 }) {
+                super::support::world::remove(&project);
+                world.copy(&before, &project);
+                world.write(&project.join("trigger"), "2");
+                let mut command = match way {
+                    Way::Wrapper(_) => world.wrapped(engine, &project),
+                    Way::SetUp(_) => {
+                        run(world.sandbox(engine, &project).args(["self", "setup", "--yes"]))
+                            .success("setup");
+                        world.plain_with(engine, &project)
+                    }
+                    Way::Sandbox(_) | Way::Plain => world.sandbox(engine, &project),
+                };
+                run(command.arg("build")).success(&way.to_string());
+                assert!(!marker.exists(), "the host executed it, {way}");
+            }
             world.stop(engine, &project);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::support::run::run;
 use super::support::world::World;
-use super::{ENGINE, package, worlds};
+use super::{ENGINE, in_each_way, package, worlds};
 
 #[test]
 fn a_script_sets_no_loader_variable_and_names_no_foreign_directory() {
@@ -16,10 +16,12 @@ fn a_script_sets_no_loader_variable_and_names_no_foreign_directory() {
             let project = package(&world, "speaker", &format!("    println!({line:?});"));
             run(world.plain(&project).arg("build").env("CARGO_TARGET_DIR", world.home.join("plain")))
                 .success("control: cargo obeys");
-            let output = run(world.sandbox(ENGINE, &project).arg("build"));
-            assert_eq!(output.code(), 101, "{line}:\n{}", output.stderr);
-            assert!(output.stderr.contains("the build script of speaker"), "{}", output.stderr);
-            assert!(output.stderr.contains(named) && output.stderr.contains("hint: "), "{}", output.stderr);
+            in_each_way(&world, ENGINE, &project, &["build"], |way, output| {
+                assert_eq!(output.code(), 101, "{way}: {line}:\n{}", output.stderr);
+                for word in ["the build script of speaker", named, "hint: "] {
+                    assert!(output.stderr.contains(word), "{way}: {line}:\n{}", output.stderr);
+                }
+            });
         }
         world.stop(ENGINE, &world.work().join("speaker"));
     }
@@ -35,9 +37,11 @@ fn a_warning_moves_no_cursor() {
         let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
         let plain = plain.success("cargo build").stderr;
         assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
-        let output = run(world.sandbox(ENGINE, &project).args(build)).success("cargo-sandbox build");
-        assert!(output.stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{:?}", output.stderr);
-        assert!(!output.stderr.contains("\u{1b}[2J"), "{:?}", output.stderr);
+        in_each_way(&world, ENGINE, &project, &build, |way, output| {
+            let stderr = output.success(&way.to_string()).stderr;
+            assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
+            assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
+        });
         world.stop(ENGINE, &project);
     }
 }
@@ -88,11 +92,12 @@ fn a_macro_forges_no_message_of_cargos() {
         let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
         let plain = plain.success("cargo build").stdout;
         assert!(plain.lines().any(|line| line.contains("/nonexistent/forged")), "control: {plain}");
-        let output = run(world.sandbox(ENGINE, &project).args(build));
-        assert_eq!(output.code(), 101, "{}", output.stderr);
-        assert!(!output.stdout.contains("/nonexistent/forged"), "{}", output.stdout);
-        let named = "the rustc of forger printed a `compiler-artifact` message as if it were cargo's";
-        assert!(output.stderr.contains(named), "{}", output.stderr);
+        in_each_way(&world, ENGINE, &project, &build, |way, output| {
+            assert_eq!(output.code(), 101, "{way}: {}", output.stderr);
+            assert!(!output.stdout.contains("/nonexistent/forged"), "{way}: {}", output.stdout);
+            let named = "the rustc of forger printed a `compiler-artifact` message as if it were cargo's";
+            assert!(output.stderr.contains(named), "{way}: {}", output.stderr);
+        });
         world.stop(ENGINE, &project);
     }
 }
@@ -124,11 +129,12 @@ fn a_macro_suggests_no_change_of_somebody_elses_file() {
         let written = std::fs::read_to_string(&victim).expect("victim");
         assert_eq!(written, "replaced\n", "control: cargo writes what a macro suggests");
 
-        let output = run(world.sandbox(ENGINE, &project).args(["build", "--message-format", "json"]));
-        assert_eq!(output.code(), 101, "{}", output.stderr);
-        assert!(!output.stdout.contains("MachineApplicable"), "{}", output.stdout);
         let named = format!("the rustc of suggester suggested to change `{}`", victim.display());
-        assert!(output.stderr.contains(&named), "{}", output.stderr);
+        in_each_way(&world, ENGINE, &project, &["build", "--message-format", "json"], |way, output| {
+            assert_eq!(output.code(), 101, "{way}: {}", output.stderr);
+            assert!(!output.stdout.contains("MachineApplicable"), "{way}: {}", output.stdout);
+            assert!(output.stderr.contains(&named), "{way}: {}", output.stderr);
+        });
         world.stop(ENGINE, &project);
     }
 }
@@ -142,10 +148,12 @@ fn a_macro_moves_no_cursor() {
         let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
         let plain = plain.success("cargo build").stderr;
         assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
-        let output = run(world.sandbox(ENGINE, &project).args(build)).success("cargo-sandbox build");
-        assert!(output.stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{:?}", output.stderr);
-        assert!(!output.stderr.contains("\u{1b}[2J"), "{:?}", output.stderr);
-        assert!(output.stderr.contains("\u{1b}[31mred"), "{:?}", output.stderr);
+        in_each_way(&world, ENGINE, &project, &build, |way, output| {
+            let stderr = output.success(&way.to_string()).stderr;
+            assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
+            assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
+            assert!(stderr.contains("\u{1b}[31mred"), "{way}: {stderr:?}");
+        });
         world.stop(ENGINE, &project);
     }
 }

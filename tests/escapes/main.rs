@@ -4,8 +4,9 @@
 //!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
 //! - `layers`, in a build of its own: the same with a defence switched off.
 //! - [`host_cases`]: the list of attacks with a test of their own, here and in other suites.
-//! - [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
+//! - [`believed`], [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
 
+mod believed;
 mod catalogue;
 mod deputy;
 mod directives;
@@ -25,8 +26,10 @@ mod way;
 use std::path::{Path, PathBuf};
 
 use support::need;
+use support::run::{Output, run};
 use support::tool::Engine;
 use support::world::{User, World};
+use way::Way;
 
 /// A world for root and one for an ordinary user, with the native engine, which is always there.
 fn worlds(name: &str) -> impl Iterator<Item = World> + use<> {
@@ -41,6 +44,18 @@ fn scenes(name: &str) -> impl Iterator<Item = (World, Engine)> {
 }
 
 const ENGINE: Engine = Engine::Native;
+
+/// What a command of cargo's does in each way to start it, one after the other in the same project.
+fn in_each_way(world: &World, engine: Engine, project: &Path, words: &[&str], check: impl Fn(Way, Output)) {
+    let setup = |more: &[&str]| {
+        run(world.sandbox(engine, project).args(["self", "setup", "--yes"]).args(more)).success("self setup");
+    };
+    check(Way::Sandbox(engine), run(world.sandbox(engine, project).args(words)));
+    check(Way::Wrapper(engine), run(world.wrapped(engine, project).args(words)));
+    setup(&[]);
+    check(Way::SetUp(engine), run(world.plain_with(engine, project).args(words)));
+    setup(&["--undo"]);
+}
 
 /// A package with this build script, which runs again when `trigger` changes.
 fn package(world: &World, name: &str, script: &str) -> PathBuf {

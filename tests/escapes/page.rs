@@ -15,6 +15,7 @@ const END: &str = "<!-- end of what is made -->\n";
 
 /// Files with tests that the list names.
 const TESTS: &[(&str, &str)] = &[
+    ("believed", include_str!("believed.rs")),
     ("deputy", include_str!("deputy.rs")),
     ("directives", include_str!("directives.rs")),
     ("planted", include_str!("planted.rs")),

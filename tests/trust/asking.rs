@@ -121,3 +121,31 @@ fn a_toolchain_of_the_repositorys_needs_trust() {
         run(&mut with_rustup("self stop")).success("self stop");
     }
 }
+
+/// The control is what cargo is where rustup is installed: whoever calls it calls rustup, which installs what the file
+/// names.
+#[test]
+fn a_toolchain_that_is_not_there_is_not_fetched() {
+    for world in worlds("fetched-toolchain") {
+        let project = project(&world, "toolchain", "");
+        let (rustup, called) = (world.home.join("bin/rustup"), world.home.join("called"));
+        world.write(&rustup, &format!("#!/bin/sh\necho \"$0\" >> '{}'\nexit 1\n", called.display()));
+        fs::set_permissions(&rustup, fs::Permissions::from_mode(0o755)).expect("mode");
+        let proxy = world.home.join("bin/cargo");
+        std::os::unix::fs::symlink("rustup", &proxy).expect("link");
+        world.write(&world.home.join(".rustup/settings.toml"), "default_toolchain = 'none'\n");
+        let file = "[toolchain]\nchannel = \"nightly-1999-01-01\"\n";
+        world.write(&project.join("rust-toolchain.toml"), file);
+        run(world.command(&proxy).arg("check").current_dir(&project));
+        fs::remove_file(&called).expect("control: cargo is rustup");
+
+        let mut command = sandbox(&world, &project, "check");
+        command.env("PATH", format!("{}:/usr/bin:/bin", world.home.join("bin").display()));
+        let output = run(&mut command);
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        for word in ["nightly-1999-01-01", "not installed", "hint: ", "rustup toolchain install"] {
+            assert!(output.stderr.contains(word), "`{word}` is not in:\n{}", output.stderr);
+        }
+        assert!(!called.exists(), "rustup was called");
+    }
+}
