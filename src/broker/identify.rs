@@ -276,8 +276,9 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let access = access::build_script(session, &origin, place, request)?;
     let layered = match &origin {
         Origin::Package(directory) => vec![directory.as_os_str().as_bytes().to_vec()],
-        // What a member's script writes into the repository must not vanish without a word.
-        Origin::Workspace | Origin::Extra(_) => Vec::new(),
+        // What a member's script writes into the repository must not vanish without a word, and cargo refuses to
+        // package what its own script changes.
+        Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => Vec::new(),
     };
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
     let spec = JobSpec { layered, ..spec };
@@ -352,7 +353,7 @@ fn outside(session: &Session, path: &Path) -> Refusal {
 
 fn package_name(session: &Session, request: &Request, origin: &Origin) -> String {
     let directory = match origin {
-        Origin::Package(directory) | Origin::Extra(directory) => directory,
+        Origin::Package(directory) | Origin::Packed(directory) | Origin::Extra(directory) => directory,
         // Members are compiled in the workspace's root; their scripts run in their own directories.
         Origin::Workspace if request.cwd.starts_with(&session.project.root) => &request.cwd,
         Origin::Workspace => &session.project.root,

@@ -62,6 +62,9 @@ pub enum Origin {
     Workspace,
     /// A package from a registry or a git checkout, or the standard library: it may read this directory.
     Package(PathBuf),
+    /// A package of the workspace as `cargo package` packed and unpacked it: it may read what is packed, which is all
+    /// that others will have.
+    Packed(PathBuf),
     /// A directory that the user named.
     Extra(PathBuf),
 }
@@ -108,6 +111,12 @@ impl Session {
         let library = self.toolchain.sysroot.join("lib/rustlib/src");
         if path.starts_with(&library) {
             return Some(Origin::Package(library));
+        }
+        for place in [self.directories.build(), self.target_dir.clone()] {
+            let packed = place.join("package");
+            if let Ok(below) = path.strip_prefix(&packed) {
+                return Some(Origin::Packed(packed.join(first_parts(below, 1)?)));
+            }
         }
         if path.starts_with(&self.project.root) {
             return Some(Origin::Workspace);
@@ -189,6 +198,12 @@ pub(crate) mod tests {
         );
         assert_eq!(origin("/c/git/checkouts/x-1/abc/sub/lib.rs"), package("/c/git/checkouts/x-1/abc"));
         assert_eq!(origin("/t/lib/rustlib/src/rust/library/std/src/lib.rs"), package("/t/lib/rustlib/src"));
+        let build = session.directories.build();
+        for place in [build.as_path(), Path::new("/w/app/target")] {
+            let packed = place.join("package/app-0.1.0");
+            assert_eq!(session.origin(&packed.join("src/lib.rs")), Some(Origin::Packed(packed)));
+            assert_eq!(session.origin(&place.join("package")), None);
+        }
         assert_eq!(origin("/w/shared/lib.rs"), Some(Origin::Extra("/w/shared".into())));
     }
 
