@@ -8,8 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
-use crate::cargo::domain::grants::Needs;
-use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
+use crate::cargo::run::{SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
@@ -20,12 +19,12 @@ use crate::policy::bar::Bar;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
-    Project, ProjectDirectories, StateDirectory, WorkspaceError, create_cache_directory, find_manifest,
-    record, workspace_root,
+    Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
 
 use super::trust::{self, Scene};
-use super::{EXIT_FAILURE, FrontEnd, Options};
+use super::vetted::Vetted;
+use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
@@ -42,7 +41,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
              therefore not run",
             command.subcommand
         ),
-        CommandKind::Compile | CommandKind::Host => {}
+        CommandKind::Compile | CommandKind::Host | CommandKind::Install | CommandKind::Fix => {}
     }
     warn_of_ignored(front_end, &command);
 
@@ -65,62 +64,58 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         // artifacts.
         environment.push(("RUSTC_WORKSPACE_WRAPPER".into(), OsString::new()));
     }
-    let home = front_end.user()?.home;
-    let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
-    let start = |project| -> anyhow::Result<CargoRun<'_>> {
-        create_written(&command, &directory, &cargo_home, project)?;
-        let needs = Needs {
-            command: &command,
-            directory: &directory,
-            toolchain: &toolchain,
-            cargo_home: &cargo_home,
-            home: &home,
-            configuration: &configuration,
-            environment: &environment,
-            reads: &options.reads,
-            project,
-        };
-        Ok(CargoRun {
-            domain: needs.domain(),
-            toolchain: &toolchain,
-            arguments: &command.arguments,
-            environment: environment.clone(),
-            cargo_home: &cargo_home,
-            bar: Arc::clone(&bar),
-        })
+    let vetted = Vetted {
+        front_end,
+        options,
+        bar: Arc::new(Bar::new(&options.allowed, command.quiet)),
+        home: front_end.user()?.home,
+        command,
+        directory,
+        configuration,
+        toolchain,
+        environment,
+        cargo_home,
     };
-    let root = match (root, command.kind) {
-        (Ok(root), _) => root,
+    match (vetted.command.kind, root) {
+        (CommandKind::Install, _) => install::run(&vetted),
+        (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
+        (_, Ok(root)) => in_project(&vetted, &root),
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
-        (Err(_), CommandKind::Host) => {
-            return Ok(exit_code(start(None)?.without_project()?));
-        }
-        (Err(error), _) => return Err(error.into()),
-    };
-    let project = Project::new(&root);
-    let state = front_end.state()?;
-    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
-    let prepared = prepare(front_end, options, &known, &state, project)?;
+        (CommandKind::Host, Err(_)) => Ok(exit_code(vetted.cargo(&vetted.command, None)?.without_project()?)),
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// cargo in a project, with everything that it starts of others' going through the broker.
+fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
+    let command = &vetted.command;
+    let state = vetted.front_end.state()?;
+    let prepared = prepare(vetted.front_end, vetted.options, &vetted.known(command), &state, Project::new(root))?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" {
         planted::check(&places.0, &places.1)?;
     }
-    let cargo = start(Some((&places.0, &places.1)))?;
-    let wrapper = install_wrapper(&own_executable()?, &prepared.session.directories)?;
+    let cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
     let directories = prepared.session.directories.clone();
-    let session_directory = SessionDirectory::create(&directories.sessions())
-        .context("failed to make a directory for this session")?;
-    Broker::start(prepared.session, wrapper, session_directory.path())
-        .context("failed to listen for cargo's compilers")?;
+    let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
     if status.code() == Some(i32::from(EXIT_FAILURE)) {
-        explain_outside(&places.0, &options.reads);
+        explain_outside(&places.0, &vetted.options.reads);
     }
     if command.subcommand == "clean" && !directories.build().exists() {
         forget_scripts(&directories);
     }
     Ok(exit_code(status))
+}
+
+/// Starts the broker of a session; its socket is in the directory that is returned.
+pub(super) fn start_broker(session: Session) -> anyhow::Result<SessionDirectory> {
+    let wrapper = install_wrapper(&own_executable()?, &session.directories)?;
+    let directory = SessionDirectory::create(&session.directories.sessions())
+        .context("failed to make a directory for this session")?;
+    Broker::start(session, wrapper, directory.path()).context("failed to listen for cargo's compilers")?;
+    Ok(directory)
 }
 
 /// A session, and what cargo must be told beside it.
@@ -242,10 +237,19 @@ pub(super) fn understood(
 ) -> anyhow::Result<Understood> {
     let read = |command: &CargoCommand| {
         let directory = command.working_directory(&front_end.cwd);
+        if command.kind == CommandKind::Install {
+            let place = Place { directory: cargo_home, cargo_home, root: None };
+            let configuration = Configuration::read_from(&directory, place, &command.config)?;
+            return Ok((configuration, Err(WorkspaceError::NotFound(directory))));
+        }
         let manifest = find_manifest(&directory, command.manifest_path.as_deref());
-        let root = manifest.and_then(|path| workspace_root(&path));
-        let place = Place { directory: &directory, cargo_home, root: root.as_deref().ok() };
-        Configuration::read(place, &command.config).map(|configuration| (configuration, root))
+        let root = manifest.as_ref().map_err(Clone::clone).and_then(|path| workspace_root(path));
+        // `cargo install --path` reads the configuration of what it installs.
+        let installed = manifest.ok().filter(|_| command.subcommand == "install");
+        let of = installed.as_deref().and_then(Path::parent).unwrap_or(&directory);
+        let place = Place { directory: of, cargo_home, root: root.as_deref().ok() };
+        let configuration = Configuration::read_from(&directory, place, &command.config)?;
+        anyhow::Ok((configuration, root))
     };
     let command = CargoCommand::parse(words);
     let (configuration, root) = read(&command)?;
@@ -293,29 +297,6 @@ fn explain_outside(root: &Path, reads: &[PathBuf]) {
             root.display()
         );
     }
-}
-
-/// Creates directories that cargo would create in ones that it may not write.
-fn create_written(
-    command: &CargoCommand,
-    directory: &Path,
-    cargo_home: &Path,
-    project: Option<(&Path, &Path)>,
-) -> anyhow::Result<()> {
-    let failed = |path: &Path| format!("failed to create `{}`", path.display());
-    std::fs::create_dir_all(cargo_home).with_context(|| failed(cargo_home))?;
-    let Some((root, target_dir)) = project else { return Ok(()) };
-    let compiles = command.kind == CommandKind::Compile;
-    if compiles && !target_dir.starts_with(root) {
-        create_cache_directory(target_dir).with_context(|| failed(target_dir))?;
-    }
-    if compiles || command.subcommand == "vendor" {
-        let written = command.writes_beside_project().into_iter().map(|path| directory.join(path));
-        for path in written.filter(|path| !path.starts_with(root)) {
-            std::fs::create_dir_all(&path).with_context(|| failed(&path))?;
-        }
-    }
-    Ok(())
 }
 
 /// A wrapper of the user's own would run on the host; there is one slot, and this tool needs it.

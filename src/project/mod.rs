@@ -6,6 +6,7 @@ pub mod leftovers;
 pub mod outside;
 pub mod planted;
 pub mod record;
+pub mod single_use;
 mod workspace;
 
 pub use cache_tag::create_cache_directory;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::broker::session::normalized;
 use crate::cargo::configuration::Configuration;
+use crate::cargo::install_root::{self, install_root};
 use crate::cargo::{CargoCommand, Toolchain};
 use crate::container::host::{MERGED, SYSTEM};
 
@@ -121,6 +122,11 @@ impl Needs<'_> {
                 // The directory itself goes too.
                 domain.add(target_dir.parent().unwrap_or(target_dir), Rights::RemoveDirectories);
             }
+        }
+        let variable = self.variable("CARGO_INSTALL_ROOT");
+        let root = install_root(self.command, self.directory, variable, self.configuration, self.cargo_home);
+        for path in root.iter().flat_map(|root| install_root::written(root)) {
+            domain.add(path, Rights::Write);
         }
         for path in self.command.writes_beside_project() {
             let path = self.directory.join(path);
