@@ -8,7 +8,7 @@ use crate::agent::protocol::{Access, Rights};
 use super::identify::Refusal;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
-use super::session::{Origin, Session, normalized};
+use super::session::{Inside, Origin, Session, normalized};
 
 /// Collects the rules of one job.
 struct Rules(Vec<Access>);
@@ -185,6 +185,18 @@ pub fn program(session: &Session, path: &Path) -> Vec<Access> {
     rules.add(path.parent().unwrap_or(path), Rights::ReadExecute);
     // CARGO_TARGET_TMPDIR
     rules.add(&build.join("tmp"), Rights::WriteAll);
+    rules.0
+}
+
+/// cargo with all that it starts, in a copy of the project: what is written there is looked at before any of it counts.
+pub fn inside(session: &Session, inside: &Inside) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    rules.unpacked_sources(session);
+    for path in session.extra_reads.iter().chain(&inside.reads) {
+        rules.add(path, Rights::Read);
+    }
+    rules.add(&session.project.root, Rights::WriteAll);
+    rules.add(&Inside::build(&session.directories), Rights::WriteAll);
     rules.0
 }
 

@@ -10,7 +10,7 @@ use super::access;
 use super::environment;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
-use super::session::{Origin, Session, normalized};
+use super::session::{Origin, Purpose, Session, normalized};
 
 /// The names under which the wrapper is installed, one per role.
 pub mod role {
@@ -22,8 +22,10 @@ pub mod role {
     pub const RUSTDOC: &str = "rustdoc";
     /// `CARGO_TARGET_<TRIPLE>_RUNNER`: the program to run is the first argument.
     pub const RUNNER: &str = "runner";
+    /// cargo itself, where all of a command runs inside.
+    pub const CARGO: &str = "cargo";
     /// All of them.
-    pub const ALL: [&str; 4] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER];
+    pub const ALL: [&str; 5] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO];
 }
 
 /// Longest argument file that is read, in bytes.
@@ -44,6 +46,8 @@ pub enum JobKind {
     Rustdoc,
     /// A program of the project: `run`, `test`, `bench`.
     Program,
+    /// cargo with all that it starts, in a copy of the project.
+    Cargo,
 }
 
 impl JobKind {
@@ -56,6 +60,7 @@ impl JobKind {
             Self::BuildScript => "build script",
             Self::Rustdoc => "rustdoc",
             Self::Program => "program",
+            Self::Cargo => "cargo",
         }
     }
 }
@@ -160,6 +165,7 @@ pub fn identify(session: &Session, request: &Request) -> Result<Job, Refusal> {
         Some(role::RUSTC) => compile(session, request, session.toolchain.program("rustc"), &[], given),
         Some(role::RUSTDOC) => rustdoc(session, request, given),
         Some(role::RUNNER) => program(session, request, given),
+        Some(role::CARGO) => cargo(session, request),
         _ => Err(Refusal::Role(request.exe.clone())),
     }
 }
@@ -300,6 +306,18 @@ fn program(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     Ok(Job { kind: JobKind::Program, package, spec, after: After::Nothing })
 }
 
+/// cargo itself. What it runs was said by the front end, and not by the wrapper.
+fn cargo(session: &Session, request: &Request) -> Result<Job, Refusal> {
+    let Purpose::Inside(inside) = &session.purpose else { return Err(Refusal::Role(request.exe.clone())) };
+    let program = session.toolchain.program("cargo");
+    let mut argv = vec![program.clone().into_os_string()];
+    argv.extend_from_slice(&inside.arguments);
+    let spec = spec(session, request, JobKind::Cargo, program, argv, access::inside(session, inside));
+    let spec = JobSpec { cwd: inside.directory.as_os_str().as_bytes().to_vec(), ..spec };
+    let package = crate::project::file_name(&session.project.root);
+    Ok(Job { kind: JobKind::Cargo, package, spec, after: After::Nothing })
+}
+
 /// A job without files of its own; descriptors are the broker's business.
 fn spec(
     session: &Session,
@@ -332,7 +350,8 @@ fn budget(session: &Session, kind: JobKind) -> Budget {
         | JobKind::Crate
         | JobKind::BuildScriptCrate
         | JobKind::BuildScript
-        | JobKind::Rustdoc => session.budgets.build,
+        | JobKind::Rustdoc
+        | JobKind::Cargo => session.budgets.build,
     }
 }
 

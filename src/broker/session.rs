@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
@@ -36,8 +38,41 @@ pub struct Session {
     pub budgets: Budgets,
     /// Say each job on standard error.
     pub verbose: bool,
+    /// What the session is for, where it is not to build.
+    pub purpose: Purpose,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
+}
+
+/// What a session is for.
+#[derive(Debug, Default)]
+pub enum Purpose {
+    /// To run what cargo asks for.
+    #[default]
+    Build,
+    /// To see how far cargo comes without running anything of others: the compiler answers about itself only. What is
+    /// set is said when cargo asks for more.
+    Rehearsal(Arc<AtomicBool>),
+    /// To run cargo itself as a job, and with it all that it starts.
+    Inside(Inside),
+}
+
+/// cargo as a job.
+#[derive(Debug)]
+pub struct Inside {
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// Files and directories that it reads beside the sources.
+    pub reads: Vec<PathBuf>,
+}
+
+impl Inside {
+    /// Where it builds.
+    pub fn build(directories: &ProjectDirectories) -> PathBuf {
+        directories.work().join("inside")
+    }
 }
 
 /// A cargo that this tool did not start, and whose wrappers it serves.
@@ -180,6 +215,7 @@ pub(crate) mod tests {
             umask: 0o022,
             budgets: Budgets::default(),
             verbose: false,
+            purpose: Purpose::Build,
             plain: None,
             project,
             directories,

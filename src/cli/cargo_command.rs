@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::broker::session::Purpose;
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
 use crate::cargo::run::{SessionDirectory, exit_code, install_wrapper, own_executable};
@@ -188,6 +189,7 @@ pub(super) fn prepare(
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
         limits: options.limits.container.clone(),
         bar: Arc::clone(bar),
+        shown: Vec::new(),
         idle: options.idle,
         agent: own_executable()?,
     };
@@ -201,6 +203,7 @@ pub(super) fn prepare(
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
         verbose: options.verbose,
+        purpose: Purpose::Build,
         plain: None,
         project,
         directories,

@@ -6,6 +6,7 @@
 
 mod alias;
 pub mod keys;
+mod tokens;
 mod vet;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use crate::project::planted::resolve;
 use super::domain::repository::work_tree;
 
 pub use alias::Expansion;
+pub use tokens::without_tokens;
 pub use vet::Aliases;
 
 /// How deep `include` may nest.
