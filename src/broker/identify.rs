@@ -229,7 +229,11 @@ fn compile(
             (JobKind::Crate, package, access, after)
         }
     };
-    let spec = spec(session, request, kind, program, argv, access);
+    let mut spec = spec(session, request, kind, program, argv, access);
+    // cargo asks where the user is, which the container need not show: `--manifest-path`, `install`.
+    if kind == JobKind::Query && session.origin(&request.cwd).is_none() {
+        spec.cwd = session.project.root.as_os_str().as_bytes().to_vec();
+    }
     let spec = JobSpec { files: arguments.files, ..spec };
     Ok(Job { kind, package, spec, after })
 }

@@ -51,7 +51,10 @@ const GLOBAL_WITH_VALUE: &[&str] = &["--color", "--config", "-Z", "-C", "--expla
 
 /// One table for all subcommands.
 const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
-    (&["build", "check", "test", "bench", "run", "doc", "rustc", "rustdoc", "clippy", "package"], CommandKind::Compile),
+    (
+        &["build", "check", "test", "bench", "run", "doc", "rustc", "rustdoc", "clippy", "package"],
+        CommandKind::Compile,
+    ),
     (
         &[
             "",
@@ -131,14 +134,15 @@ impl CargoCommand {
                 CommandKind::Host
             }
             ("install", _) if flag(&["--list"]) => CommandKind::Host,
-            // A project like any other, whose programs are copied.
-            ("install", _) if values(own, "--git").is_empty() && install_crates(&arguments, at).is_empty() => {
+            // A project like any other, whose programs are copied; without a crate it is the one that cargo is in.
+            ("install", _)
+                if !values(own, "--path").is_empty()
+                    || values(own, "--git").is_empty() && install_crates(&arguments, at).is_empty() =>
+            {
                 CommandKind::Compile
             }
-            ("install", _) if !values(own, "--path").is_empty() => CommandKind::Compile,
             (_, kind) => kind,
         };
-        let kind = kind;
         Self {
             kind,
             manifest_path: match subcommand.as_str() {

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::broker::session::normalized;
+
 use super::CargoCommand;
 use super::configuration::Configuration;
 
@@ -27,7 +29,7 @@ pub fn install_root(
         Some(named) => directory.join(named),
         None => configuration.path("install.root").unwrap_or_else(|| cargo_home.to_owned()),
     };
-    Some(root)
+    Some(normalized(&root).unwrap_or(root))
 }
 
 /// What is written below such a directory.

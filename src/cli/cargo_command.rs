@@ -91,7 +91,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
 fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let command = &vetted.command;
     let state = vetted.front_end.state()?;
-    let prepared = prepare(vetted.front_end, vetted.options, &vetted.known(command), &state, Project::new(root))?;
+    let prepared =
+        prepare(vetted.front_end, vetted.options, &vetted.known(command), &state, Project::new(root))?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" {
         planted::check(&places.0, &places.1)?;

@@ -37,7 +37,8 @@ const NAMED: usize = 20;
 /// Fixes the project at `root`.
 pub fn run(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let state = vetted.front_end.state()?;
-    let made_up = SingleUse::create(&state, &file_name(root)).context("failed to make directories for the copy")?;
+    let made_up =
+        SingleUse::create(&state, &file_name(root)).context("failed to make directories for the copy")?;
     let result = match rehearse(vetted, &state, &made_up, root)? {
         Some(code) => Ok(code),
         None => inside(vetted, &state, &made_up, root),
@@ -59,7 +60,8 @@ fn rehearse(
     prepared.session.purpose = Purpose::Rehearsal(Arc::clone(&reached));
     let target_dir = prepared.session.target_dir.clone();
     planted::check(root, &target_dir)?;
-    let cargo = vetted.cargo(&vetted.command, Some((root, &target_dir)))?;
+    let command = rehearsed(&vetted.command);
+    let cargo = vetted.cargo(&command, Some((root, &target_dir)))?;
     let session_directory = start_broker(prepared.session)?;
     let kept = || tempfile::tempfile().context("failed to make a temporary file");
     let (mut stdout, mut stderr) = (kept()?, kept()?);
@@ -82,6 +84,18 @@ fn rehearse(
     Ok(Some(exit_code(status)))
 }
 
+/// The command line of a rehearsal. That of clippy is `fix` for cargo as well, and its own part left out: the cargo
+/// that takes the place of the compiler would start clippy itself, not what it is told to take for the compiler.
+fn rehearsed(command: &CargoCommand) -> CargoCommand {
+    let own = command.arguments[..command.end()].iter();
+    let words = own.enumerate().filter(|(_, word)| *word != "--fix" && *word != "--no-deps");
+    let word = |(at, word): (usize, &OsString)| match command.position {
+        Some(position) if position == at => "fix".into(),
+        _ => word.clone(),
+    };
+    CargoCommand::parse(words.map(word).collect())
+}
+
 /// Runs cargo in the container, and writes to the project what counts of its changes.
 fn inside(
     vetted: &Vetted<'_>,
@@ -93,7 +107,8 @@ fn inside(
     let leave_out = [prepared.session.target_dir.as_path(), vetted.cargo_home.as_path()];
     let staged = Staged::copy(root, &made_up.source(), &leave_out)
         .with_context(|| format!("failed to copy the sources in `{}`", root.display()))?;
-    let manifest = find_manifest(&vetted.directory, vetted.command.manifest_path.as_deref())?.canonicalize()?;
+    let manifest =
+        find_manifest(&vetted.directory, vetted.command.manifest_path.as_deref())?.canonicalize()?;
     let current = manifest.strip_prefix(root).unwrap_or(&manifest);
     let asked = Asked::new(root, staged.manifests(), current, &selection(&vetted.command));
 
@@ -101,7 +116,11 @@ fn inside(
     prepared.session.target_dir = root.join("target");
     prepared.session.purpose = Purpose::Inside(Inside {
         arguments: arguments(&vetted.command, &manifest),
-        directory: if vetted.directory.starts_with(root) { vetted.directory.clone() } else { root.to_owned() },
+        directory: if vetted.directory.starts_with(root) {
+            vetted.directory.clone()
+        } else {
+            root.to_owned()
+        },
         reads,
     });
     prepared.session.containers = prepared.session.containers.showing(shown);
@@ -153,9 +172,12 @@ fn insert(command: &mut CargoCommand, words: &[OsString]) {
 
 /// What the container shows beside the sources of crates: the copy in the project's place, the registry's index and
 /// archives, without which cargo resolves nothing, and the configuration.
-fn shown(vetted: &Vetted<'_>, made_up: &SingleUse, root: &Path) -> anyhow::Result<(Vec<Mount>, Vec<PathBuf>)> {
-    let mut shown =
-        vec![Mount { source: made_up.source(), target: root.to_owned(), writable: true }];
+fn shown(
+    vetted: &Vetted<'_>,
+    made_up: &SingleUse,
+    root: &Path,
+) -> anyhow::Result<(Vec<Mount>, Vec<PathBuf>)> {
+    let mut shown = vec![Mount { source: made_up.source(), target: root.to_owned(), writable: true }];
     let mut reads = Vec::new();
     for path in ["registry", "git"].map(|name| vetted.cargo_home.join(name)) {
         if path.is_dir() {
@@ -205,4 +227,34 @@ fn content(file: &mut File) -> anyhow::Result<Vec<u8>> {
     file.rewind()?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> CargoCommand {
+        CargoCommand::parse(line.split(' ').map(OsString::from).collect())
+    }
+
+    fn line(words: &[OsString]) -> String {
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_rehearsal_is_never_clippys() {
+        let command = parse("-v clippy --fix --no-deps -p x -- -W clippy::all");
+        assert_eq!(line(&rehearsed(&command).arguments), "-v fix -p x");
+        assert_eq!(line(&rehearsed(&parse("fix --lib")).arguments), "fix --lib");
+    }
+
+    #[test]
+    fn inside_no_place_of_the_host_is_named() {
+        let of = |text: &str| line(&arguments(&parse(text), Path::new("/w/Cargo.toml")));
+        assert_eq!(of("fix --target-dir t -p x"), "fix --allow-no-vcs -p x");
+        assert_eq!(
+            of("clippy --manifest-path=Cargo.toml --fix --allow-no-vcs -- -W x"),
+            "clippy --manifest-path /w/Cargo.toml --fix --allow-no-vcs -- -W x"
+        );
+    }
 }

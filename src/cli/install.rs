@@ -12,12 +12,12 @@ use crate::cargo::CargoCommand;
 use crate::cargo::domain::Rights;
 use crate::cargo::run::exit_code;
 use crate::container::engines::Engines;
-use crate::project::single_use::SingleUse;
 use crate::project::StateDirectory;
+use crate::project::single_use::SingleUse;
 
+use super::EXIT_FAILURE;
 use super::cargo_command::{prepare, start_broker};
 use super::vetted::Vetted;
-use super::EXIT_FAILURE;
 
 /// Installs each crate that the command names.
 pub fn run(vetted: &Vetted<'_>) -> anyhow::Result<u8> {
@@ -54,7 +54,8 @@ fn several(vetted: &Vetted<'_>, all: &[(String, CargoCommand)]) -> anyhow::Resul
 
 fn one(vetted: &Vetted<'_>, name: &str, command: &CargoCommand) -> anyhow::Result<u8> {
     let state = vetted.front_end.state()?;
-    let made_up = SingleUse::create(&state, name).context("failed to make directories for the installation")?;
+    let made_up =
+        SingleUse::create(&state, name).context("failed to make directories for the installation")?;
     // The root of a project in which nothing is: what is built lies with the sources of crates.
     std::fs::create_dir_all(made_up.source()).context("failed to make directories for the installation")?;
     let project = made_up.project(&made_up.source());

@@ -49,7 +49,7 @@ impl Asked {
             } else {
                 all || selection.packages.iter().any(|spec| matches(spec, &name))
             };
-            let excluded = selection.excluded.iter().any(|spec| *spec == name);
+            let excluded = selection.excluded.contains(&name);
             Some((path.parent()?.to_owned(), chosen && !excluded))
         });
         Self { packages: packages.collect() }
@@ -115,8 +115,7 @@ mod tests {
         assert_eq!(covered("Cargo.toml", &packages(&["b@0.1.0"]), root), [b]);
         assert_eq!(covered("Cargo.toml", &packages(&["path+file:///x/b#0.1.0"]), root), [b]);
         assert_eq!(covered("Cargo.toml", &packages(&["x"]), "[workspace]"), [""; 0]);
-        let workspace =
-            Selection { workspace: true, excluded: vec!["a".into()], ..Selection::default() };
+        let workspace = Selection { workspace: true, excluded: vec!["a".into()], ..Selection::default() };
         assert_eq!(covered("a/Cargo.toml", &workspace, root), [r, b]);
     }
 }

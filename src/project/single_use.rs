@@ -34,7 +34,8 @@ impl SingleUse {
         remove_stale(&projects);
         let prefix = Project::new(Path::new("/").join(name).as_path()).id;
         let prefix = prefix.rsplit_once('-').map_or(prefix.as_str(), |(name, _hash)| name);
-        let directory = tempfile::Builder::new().prefix(&format!("{PREFIX}{prefix}-")).tempdir_in(&projects)?;
+        let directory =
+            tempfile::Builder::new().prefix(&format!("{PREFIX}{prefix}-")).tempdir_in(&projects)?;
         let lock = File::create(directory.path().join(LOCK))?;
         lock.lock()?;
         let path = directory.keep();

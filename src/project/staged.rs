@@ -166,7 +166,8 @@ impl Staged {
 
 /// Opens a file below a directory, through no link.
 fn open(directory: &Path, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let base = rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let base =
+        rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
     // A fifo in the place of a file must not be waited for.
     Ok(openat2(base, path, flags | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty(), resolve)?)

@@ -87,7 +87,8 @@ fn parent(manifest: &Path) -> PathBuf {
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, WorkspaceError> {
-    path.canonicalize().map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source: Arc::new(source) })
+    path.canonicalize()
+        .map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source: Arc::new(source) })
 }
 
 fn read(path: &Path) -> Result<toml::Value, WorkspaceError> {

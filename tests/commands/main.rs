@@ -10,6 +10,8 @@ mod support;
 
 mod containers;
 mod errors;
+mod fix;
+mod install;
 
 use support::need;
 use support::run::{Output, run};

@@ -1,6 +1,9 @@
 //! Attacks on the host side: each first works under plain cargo, and then fails here.
 
 mod directives;
+mod fix;
+mod install;
+mod package;
 mod planted;
 mod raw_executable;
 #[path = "../support/mod.rs"]

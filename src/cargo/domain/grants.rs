@@ -391,6 +391,11 @@ mod tests {
         assert!(writes("init ../../../elsewhere --lib", "elsewhere/Cargo.toml"));
         assert!(writes("vendor ../../v/w", "work/v/w"));
         assert!(!writes("vendor", "work/v") && writes("vendor", "work/app/sub/vendor"));
+        assert!(
+            !writes("build", "elsewhere/bin/x")
+                && !writes("uninstall --root ../../../elsewhere x", "elsewhere/y")
+        );
+        assert!(writes("install --root=../../../elsewhere x", "elsewhere/bin/x"));
         assert!(writes("uninstall --root ../../../elsewhere x", "elsewhere/bin/x"));
     }
 
