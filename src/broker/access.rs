@@ -196,7 +196,7 @@ pub fn inside(session: &Session, inside: &Inside) -> Vec<Access> {
         rules.add(path, Rights::Read);
     }
     rules.add(&session.project.root, Rights::WriteAll);
-    rules.add(&Inside::build(&session.directories), Rights::WriteAll);
+    rules.add(&inside.build, Rights::WriteAll);
     rules.0
 }
 

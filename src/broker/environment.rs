@@ -15,7 +15,7 @@ use crate::cargo::environment::passes;
 
 use super::identify::JobKind;
 use super::request::Request;
-use super::session::{Inside, Session};
+use super::session::{Purpose, Session};
 
 /// Variables that this tool sets for cargo, or that name places of the host which no job has.
 const DROPPED: &[&str] = &[
@@ -99,10 +99,9 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         set("RUSTC", session.toolchain.program("rustc").into());
         set("RUSTDOC", session.toolchain.program("rustdoc").into());
     }
-    if kind == JobKind::Cargo {
-        let build = Inside::build(&session.directories);
+    if let Purpose::Inside(inside) = &session.purpose {
         for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
-            set(name, build.clone().into());
+            set(name, inside.build.clone().into());
         }
         set("RUSTC", session.toolchain.program("rustc").into());
         set("RUSTDOC", session.toolchain.program("rustdoc").into());

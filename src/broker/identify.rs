@@ -349,13 +349,13 @@ fn spec(
 /// What a job may use up.
 fn budget(session: &Session, kind: JobKind) -> Budget {
     match kind {
-        JobKind::Program => session.budgets.program,
+        // All of a command, however long it takes.
+        JobKind::Program | JobKind::Cargo => session.budgets.program,
         JobKind::Query
         | JobKind::Crate
         | JobKind::BuildScriptCrate
         | JobKind::BuildScript
-        | JobKind::Rustdoc
-        | JobKind::Cargo => session.budgets.build,
+        | JobKind::Rustdoc => session.budgets.build,
     }
 }
 

@@ -66,13 +66,8 @@ pub struct Inside {
     pub directory: PathBuf,
     /// Files and directories that it reads beside the sources.
     pub reads: Vec<PathBuf>,
-}
-
-impl Inside {
     /// Where it builds.
-    pub fn build(directories: &ProjectDirectories) -> PathBuf {
-        directories.work().join("inside")
-    }
+    pub build: PathBuf,
 }
 
 /// A cargo that this tool did not start, and whose wrappers it serves.

@@ -316,7 +316,7 @@ fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
 
 /// After `clean` nothing is there that the shims stand for.
 fn forget_scripts(directories: &ProjectDirectories) {
-    for path in [directories.shims(), directories.scripts()] {
+    for path in [directories.shims(), directories.scripts(), directories.inside()] {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             let _left = std::fs::remove_dir_all(entry.path());
         }

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +23,7 @@ use crate::container::spec::Mount;
 use crate::project::asked::{Asked, Selection};
 use crate::project::single_use::SingleUse;
 use crate::project::staged::{Outcome, Staged};
-use crate::project::{StateDirectory, file_name, find_manifest, planted};
+use crate::project::{Project, StateDirectory, file_name, find_manifest, planted, private_directory, record};
 
 use super::cargo_command::{Prepared, prepare, start_broker};
 use super::install::end_containers;
@@ -39,22 +40,25 @@ pub fn run(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let state = vetted.front_end.state()?;
     let made_up =
         SingleUse::create(&state, &file_name(root)).context("failed to make directories for the copy")?;
-    let result = match rehearse(vetted, &state, &made_up, root)? {
-        Some(code) => Ok(code),
-        None => inside(vetted, &state, &made_up, root),
+    let result = match rehearse(vetted, &state, &made_up, root) {
+        Ok(None) => inside(vetted, &state, &made_up, root),
+        Ok(Some(status)) => Ok(status),
+        Err(error) => Err(error),
     };
     end_containers(vetted, &state, made_up.id());
-    result
+    drop(made_up);
+    // Where cargo was ended by a signal this process ends by it too.
+    result.map(exit_code)
 }
 
 /// Has cargo do on the host what it does before the first compiler: look at version control, fetch, change manifests.
-/// Returns its exit code where it comes no further.
+/// Returns how it ended where it comes no further.
 fn rehearse(
     vetted: &Vetted<'_>,
     state: &StateDirectory,
     made_up: &SingleUse,
     root: &Path,
-) -> anyhow::Result<Option<u8>> {
+) -> anyhow::Result<Option<ExitStatus>> {
     let mut prepared = prepared(vetted, state, made_up, root)?;
     let reached = Arc::new(AtomicBool::new(false));
     prepared.session.purpose = Purpose::Rehearsal(Arc::clone(&reached));
@@ -81,7 +85,7 @@ fn rehearse(
     }
     std::io::stdout().write_all(&content(&mut stdout)?)?;
     std::io::stderr().write_all(&errors)?;
-    Ok(Some(exit_code(status)))
+    Ok(Some(status))
 }
 
 /// The command line of a rehearsal. That of clippy is `fix` for cargo as well, and its own part left out: the cargo
@@ -102,7 +106,7 @@ fn inside(
     state: &StateDirectory,
     made_up: &SingleUse,
     root: &Path,
-) -> anyhow::Result<u8> {
+) -> anyhow::Result<ExitStatus> {
     let mut prepared = prepared(vetted, state, made_up, root)?;
     let leave_out = [prepared.session.target_dir.as_path(), vetted.cargo_home.as_path()];
     let staged = Staged::copy(root, &made_up.source(), &leave_out)
@@ -112,7 +116,8 @@ fn inside(
     let current = manifest.strip_prefix(root).unwrap_or(&manifest);
     let asked = Asked::new(root, staged.manifests(), current, &selection(&vetted.command));
 
-    let (shown, reads) = shown(vetted, made_up, root)?;
+    let build = build_directory(state, root)?;
+    let (mut shown, reads) = shown(vetted, made_up, root)?;
     prepared.session.target_dir = root.join("target");
     prepared.session.purpose = Purpose::Inside(Inside {
         arguments: arguments(&vetted.command, &manifest),
@@ -122,23 +127,38 @@ fn inside(
             root.to_owned()
         },
         reads,
+        build: build.clone(),
     });
+    shown.push(Mount::writable(build));
     prepared.session.containers = prepared.session.containers.showing(shown);
     let directories = made_up.directories().clone();
-    std::fs::create_dir(Inside::build(&directories)).context("failed to make a build directory")?;
     let cargo = vetted.cargo(&vetted.command, None)?;
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.inside(&directories, &session_directory)?;
     drop(session_directory);
     if status.code().is_none() {
         // Somebody wanted it to end.
-        return Ok(exit_code(status));
+        return Ok(status);
     }
     let outcome = staged
         .apply(&|path| asked.covers(path))
         .with_context(|| format!("failed to write what was fixed to `{}`", root.display()))?;
     tell(&outcome);
-    Ok(exit_code(status))
+    Ok(status)
+}
+
+/// Where cargo builds inside. It stays for the next time, as the project's own does: dependencies need not be compiled
+/// again. What code of a dependency leaves there meets code of the same project, in the same confinement.
+fn build_directory(state: &StateDirectory, root: &Path) -> anyhow::Result<PathBuf> {
+    let project = Project::new(root);
+    let directories = state.project(&project.id);
+    let failed = "failed to make a build directory";
+    directories.create().context(failed)?;
+    private_directory(&directories.inside()).context(failed)?;
+    if record::read(&directories).is_none() {
+        record::write(&directories, &project, String::new()).context(failed)?;
+    }
+    Ok(directories.inside())
 }
 
 fn prepared(

@@ -78,10 +78,13 @@ fn one(vetted: &Vetted<'_>, name: &str, command: &CargoCommand) -> anyhow::Resul
     }
     let directories = prepared.session.directories.clone();
     let session_directory = start_broker(prepared.session)?;
-    let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
+    let status = cargo.with_broker(&directories, &session_directory, &prepared.triples);
     drop(session_directory);
     end_containers(vetted, &state, made_up.id());
-    Ok(exit_code(status))
+    // With it the last name goes that jobs had for what is installed now: cargo moves programs where it can.
+    drop(made_up);
+    // Where cargo was ended by a signal this process ends by it too.
+    status.map(exit_code)
 }
 
 /// Configuration of the directory that cargo is started in.

@@ -18,6 +18,9 @@ const MAX_SOURCE: u64 = 64 << 20;
 /// Directories that no copy has: they are git's, and no compiler reads them.
 const LEFT_OUT: &str = ".git";
 
+/// What marks a directory as one of build products (the Cache Directory Tagging Specification).
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// How a file was when it was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
@@ -57,7 +60,7 @@ pub struct Outcome {
 }
 
 impl Staged {
-    /// Copies everything below `root` to `copy`, but for version control and `leave_out`.
+    /// Copies everything below `root` to `copy`, but for version control, build products and `leave_out`.
     ///
     /// # Errors
     /// When something cannot be read or written.
@@ -78,6 +81,9 @@ impl Staged {
             }
             let to = self.copy.join(&below);
             let kind = entry.file_type()?;
+            if kind.is_dir() && from.join(CACHE_TAG).is_file() {
+                continue;
+            }
             if kind.is_dir() {
                 std::fs::create_dir(&to)?;
                 self.others.push(below.clone());
@@ -195,6 +201,7 @@ mod tests {
                 ("build.rs", "old"),
                 (".git/config", "g"),
                 ("target/x", "t"),
+                ("fuzz/target/CACHEDIR.TAG", "c"),
             ] {
                 fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
                 fs::write(root.join(path), text).unwrap();
@@ -222,6 +229,7 @@ mod tests {
     fn sources_that_were_asked_for_are_written_and_nothing_else() {
         let scene = Scene::new();
         assert!(!scene.copy(".git").exists() && !scene.copy("target").exists());
+        assert!(scene.copy("fuzz").exists() && !scene.copy("fuzz/target").exists());
         for path in ["Cargo.toml", "src/main.rs", "other/lib.rs", "src/new.rs"] {
             fs::write(scene.copy(path), "new").unwrap();
         }

@@ -11,6 +11,7 @@ mod support;
 mod containers;
 mod errors;
 mod fix;
+mod forms;
 mod install;
 
 use support::need;
