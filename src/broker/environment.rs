@@ -108,6 +108,9 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         // Empty it keeps the configuration's from being used.
         set("RUSTC_WRAPPER", OsString::new());
         set("CARGO_NET_OFFLINE", "true".into());
+        if request.variable("RUSTC_WORKSPACE_WRAPPER").is_some() {
+            set("RUSTC_WORKSPACE_WRAPPER", OsString::new());
+        }
     }
     environment
 }

@@ -17,6 +17,7 @@ use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
 use crate::container::world::World;
 use crate::policy::bar::Bar;
+use crate::policy::question::Question;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
@@ -31,7 +32,7 @@ use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
-    let Understood { command, configuration, root, aliases } =
+    let Understood { command, configuration, root, aliases, asked_before } =
         understood(front_end, &cargo_home, words.to_vec())?;
     match command.kind {
         CommandKind::Refused(reason) => {
@@ -48,6 +49,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
 
     let directory = command.working_directory(&front_end.cwd);
     let mut questions = configuration.questions(Aliases::Used(&aliases));
+    let others: Vec<_> = asked_before.into_iter().filter(|question| !questions.contains(question)).collect();
+    questions.extend(others);
     let toolchain = match front_end.toolchain(toolchain_name)?.resolve(&directory) {
         Err(ToolchainError::PathToolchain(named)) => {
             questions.push(named.question());
@@ -232,6 +235,8 @@ pub(super) struct Understood {
     pub root: Result<PathBuf, WorkspaceError>,
     /// The aliases that were in it.
     aliases: Vec<String>,
+    /// What those ask for where they are from another configuration.
+    asked_before: Vec<Question>,
 }
 
 pub(super) fn understood(
@@ -262,12 +267,18 @@ pub(super) fn understood(
         None => None,
     };
     let Some(Expansion { arguments, aliases }) = expanded else {
-        return Ok(Understood { command, configuration, root, aliases: Vec::new() });
+        let (aliases, asked_before) = (Vec::new(), Vec::new());
+        return Ok(Understood { command, configuration, root, aliases, asked_before });
     };
     // An alias may carry `--config` of its own.
     let command = CargoCommand::parse(arguments);
+    // `install` has the configuration of what it installs, and the alias is from where the user is.
+    let asked_before = match command.subcommand.as_str() {
+        "install" => configuration.questions(Aliases::Used(&aliases)),
+        _ => Vec::new(),
+    };
     let (configuration, root) = read(&command)?;
-    Ok(Understood { command, configuration, root, aliases })
+    Ok(Understood { command, configuration, root, aliases, asked_before })
 }
 
 /// The order of the cargo book: option, variables, configuration, default.

@@ -131,11 +131,12 @@ impl Staged {
             }
             let mut content = Vec::new();
             file.take(MAX_SOURCE).read_to_end(&mut content)?;
-            let own = open(&self.root, path, OFlags::RDONLY).map(File::from)?;
-            if Stamp::of(&own.metadata()?) != *before {
+            let own = open(&self.root, path, OFlags::RDONLY).map(File::from);
+            let same = |own: &File| own.metadata().is_ok_and(|now| Stamp::of(&now) == *before);
+            let Some(own) = own.ok().filter(same) else {
                 outcome.left.push((path.clone(), "it was changed in the project meanwhile"));
                 continue;
-            }
+            };
             let mut old = Vec::new();
             own.take(MAX_SOURCE).read_to_end(&mut old)?;
             if old == content {
@@ -276,5 +277,7 @@ mod tests {
         fs::write(scene.directory.path().join("root/src/main.rs"), "mine").unwrap();
         assert_eq!(scene.apply().left, [("src/main.rs".into(), "it was changed in the project meanwhile")]);
         assert_eq!(scene.own("src/main.rs"), "mine");
+        fs::remove_file(scene.directory.path().join("root/src/main.rs")).unwrap();
+        assert_eq!(scene.apply().left.len(), 1);
     }
 }
