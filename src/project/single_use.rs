@@ -36,8 +36,11 @@ impl SingleUse {
         let prefix = prefix.rsplit_once('-').map_or(prefix.as_str(), |(name, _hash)| name);
         let directory =
             tempfile::Builder::new().prefix(&format!("{PREFIX}{prefix}-")).tempdir_in(&projects)?;
-        let lock = File::create(directory.path().join(LOCK))?;
+        // It has its name when it is held: one that is not is taken for a killed command's.
+        let unnamed = directory.path().join("new.lock");
+        let lock = File::create(&unnamed)?;
         lock.lock()?;
+        std::fs::rename(&unnamed, directory.path().join(LOCK))?;
         let path = directory.keep();
         let id = super::file_name(&path);
         Ok(Self { directories: state.project(&id), id, _lock: lock })
