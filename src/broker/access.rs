@@ -8,7 +8,7 @@ use crate::agent::protocol::{Access, Rights};
 use super::identify::Refusal;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
-use super::session::{Origin, Session, normalized};
+use super::session::{Inside, Origin, Session, normalized};
 
 /// Collects the rules of one job.
 struct Rules(Vec<Access>);
@@ -44,7 +44,9 @@ impl Rules {
     /// A package's own source; a member of the workspace reads all of it.
     fn source(&mut self, session: &Session, origin: &Origin) {
         match origin {
-            Origin::Package(directory) | Origin::Extra(directory) => self.add(directory, Rights::ReadExecute),
+            Origin::Package(directory) | Origin::Packed(directory) | Origin::Extra(directory) => {
+                self.add(directory, Rights::ReadExecute);
+            }
             Origin::Workspace => {
                 self.add(&session.project.root, Rights::ReadExecute);
                 for extra in &session.extra_reads {
@@ -162,7 +164,7 @@ pub fn build_script(
         // In a layer that is gone with the job; the container itself shows it read-only. Scripts keep temporary
         // files there, and the compilers that they try things with do.
         Origin::Package(directory) => rules.add(directory, Rights::WriteAll),
-        Origin::Workspace | Origin::Extra(_) => rules.source(session, origin),
+        Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => rules.source(session, origin),
     }
     let build = session.directories.build();
     let root =
@@ -215,10 +217,25 @@ fn profiles(build: &Path) -> Vec<PathBuf> {
     profiles
 }
 
+/// cargo with all that it starts, in a copy of the project: what is written there is looked at before any of it counts.
+pub fn inside(session: &Session, inside: &Inside) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    rules.unpacked_sources(session);
+    for path in session.extra_reads.iter().chain(&inside.reads) {
+        rules.add(path, Rights::Read);
+    }
+    rules.add(&session.project.root, Rights::WriteAll);
+    rules.add(&inside.build, Rights::WriteAll);
+    rules.0
+}
+
 /// A path that must be in the build directory.
 fn in_build_dir(session: &Session, path: &Path) -> Result<PathBuf, Refusal> {
     let clean = normalized(path).ok_or_else(|| Refusal::Path(path.to_owned()))?;
-    if clean.starts_with(session.directories.build()) && clean != session.directories.build() {
+    let build = session.directories.build();
+    // What `cargo package` packs and unpacks is nobody's to write, whatever a repository's `rustflags` say.
+    let packed = clean.starts_with(build.join("package"));
+    if clean.starts_with(&build) && clean != build && !packed {
         Ok(clean)
     } else {
         Err(Refusal::Path(path.to_owned()))
@@ -293,7 +310,7 @@ mod tests {
     fn output_outside_of_the_build_directory_is_refused() {
         let session = session();
         let build = session.directories.build();
-        for out in ["/etc".into(), build.join("../x"), build.clone()] {
+        for out in ["/etc".into(), build.join("../x"), build.clone(), build.join("package/tmp-crate")] {
             let parsed = RustcArguments { out_dir: Some(out), ..RustcArguments::default() };
             assert!(rustc(&session, &Origin::Workspace, &parsed, &request("")).is_err());
         }

@@ -15,7 +15,7 @@ use crate::cargo::environment::passes;
 
 use super::identify::JobKind;
 use super::request::Request;
-use super::session::Session;
+use super::session::{Purpose, Session};
 
 /// Variables that this tool sets for cargo, or that name places of the host which no job has.
 const DROPPED: &[&str] = &[
@@ -90,6 +90,7 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         .env
         .iter()
         .filter(|variable| keeps(variable.as_bytes()))
+        .filter(|variable| kind != JobKind::Cargo || !is_one_of(variable.as_bytes(), SET_FOR_CARGO))
         .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())
         .collect();
@@ -108,17 +109,41 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         set("RUSTC", session.toolchain.program("rustc").into());
         set("RUSTDOC", session.toolchain.program("rustdoc").into());
     }
+    if let Purpose::Inside(inside) = &session.purpose {
+        for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
+            set(name, inside.build.clone().into());
+        }
+        set("RUSTC", session.toolchain.program("rustc").into());
+        set("RUSTDOC", session.toolchain.program("rustdoc").into());
+        // Empty it keeps the configuration's from being used.
+        set("RUSTC_WRAPPER", OsString::new());
+        set("CARGO_NET_OFFLINE", "true".into());
+        if request.variable("RUSTC_WORKSPACE_WRAPPER").is_some() {
+            set("RUSTC_WORKSPACE_WRAPPER", OsString::new());
+        }
+    }
     environment
 }
 
+/// What cargo is told as a job, whatever it would be told outside.
+const SET_FOR_CARGO: &[&str] = &["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_NET_OFFLINE"];
+
 fn keeps(variable: &[u8]) -> bool {
-    let end = variable.iter().position(|byte| *byte == b'=').unwrap_or(variable.len());
-    let name = &variable[..end];
+    let name = name(variable);
     // Empty it is this tool's; cargo-clippy names its driver in it.
-    if DROPPED.iter().any(|dropped| dropped.as_bytes() == name) || variable == b"RUSTC_WORKSPACE_WRAPPER=" {
+    if is_one_of(variable, DROPPED) || variable == b"RUSTC_WORKSPACE_WRAPPER=" {
         return false;
     }
     !(name.starts_with(b"CARGO_TARGET_") && name.ends_with(b"_RUNNER"))
+}
+
+fn name(variable: &[u8]) -> &[u8] {
+    let end = variable.iter().position(|byte| *byte == b'=').unwrap_or(variable.len());
+    &variable[..end]
+}
+
+fn is_one_of(variable: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|known| known.as_bytes() == name(variable))
 }
 
 #[cfg(test)]

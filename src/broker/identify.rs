@@ -10,7 +10,7 @@ use super::access;
 use super::environment;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
-use super::session::{Origin, Session, normalized};
+use super::session::{Origin, Purpose, Session, normalized};
 
 /// The names under which the wrapper is installed, one per role.
 pub mod role {
@@ -22,8 +22,10 @@ pub mod role {
     pub const RUSTDOC: &str = "rustdoc";
     /// `CARGO_TARGET_<TRIPLE>_RUNNER`: the program to run is the first argument.
     pub const RUNNER: &str = "runner";
+    /// cargo itself, where all of a command runs inside.
+    pub const CARGO: &str = "cargo";
     /// All of them.
-    pub const ALL: [&str; 4] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER];
+    pub const ALL: [&str; 5] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO];
 }
 
 /// Longest argument file that is read, in bytes.
@@ -44,6 +46,8 @@ pub enum JobKind {
     Rustdoc,
     /// A program of the project: `run`, `test`, `bench`.
     Program,
+    /// cargo with all that it starts, in a copy of the project.
+    Cargo,
 }
 
 impl JobKind {
@@ -56,6 +60,7 @@ impl JobKind {
             Self::BuildScript => "build script",
             Self::Rustdoc => "rustdoc",
             Self::Program => "program",
+            Self::Cargo => "cargo",
         }
     }
 }
@@ -160,6 +165,7 @@ pub fn identify(session: &Session, request: &Request) -> Result<Job, Refusal> {
         Some(role::RUSTC) => compile(session, request, session.toolchain.program("rustc"), &[], given),
         Some(role::RUSTDOC) => rustdoc(session, request, given),
         Some(role::RUNNER) => program(session, request, given),
+        Some(role::CARGO) => cargo(session, request),
         _ => Err(Refusal::Role(request.exe.clone())),
     }
 }
@@ -224,7 +230,11 @@ fn compile(
                 (JobKind::Crate, package, access, after)
             }
         };
-    let spec = spec(session, request, kind, program, argv, access);
+    let mut spec = spec(session, request, kind, program, argv, access);
+    // cargo asks where the user is, which the container need not show: `--manifest-path`, `install`.
+    if kind == JobKind::Query && session.origin(&request.cwd).is_none() {
+        spec.cwd = session.project.root.as_os_str().as_bytes().to_vec();
+    }
     let spec = JobSpec { files: arguments.files, ..spec };
     Ok(Job { kind, package, spec, after })
 }
@@ -277,8 +287,9 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let access = access::build_script(session, &origin, place, request)?;
     let layered = match &origin {
         Origin::Package(directory) => vec![directory.as_os_str().as_bytes().to_vec()],
-        // What a member's script writes into the repository must not vanish without a word.
-        Origin::Workspace | Origin::Extra(_) => Vec::new(),
+        // What a member's script writes into the repository must not vanish without a word, and cargo refuses to
+        // package what its own script changes.
+        Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => Vec::new(),
     };
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
     let spec = JobSpec { layered, ..spec };
@@ -298,6 +309,18 @@ fn program(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let spec = spec(session, request, JobKind::Program, path.clone(), given.to_vec(), access);
     let package = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Job { kind: JobKind::Program, package, spec, after: After::Nothing })
+}
+
+/// cargo itself. What it runs was said by the front end, and not by the wrapper.
+fn cargo(session: &Session, request: &Request) -> Result<Job, Refusal> {
+    let Purpose::Inside(inside) = &session.purpose else { return Err(Refusal::Role(request.exe.clone())) };
+    let program = session.toolchain.program("cargo");
+    let mut argv = vec![program.clone().into_os_string()];
+    argv.extend_from_slice(&inside.arguments);
+    let spec = spec(session, request, JobKind::Cargo, program, argv, access::inside(session, inside));
+    let spec = JobSpec { cwd: inside.directory.as_os_str().as_bytes().to_vec(), ..spec };
+    let package = crate::project::file_name(&session.project.root);
+    Ok(Job { kind: JobKind::Cargo, package, spec, after: After::Nothing })
 }
 
 /// A job without files of its own; descriptors are the broker's business.
@@ -328,7 +351,8 @@ fn spec(
 /// What a job may use up.
 fn budget(session: &Session, kind: JobKind) -> Budget {
     match kind {
-        JobKind::Program => session.budgets.program,
+        // All of a command, however long it takes.
+        JobKind::Program | JobKind::Cargo => session.budgets.program,
         JobKind::Query
         | JobKind::Crate
         | JobKind::BuildScriptCrate
@@ -354,7 +378,7 @@ fn outside(session: &Session, path: &Path) -> Refusal {
 
 fn package_name(session: &Session, request: &Request, origin: &Origin) -> String {
     let directory = match origin {
-        Origin::Package(directory) | Origin::Extra(directory) => directory,
+        Origin::Package(directory) | Origin::Packed(directory) | Origin::Extra(directory) => directory,
         // Members are compiled in the workspace's root; their scripts run in their own directories.
         Origin::Workspace if request.cwd.starts_with(&session.project.root) => &request.cwd,
         Origin::Workspace => &session.project.root,

@@ -31,7 +31,7 @@ use super::relay::{Judge, Relay};
 use super::request::Request;
 use super::running::Running;
 use super::scripts;
-use super::session::{PlainCargo, Session};
+use super::session::{PlainCargo, Purpose, Session};
 use super::terminal::Terminal;
 use super::wait::{Interruption, Wait};
 
@@ -128,6 +128,10 @@ impl Broker {
     fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {
         let session = &self.session;
         let mut job = identify(session, request)?;
+        if let (Purpose::Rehearsal(reached), true) = (&session.purpose, job.kind != JobKind::Query) {
+            reached.store(true, Ordering::SeqCst);
+            anyhow::bail!("nothing is run yet");
+        }
         if session.verbose {
             say_line(request, &format!("{} of {}", job.kind.name(), job.package));
         }
@@ -257,7 +261,7 @@ impl Broker {
                 let sources = Sources { cwd: request.cwd.clone(), readable: readable().collect() };
                 vec![(1, Box::new(printed)), (2, Box::new(move |line| sources.said(line)))]
             }
-            JobKind::Query | JobKind::Program => Vec::new(),
+            JobKind::Query | JobKind::Program | JobKind::Cargo => Vec::new(),
         };
         let mut relays = Relays::default();
         for (number, judge) in judges {

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
@@ -38,8 +40,36 @@ pub struct Session {
     pub budgets: Budgets,
     /// Say each job on standard error.
     pub verbose: bool,
+    /// What the session is for, where it is not to build.
+    pub purpose: Purpose,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
+}
+
+/// What a session is for.
+#[derive(Debug, Default)]
+pub enum Purpose {
+    /// To run what cargo asks for.
+    #[default]
+    Build,
+    /// To see how far cargo comes without running anything of others: the compiler answers about itself only. What is
+    /// set is said when cargo asks for more.
+    Rehearsal(Arc<AtomicBool>),
+    /// To run cargo itself as a job, and with it all that it starts.
+    Inside(Inside),
+}
+
+/// cargo as a job.
+#[derive(Debug)]
+pub struct Inside {
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// Files and directories that it reads beside the sources.
+    pub reads: Vec<PathBuf>,
+    /// Where it builds.
+    pub build: PathBuf,
 }
 
 /// A cargo that this tool did not start, and whose wrappers it serves.
@@ -65,6 +95,9 @@ pub enum Origin {
     /// A package from a registry, a git checkout or a vendored directory, or the standard library: it may read
     /// this directory.
     Package(PathBuf),
+    /// A package of the workspace as `cargo package` packed and unpacked it: it may read what is packed, which is all
+    /// that others will have.
+    Packed(PathBuf),
     /// A directory that the user named.
     Extra(PathBuf),
 }
@@ -111,6 +144,12 @@ impl Session {
         let library = self.toolchain.sysroot.join("lib/rustlib/src");
         if path.starts_with(&library) {
             return Some(Origin::Package(library));
+        }
+        for place in [self.directories.build(), self.target_dir.clone()] {
+            let packed = place.join("package");
+            if let Ok(below) = path.strip_prefix(&packed) {
+                return Some(Origin::Packed(packed.join(first_parts(below, 1)?)));
+            }
         }
         let extra = self.extra_reads.iter().find(|extra| path.starts_with(extra));
         let inside = path.starts_with(&self.project.root);
@@ -196,6 +235,7 @@ pub(crate) mod tests {
             umask: 0o022,
             budgets: Budgets::default(),
             verbose: false,
+            purpose: Purpose::Build,
             plain: None,
             project,
             directories,
@@ -217,6 +257,12 @@ pub(crate) mod tests {
         assert_eq!(origin("/w/app/vendor/serde/src/lib.rs"), package("/w/app/vendor/serde"));
         assert_eq!(origin("/w/app/vendor/serde"), package("/w/app/vendor/serde"));
         assert_eq!(origin("/w/shared/vendor/x/lib.rs"), package("/w/shared/vendor/x"));
+        let build = session.directories.build();
+        for place in [build.as_path(), Path::new("/w/app/target")] {
+            let packed = place.join("package/app-0.1.0");
+            assert_eq!(session.origin(&packed.join("src/lib.rs")), Some(Origin::Packed(packed)));
+            assert_eq!(session.origin(&place.join("package")), None);
+        }
         assert_eq!(origin("/w/shared/lib.rs"), Some(Origin::Extra("/w/shared".into())));
     }
 

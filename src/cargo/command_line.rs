@@ -34,6 +34,10 @@ pub struct CargoCommand {
 pub enum CommandKind {
     /// Compiles or runs code of the project: through the Build container.
     Compile,
+    /// Builds programs that are not the project's: `install` from a registry or git.
+    Install,
+    /// Applies what compilers suggest to the sources: `fix`, `clippy --fix`.
+    Fix,
     /// Runs no foreign code beyond asking the compiler about itself.
     Host,
     /// Known, and not confined yet: refused, with the reason.
@@ -47,7 +51,10 @@ const GLOBAL_WITH_VALUE: &[&str] = &["--color", "--config", "-Z", "-C", "--expla
 
 /// One table for all subcommands.
 const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
-    (&["build", "check", "test", "bench", "run", "doc", "rustc", "rustdoc", "clippy"], CommandKind::Compile),
+    (
+        &["build", "check", "test", "bench", "run", "doc", "rustc", "rustdoc", "clippy", "package"],
+        CommandKind::Compile,
+    ),
     (
         &[
             "",
@@ -78,12 +85,8 @@ const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
         ],
         CommandKind::Host,
     ),
-    (
-        &["fix"],
-        CommandKind::Refused("it applies what macros suggest to files on the host, and is not confined yet"),
-    ),
-    (&["install"], CommandKind::Refused("it builds outside any project, and is not confined yet")),
-    (&["package"], CommandKind::Refused("its verify build is not confined yet (`--no-verify` needs none)")),
+    (&["fix"], CommandKind::Fix),
+    (&["install"], CommandKind::Install),
     (
         &["publish", "login", "logout", "owner", "yank"],
         CommandKind::Refused(
@@ -120,26 +123,39 @@ impl CargoCommand {
             .find(|(names, _)| names.contains(&subcommand.as_str()))
             .map_or(CommandKind::Unknown, |(_, kind)| *kind);
         kind = match (subcommand.as_str(), kind) {
-            ("clippy", _) if flag(&["--fix"]) => CommandKind::Refused(
-                "`--fix` applies what macros suggest to files on the host, and is not confined yet",
-            ),
+            ("clippy", _) if flag(&["--fix"]) => CommandKind::Fix,
             ("doc" | "rustdoc", _) if flag(&["--open"]) => CommandKind::Refused(
                 "`--open` starts a browser that the repository's configuration may name; leave it out",
             ),
             ("package", _) if flag(&["--no-verify", "-l", "--list"]) => CommandKind::Host,
-            ("help", _) | (_, CommandKind::Refused(_)) if flag(&["--help", "-h"]) => CommandKind::Host,
+            ("help", _) | (_, CommandKind::Refused(_) | CommandKind::Install | CommandKind::Fix)
+                if flag(&["--help", "-h"]) =>
+            {
+                CommandKind::Host
+            }
+            ("install", _) if flag(&["--list"]) => CommandKind::Host,
+            // A project like any other, whose programs are copied; without a crate it is the one that cargo is in.
+            ("install", _)
+                if !values(own, "--path").is_empty()
+                    || values(own, "--git").is_empty() && install_crates(&arguments, at).is_empty() =>
+            {
+                CommandKind::Compile
+            }
             (_, kind) => kind,
         };
         Self {
-            subcommand,
             kind,
-            manifest_path: values(own, "--manifest-path").pop().map(PathBuf::from),
+            manifest_path: match subcommand.as_str() {
+                "install" => values(own, "--path").pop().map(|path| Path::new(&path).join("Cargo.toml")),
+                _ => values(own, "--manifest-path").pop().map(PathBuf::from),
+            },
             target_dir: values(own, "--target-dir").pop().map(PathBuf::from),
             targets: strings(values(own, "--target")),
             config: strings(values(own, "--config")),
             quiet,
             offline: flag(&["--offline", "--frozen"]),
             position: at,
+            subcommand,
             arguments,
         }
     }
@@ -156,7 +172,6 @@ impl CargoCommand {
         match self.subcommand.as_str() {
             "new" | "init" => vec![positional(behind, NEW_WITH_VALUE).unwrap_or_default().into()],
             "vendor" => vec![positional(behind, VENDOR_WITH_VALUE).unwrap_or_else(|| "vendor".into()).into()],
-            "uninstall" => values(behind, "--root").into_iter().map(PathBuf::from).collect(),
             // Unstable; `--out-dir` is its older name.
             _ => [values(behind, "--artifact-dir"), values(behind, "--out-dir")]
                 .concat()
@@ -164,6 +179,54 @@ impl CargoCommand {
                 .map(PathBuf::from)
                 .collect(),
         }
+    }
+
+    /// The values of an option of cargo's own, both forms.
+    pub fn option(&self, name: &str) -> Vec<OsString> {
+        values(&self.arguments[..self.end()], name)
+    }
+
+    /// Whether one of these words is among cargo's own.
+    pub fn flag(&self, names: &[&str]) -> bool {
+        self.arguments[..self.end()].iter().any(|word| names.iter().any(|name| word == name))
+    }
+
+    /// Where cargo's own arguments end: what follows `--` belongs to a program or to rustc.
+    pub fn end(&self) -> usize {
+        self.arguments.iter().position(|word| word == "--").unwrap_or(self.arguments.len())
+    }
+
+    /// The arguments without an option that takes a value.
+    pub fn without_option(&self, name: &str) -> Vec<OsString> {
+        let (own, rest) = self.arguments.split_at(self.end());
+        let mut kept = Vec::with_capacity(self.arguments.len());
+        let mut words = own.iter();
+        while let Some(word) = words.next() {
+            let value = word.as_bytes().strip_prefix(name.as_bytes());
+            if value == Some(b"") {
+                words.next();
+            } else if value.is_none_or(|value| !value.starts_with(b"=")) {
+                kept.push(word.clone());
+            }
+        }
+        kept.extend_from_slice(rest);
+        kept
+    }
+
+    /// One command for each crate that `install` names, since each is built apart from the others; the name for people.
+    pub fn one_per_crate(&self) -> Vec<(String, Self)> {
+        let crates = install_crates(&self.arguments, self.position);
+        let name = |at: usize| self.arguments[at].to_string_lossy().into_owned();
+        if let [] | [_] = *crates {
+            let named = crates.first().map(|at| name(*at));
+            return vec![(named.unwrap_or_else(|| "git".to_owned()), self.clone())];
+        }
+        let one = |at: &usize| {
+            let keep = |(position, _): &(usize, &OsString)| position == at || !crates.contains(position);
+            let words = self.arguments.iter().enumerate().filter(keep).map(|(_, word)| word.clone());
+            (name(*at), Self::parse(words.collect()))
+        };
+        crates.iter().map(one).collect()
     }
 
     /// The directory that cargo works from: `-C` before the subcommand, else the given one.
@@ -186,6 +249,52 @@ fn subcommand_position(arguments: &[OsString]) -> Option<usize> {
         at += if GLOBAL_WITH_VALUE.iter().any(|option| option.as_bytes() == word) { 2 } else { 1 };
     }
     None
+}
+
+/// Options of `install` that take a value.
+const INSTALL_WITH_VALUE: &[&str] = &[
+    "--version",
+    "--vers",
+    "--index",
+    "--registry",
+    "--git",
+    "--branch",
+    "--tag",
+    "--rev",
+    "--path",
+    "--root",
+    "--message-format",
+    "--bin",
+    "--example",
+    "--features",
+    "-F",
+    "--jobs",
+    "-j",
+    "--profile",
+    "--target",
+    "--target-dir",
+    "--color",
+    "--config",
+    "-Z",
+    "-C",
+];
+
+/// Where the crates that `install` names stand among the arguments, which have the subcommand at `position`.
+fn install_crates(arguments: &[OsString], position: Option<usize>) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = position.map_or(arguments.len(), |position| position + 1);
+    let mut options = true;
+    while let Some(word) = arguments.get(at) {
+        if options && INSTALL_WITH_VALUE.iter().any(|option| word == option) {
+            at += 1;
+        } else if options && word == "--" {
+            options = false;
+        } else if !options || !word.as_bytes().starts_with(b"-") {
+            found.push(at);
+        }
+        at += 1;
+    }
+    found
 }
 
 /// Options of `new` and `init` that take a value.
@@ -261,13 +370,54 @@ mod tests {
 
     #[test]
     fn what_is_not_confined_is_refused() {
-        for line in ["fix", "clippy --fix", "install x", "publish", "login", "doc --open", "package"] {
+        for line in ["publish", "login", "doc --open"] {
             assert!(matches!(parse(line).kind, CommandKind::Refused(_)), "{line}");
+        }
+        for (line, kind) in [
+            ("fix --lib", CommandKind::Fix),
+            ("clippy --fix", CommandKind::Fix),
+            ("clippy", CommandKind::Compile),
+            ("package", CommandKind::Compile),
+            ("install x", CommandKind::Install),
+            ("install --git u", CommandKind::Install),
+            ("install --path . x", CommandKind::Compile),
+            ("install", CommandKind::Compile),
+            ("install --list", CommandKind::Host),
+        ] {
+            assert_eq!(parse(line).kind, kind, "{line}");
         }
         for line in ["clippy", "doc", "package --no-verify", "package --list"] {
             assert!(!matches!(parse(line).kind, CommandKind::Refused(_)), "{line}");
         }
         assert_eq!(parse("nextest run").kind, CommandKind::Unknown);
+    }
+
+    #[test]
+    fn crates_are_installed_one_by_one() {
+        let lines = |line: &str| -> Vec<_> {
+            let each = parse(line).one_per_crate().into_iter();
+            each.map(|(name, command)| {
+                let words: Vec<_> =
+                    command.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+                (name, words.join(" "))
+            })
+            .collect()
+        };
+        let both = lines("-q install -F x a@1 --root r -j2 b --bin c -- d");
+        let expected = ["a@1", "b", "d"].map(|name| match name {
+            "a@1" => (name.into(), "-q install -F x a@1 --root r -j2 --bin c --".into()),
+            "b" => (name.into(), "-q install -F x --root r -j2 b --bin c --".into()),
+            _ => (name.into(), "-q install -F x --root r -j2 --bin c -- d".to_owned()),
+        });
+        assert_eq!(both, expected);
+        assert_eq!(lines("install --git u --tag t"), [("git".into(), "install --git u --tag t".into())]);
+    }
+
+    #[test]
+    fn an_option_is_taken_out_in_both_forms() {
+        let command = parse("fix --target-dir a --target x --target-dir=b -- --target-dir c");
+        let kept = command.without_option("--target-dir");
+        assert_eq!(kept, ["fix", "--target", "x", "--", "--target-dir", "c"]);
     }
 
     #[test]

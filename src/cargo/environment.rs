@@ -38,6 +38,7 @@ const NAMES: &[(&str, &str)] = &[
     ("RUSTFLAGS", "compiler"),
     ("RUSTDOCFLAGS", "compiler"),
     ("CARGO_HOME", "cargo's own directories"),
+    ("CARGO_INSTALL_ROOT", "cargo's own directories"),
     ("CARGO_INCREMENTAL", "compiler"),
     ("CARGO_ENCODED_RUSTFLAGS", "compiler"),
     ("CARGO_ENCODED_RUSTDOCFLAGS", "compiler"),

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -53,10 +53,51 @@ impl CargoRun<'_> {
     /// # Errors
     /// When cargo cannot be started.
     pub fn with_broker(
+        self,
+        directories: &ProjectDirectories,
+        session: &SessionDirectory,
+        triples: &[String],
+    ) -> anyhow::Result<ExitStatus> {
+        self.through_broker(directories, session, triples, None)
+    }
+
+    /// The same, with what cargo says kept in two files: standard output and standard error.
+    ///
+    /// # Errors
+    /// When cargo cannot be started.
+    pub fn unheard(
+        self,
+        directories: &ProjectDirectories,
+        session: &SessionDirectory,
+        triples: &[String],
+        said: [&File; 2],
+    ) -> anyhow::Result<ExitStatus> {
+        self.through_broker(directories, session, triples, Some(said))
+    }
+
+    /// Runs the wrapper in the role of cargo to its end: the broker runs cargo inside.
+    ///
+    /// # Errors
+    /// When the wrapper cannot be started.
+    pub fn inside(
+        mut self,
+        directories: &ProjectDirectories,
+        session: &SessionDirectory,
+    ) -> anyhow::Result<ExitStatus> {
+        let _descriptor = session.inherit().context("failed to hand the session to the wrapper")?;
+        self.domain.add(directories.bin(), Rights::Execute);
+        self.domain.add(session.path(), Rights::Connect);
+        self.arguments = &[];
+        let program = directories.bin().join(role::CARGO);
+        self.start(&program, Vec::new(), &directories.temporary(), None)
+    }
+
+    fn through_broker(
         mut self,
         directories: &ProjectDirectories,
         session: &SessionDirectory,
         triples: &[String],
+        said: Option<[&File; 2]>,
     ) -> anyhow::Result<ExitStatus> {
         let bin = directories.bin();
         let mut variables: Vec<(String, OsString)> = vec![
@@ -77,7 +118,8 @@ impl CargoRun<'_> {
         self.domain.add(session.path(), Rights::Connect);
         let temporary =
             if self.compilers_write_temporary { directories.outputs() } else { directories.temporary() };
-        self.start(variables, &temporary)
+        let program = self.toolchain.program("cargo");
+        self.start(&program, variables, &temporary, said)
     }
 
     /// Runs cargo to its end where there is no project: whatever it would start of a compiler fails.
@@ -89,14 +131,25 @@ impl CargoRun<'_> {
         let names = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOC"];
         let temporary = tempfile::Builder::new().prefix("cargo-sandbox-").tempdir();
         let temporary = temporary.context("failed to make a temporary directory for cargo")?;
-        self.start(names.map(|name| (name.to_owned(), nothing.clone())).into(), temporary.path())
+        let variables = names.map(|name| (name.to_owned(), nothing.clone())).into();
+        let program = self.toolchain.program("cargo");
+        self.start(&program, variables, temporary.path(), None)
     }
 
     /// `temporary` is for cargo alone: in the common one it could be made to write, and to run, what others put
     /// there.
-    fn start(mut self, variables: Vec<(String, OsString)>, temporary: &Path) -> anyhow::Result<ExitStatus> {
-        let program = self.toolchain.program("cargo");
-        let mut command = Command::new(&program);
+    fn start(
+        mut self,
+        program: &Path,
+        variables: Vec<(String, OsString)>,
+        temporary: &Path,
+        said: Option<[&File; 2]>,
+    ) -> anyhow::Result<ExitStatus> {
+        let mut command = Command::new(program);
+        if let Some([stdout, stderr]) = said {
+            let copy = |file: &File| file.try_clone().context("failed to keep what cargo says");
+            command.stdin(Stdio::null()).stdout(copy(stdout)?).stderr(copy(stderr)?);
+        }
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
         let path = command_path(&command);
         let all = search_path(&self.toolchain.sysroot, self.cargo_home, path.as_deref());

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
-use crate::broker::session::normalized;
+use crate::broker::session::{Purpose, normalized};
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
-use crate::cargo::domain::grants::{CARGO_HOME_FILES, Needs};
-use crate::cargo::installed::{self, Tool};
-use crate::cargo::run::{CargoRun, SessionDirectory, exit_code, install_wrapper, own_executable};
+use crate::cargo::installed;
+use crate::cargo::run::{SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
@@ -19,22 +18,23 @@ use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
 use crate::container::world::World;
 use crate::policy::bar::Bar;
+use crate::policy::question::Question;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
-    Project, ProjectDirectories, StateDirectory, WorkspaceError, create_cache_directory, find_manifest,
-    record, workspace_root,
+    Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
 use crate::switch_off::{Defence, is_off};
 
 use super::trust::{self, Scene};
-use super::{EXIT_FAILURE, FrontEnd, Options};
+use super::vetted::Vetted;
+use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
-    let Understood { command, configuration, root, aliases } =
+    let Understood { command, configuration, root, aliases, asked_before } =
         understood(front_end, &cargo_home, installed::help_as_option(words))?;
     if let CommandKind::Refused(reason) = command.kind {
         bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
@@ -62,6 +62,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let passes_on = installed.is_some_and(|tool| tool.passes_on);
     let aliases = if passes_on { Aliases::All } else { Aliases::Used(&aliases) };
     questions.splice(0..0, configuration.questions(aliases));
+    let others: Vec<_> = asked_before.into_iter().filter(|question| !questions.contains(question)).collect();
+    questions.extend(others);
     if let (Some(_), Ok(root)) = (installed, &root)
         && installed::runs_nextest(&command)
     {
@@ -77,71 +79,62 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         // artifacts.
         environment.push(("RUSTC_WORKSPACE_WRAPPER".into(), OsString::new()));
     }
-    let home = front_end.user()?.home;
-    let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
-    let start = |project| -> anyhow::Result<CargoRun<'_>> {
-        create_written(&command, &directory, &cargo_home, installed, project)?;
-        let inside: Vec<&Path> = project.into_iter().flat_map(<[&Path; 2]>::from).collect();
-        let programs = match installed {
-            Some(_) => {
-                installed::programs(&command, &options.subcommands, &search(&toolchain.sysroot), &inside)?
-            }
-            None => Vec::new(),
-        };
-        let needs = Needs {
-            command: &command,
-            directory: &directory,
-            toolchain: &toolchain,
-            cargo_home: &cargo_home,
-            home: &home,
-            configuration: &configuration,
-            environment: &environment,
-            installed: installed.map(|tool| (tool, &*programs)),
-            reads: &options.reads,
-            project,
-        };
-        Ok(CargoRun {
-            domain: needs.domain(),
-            toolchain: &toolchain,
-            arguments: &command.arguments,
-            environment: environment.clone(),
-            cargo_home: &cargo_home,
-            compilers_write_temporary: installed.is_some_and(|tool| tool.compilers_write_temporary),
-            bar: Arc::clone(&bar),
-        })
+    let vetted = Vetted {
+        front_end,
+        options,
+        bar: Arc::new(Bar::new(&options.allowed, command.quiet)),
+        home: front_end.user()?.home,
+        command,
+        directory,
+        configuration,
+        toolchain,
+        environment,
+        cargo_home,
+        installed,
     };
-    let root = match (root, command.kind) {
-        (Ok(root), _) => root,
+    match (vetted.command.kind, root) {
+        (CommandKind::Install, _) => install::run(&vetted),
+        (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
+        (_, Ok(root)) => in_project(&vetted, &root),
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
-        (Err(_), CommandKind::Host | CommandKind::Unknown) => {
-            return Ok(exit_code(start(None)?.without_project()?));
+        (CommandKind::Host | CommandKind::Unknown, Err(_)) => {
+            Ok(exit_code(vetted.cargo(&vetted.command, None)?.without_project()?))
         }
-        (Err(error), _) => return Err(error.into()),
-    };
-    let project = Project::new(&root);
-    let state = front_end.state()?;
-    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
-    let prepared = prepare(front_end, options, &known, &state, project)?;
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// cargo in a project, with everything that it starts of others' going through the broker.
+fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
+    let command = &vetted.command;
+    let state = vetted.front_end.state()?;
+    let prepared =
+        prepare(vetted.front_end, vetted.options, &vetted.known(command), &state, Project::new(root))?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" && !is_off(Defence::PlantedCheck) {
         planted::check(&places.0, &places.1)?;
     }
-    let cargo = start(Some((&places.0, &places.1)))?;
-    let wrapper = install_wrapper(&own_executable()?, &prepared.session.directories)?;
+    let cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
     let directories = prepared.session.directories.clone();
-    let session_directory = SessionDirectory::create(&directories.sessions())
-        .context("failed to make a directory for this session")?;
-    Broker::start(prepared.session, wrapper, session_directory.path())
-        .context("failed to listen for cargo's compilers")?;
+    let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
     if status.code() == Some(i32::from(EXIT_FAILURE)) {
-        explain_outside(&places.0, &options.reads);
+        explain_outside(&places.0, &vetted.options.reads);
     }
     if command.subcommand == "clean" && !directories.build().exists() {
         forget_scripts(&directories);
     }
     Ok(exit_code(status))
+}
+
+/// Starts the broker of a session; its socket is in the directory that is returned.
+pub(super) fn start_broker(session: Session) -> anyhow::Result<SessionDirectory> {
+    let wrapper = install_wrapper(&own_executable()?, &session.directories)?;
+    let directory = SessionDirectory::create(&session.directories.sessions())
+        .context("failed to make a directory for this session")?;
+    Broker::start(session, wrapper, directory.path()).context("failed to listen for cargo's compilers")?;
+    Ok(directory)
 }
 
 /// A session, and what cargo must be told beside it.
@@ -214,6 +207,7 @@ pub(super) fn prepare(
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
         limits: options.limits.container.clone(),
         bar: Arc::clone(bar),
+        shown: Vec::new(),
         idle: options.idle,
         agent: own_executable()?,
     };
@@ -228,6 +222,7 @@ pub(super) fn prepare(
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
         verbose: options.verbose,
+        purpose: Purpose::Build,
         plain: None,
         project,
         directories,
@@ -265,6 +260,8 @@ pub(super) struct Understood {
     pub root: Result<PathBuf, WorkspaceError>,
     /// The aliases that were in it.
     aliases: Vec<String>,
+    /// What those ask for where they are from another configuration.
+    asked_before: Vec<Question>,
 }
 
 pub(super) fn understood(
@@ -274,10 +271,19 @@ pub(super) fn understood(
 ) -> anyhow::Result<Understood> {
     let read = |command: &CargoCommand| {
         let directory = command.working_directory(&front_end.cwd);
+        if command.kind == CommandKind::Install {
+            let place = Place { directory: cargo_home, cargo_home, root: None };
+            let configuration = Configuration::read_from(&directory, place, &command.config)?;
+            return Ok((configuration, Err(WorkspaceError::NotFound(directory))));
+        }
         let manifest = find_manifest(&directory, command.manifest_path.as_deref());
-        let root = manifest.and_then(|path| workspace_root(&path));
-        let place = Place { directory: &directory, cargo_home, root: root.as_deref().ok() };
-        Configuration::read(place, &command.config).map(|configuration| (configuration, root))
+        let root = manifest.as_ref().map_err(Clone::clone).and_then(|path| workspace_root(path));
+        // `cargo install --path` reads the configuration of what it installs.
+        let installed = manifest.ok().filter(|_| command.subcommand == "install");
+        let of = installed.as_deref().and_then(Path::parent).unwrap_or(&directory);
+        let place = Place { directory: of, cargo_home, root: root.as_deref().ok() };
+        let configuration = Configuration::read_from(&directory, place, &command.config)?;
+        anyhow::Ok((configuration, root))
     };
     let command = CargoCommand::parse(words);
     let (configuration, root) = read(&command)?;
@@ -286,12 +292,18 @@ pub(super) fn understood(
         None => None,
     };
     let Some(Expansion { arguments, aliases }) = expanded else {
-        return Ok(Understood { command, configuration, root, aliases: Vec::new() });
+        let (aliases, asked_before) = (Vec::new(), Vec::new());
+        return Ok(Understood { command, configuration, root, aliases, asked_before });
     };
     // An alias may carry `--config` of its own.
     let command = CargoCommand::parse(arguments);
+    // `install` has the configuration of what it installs, and the alias is from where the user is.
+    let asked_before = match command.subcommand.as_str() {
+        "install" => configuration.questions(Aliases::Used(&aliases)),
+        _ => Vec::new(),
+    };
     let (configuration, root) = read(&command)?;
-    Ok(Understood { command, configuration, root, aliases })
+    Ok(Understood { command, configuration, root, aliases, asked_before })
 }
 
 /// The order of the cargo book: option, variables, configuration, default.
@@ -327,41 +339,6 @@ fn explain_outside(root: &Path, reads: &[PathBuf]) {
     }
 }
 
-/// Creates directories that cargo would create in ones that it may not write.
-fn create_written(
-    command: &CargoCommand,
-    directory: &Path,
-    cargo_home: &Path,
-    installed: Option<&Tool>,
-    project: Option<(&Path, &Path)>,
-) -> anyhow::Result<()> {
-    let failed = |path: &Path| format!("failed to create `{}`", path.display());
-    std::fs::create_dir_all(cargo_home).with_context(|| failed(cargo_home))?;
-    if let Some(tool) = installed {
-        for name in ["registry", "git"].iter().chain(tool.keeps) {
-            let path = cargo_home.join(name);
-            std::fs::create_dir_all(&path).with_context(|| failed(&path))?;
-        }
-        for name in CARGO_HOME_FILES {
-            let path = cargo_home.join(name);
-            let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
-            file.with_context(|| failed(&path))?;
-        }
-    }
-    let Some((root, target_dir)) = project else { return Ok(()) };
-    let compiles = command.kind == CommandKind::Compile || installed.is_some();
-    if compiles && !target_dir.starts_with(root) {
-        create_cache_directory(target_dir).with_context(|| failed(target_dir))?;
-    }
-    if compiles || command.subcommand == "vendor" {
-        let written = command.writes_beside_project().into_iter().map(|path| directory.join(path));
-        for path in written.filter(|path| !path.starts_with(root)) {
-            std::fs::create_dir_all(&path).with_context(|| failed(&path))?;
-        }
-    }
-    Ok(())
-}
-
 /// A wrapper of the user's own would run on the host; there is one slot, and this tool needs it.
 fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
     for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
@@ -375,7 +352,7 @@ fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
 
 /// After `clean` nothing is there that the shims stand for.
 fn forget_scripts(directories: &ProjectDirectories) {
-    for path in [directories.shims(), directories.scripts()] {
+    for path in [directories.shims(), directories.scripts(), directories.inside()] {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             let _left = std::fs::remove_dir_all(entry.path());
         }

@@ -2,9 +2,12 @@
 
 mod background;
 mod cargo_command;
+mod fix;
 mod front_end;
+mod install;
 mod own;
 mod trust;
+mod vetted;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -51,6 +51,13 @@ impl Containers {
         self.world.system_directories()
     }
 
+    /// Has the container show something beside the rest, or in the place of what it would show there.
+    #[must_use]
+    pub fn showing(mut self, shown: Vec<super::spec::Mount>) -> Self {
+        self.world.shown = shown;
+        self
+    }
+
     /// The engines.
     pub fn engines(&self) -> &Engines {
         &self.engines

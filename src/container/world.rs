@@ -38,6 +38,8 @@ pub struct World {
     pub limits: Limits,
     /// What may be missing of the promised confinement.
     pub bar: Arc<Bar>,
+    /// What is shown beside the rest, or in the place of what else would be.
+    pub shown: Vec<Mount>,
     /// How long a container stays without a job.
     pub idle: Duration,
     /// The executable that is the agent: this program.
@@ -100,6 +102,8 @@ impl World {
         }
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));
+        mounts.retain(|mount| !self.shown.iter().any(|shown| shown.target == mount.target));
+        mounts.extend(self.shown.iter().cloned());
         // Parents before children; of two for one place the later, which may write.
         mounts.sort_by(|one, other| one.target.cmp(&other.target).then(one.writable.cmp(&other.writable)));
         mounts.reverse();
@@ -143,6 +147,7 @@ impl World {
             documents: false,
             limits: LimitSettings::default().resolve(1 << 30).container,
             bar: Arc::default(),
+            shown: Vec::new(),
             idle: Duration::from_secs(1),
             agent: "/proc/self/exe".into(),
         }

@@ -170,6 +170,12 @@ impl ProjectDirectories {
         self.work().join("outputs")
     }
 
+    /// What is built where all of a command runs inside (`fix`). Raw build scripts are there, and nothing of it is
+    /// ever executed, read or followed by the host.
+    pub fn inside(&self) -> PathBuf {
+        self.path.join("inside")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors

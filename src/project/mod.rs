@@ -1,11 +1,14 @@
 //! The project: a workspace, named by its canonical root, and the directories that this tool keeps for it.
 
+pub mod asked;
 mod cache_tag;
 mod directories;
 pub mod leftovers;
 pub mod outside;
 pub mod planted;
 pub mod record;
+pub mod single_use;
+pub mod staged;
 mod workspace;
 
 pub use cache_tag::create_cache_directory;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::broker::session::normalized;
 
 /// Directories that cargo does not write in where the build directory is another one; they may be large.
-const NOT_WRITTEN: &[&str] = &["deps", "build", "incremental", ".fingerprint", "tmp", "doc", "package"];
+const NOT_WRITTEN: &[&str] = &["deps", "build", "incremental", ".fingerprint", "tmp", "doc"];
 
 /// How deep `target/<triple>/<profile>` is.
 const DEPTH: usize = 2;

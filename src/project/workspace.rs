@@ -3,9 +3,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why there is no project.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum WorkspaceError {
     /// As cargo says it.
     #[error("could not find `Cargo.toml` in `{}` or any parent directory", .0.display())]
@@ -19,7 +20,7 @@ pub enum WorkspaceError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
 }
 
@@ -86,12 +87,13 @@ fn parent(manifest: &Path) -> PathBuf {
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, WorkspaceError> {
-    path.canonicalize().map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source })
+    path.canonicalize()
+        .map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source: Arc::new(source) })
 }
 
 fn read(path: &Path) -> Result<toml::Value, WorkspaceError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source })?;
+        .map_err(|source| WorkspaceError::Unreadable { path: path.to_owned(), source: Arc::new(source) })?;
     Ok(toml::from_str(&text).unwrap_or(toml::Value::Table(toml::Table::new())))
 }
 

@@ -10,6 +10,9 @@ mod support;
 
 mod containers;
 mod errors;
+mod fix;
+mod forms;
+mod install;
 
 use support::need;
 use support::run::{Output, run};

@@ -63,7 +63,7 @@ fn much_output_comes_through() {
 }
 
 /// A project whose program is made by a macro that says this before.
-fn macro_that_says(world: &World, name: &str, statements: &str) -> std::path::PathBuf {
+pub fn macro_that_says(world: &World, name: &str, statements: &str) -> std::path::PathBuf {
     let project = world.work().join(name);
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\nsaid = {{ path = \
@@ -102,25 +102,30 @@ fn a_macro_forges_no_message_of_cargos() {
     }
 }
 
+/// What rustc says where it suggests to replace the first word of a file.
+pub fn forged_suggestion(victim: &std::path::Path) -> String {
+    let span = format!(
+        r#"{{"file_name":"{}","byte_start":0,"byte_end":8,"line_start":1,"line_end":1,"column_start":1,"column_end":9,"is_primary":true,"text":[{{"text":"precious","highlight_start":1,"highlight_end":9}}],"label":null,"suggested_replacement":"replaced","suggestion_applicability":"MachineApplicable","expansion":null}}"#,
+        victim.display()
+    );
+    let message = |spans: &str, children: &str| {
+        format!(
+            r#"{{"$message_type":"diagnostic","message":"m","code":{{"code":"unused_mut","explanation":null}},"level":"warning","spans":[{spans}],"children":[{children}],"rendered":"r\n"}}"#
+        )
+    };
+    let child = format!(
+        r#"{{"message":"m","code":null,"level":"help","spans":[{span}],"children":[],"rendered":null}}"#
+    );
+    message(&span, &child)
+}
+
 /// Under `cargo fix` the same suggestion makes cargo write into the file that it names.
 #[test]
 fn a_macro_suggests_no_change_of_somebody_elses_file() {
     for world in worlds("forged-suggestion") {
         let victim = world.home.join("victim.rs");
         world.write(&victim, "precious\n");
-        let span = format!(
-            r#"{{"file_name":"{}","byte_start":0,"byte_end":8,"line_start":1,"line_end":1,"column_start":1,"column_end":9,"is_primary":true,"text":[{{"text":"precious","highlight_start":1,"highlight_end":9}}],"label":null,"suggested_replacement":"replaced","suggestion_applicability":"MachineApplicable","expansion":null}}"#,
-            victim.display()
-        );
-        let message = |spans: &str, children: &str| {
-            format!(
-                r#"{{"$message_type":"diagnostic","message":"m","code":{{"code":"unused_mut","explanation":null}},"level":"warning","spans":[{spans}],"children":[{children}],"rendered":"r\n"}}"#
-            )
-        };
-        let child = format!(
-            r#"{{"message":"m","code":null,"level":"help","spans":[{span}],"children":[],"rendered":null}}"#
-        );
-        let suggestion = message(&span, &child);
+        let suggestion = forged_suggestion(&victim);
         let project =
             macro_that_says(&world, "suggester", &format!("eprintln!(\"{{}}\", r##\"{suggestion}\"##);"));
         let fix = ["fix", "--allow-no-vcs", "--broken-code"];

@@ -10,11 +10,14 @@ mod believed;
 mod catalogue;
 mod deputy;
 mod directives;
+mod fix;
 mod host_cases;
+mod install;
 mod lab;
 #[cfg(feature = "switch-off")]
 mod layers;
 mod matrix;
+mod package;
 mod page;
 mod planted;
 mod raw_executable;

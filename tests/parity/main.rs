@@ -5,6 +5,7 @@
 //! `CSB_PARITY_DIR=/path/to/project CSB_PARITY_TOUCH=src/main.rs cargo test --test parity any_directory`.
 
 mod compare;
+mod install;
 mod normalise;
 mod projects;
 #[path = "../support/mod.rs"]

@@ -167,11 +167,16 @@ fn an_alias_carries_no_configuration_and_stops_no_other_command() {
         configure(
             &world,
             &project,
-            &format!("[alias]\nr = [\"run\", \"--config\", \"{runner}\"]\nk = \"check\"\n"),
+            &format!(
+                "[alias]\nr = [\"run\", \"--config\", \"{runner}\"]\nk = \"check\"\ni = [\"install\", \"--config\", \
+                 \"{runner}\", \"--git\", \"file:///nonexistent\"]\n"
+            ),
         );
         run(&mut plain(&world, &project, "r")).success("control: cargo r");
         assert!(program.ran(), "control: cargo starts it, where the user means `run`");
         stopped(&mut sandbox(&world, &project, "r"), &["alias.r", "`--config`"]);
+        // The configuration of what is installed knows no such alias.
+        stopped(&mut sandbox(&world, &project, "i"), &["alias.i", "`install`"]);
         run(&mut sandbox(&world, &project, "k")).success("another alias");
         run(&mut sandbox(&world, &project, "run")).success("another command");
         // What this tool decides it decides for aliases that are trusted, too.

@@ -6,6 +6,7 @@
 
 mod alias;
 pub mod keys;
+mod tokens;
 mod vet;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use crate::project::planted::resolve;
 use super::domain::repository::work_tree;
 
 pub use alias::Expansion;
+pub use tokens::without_tokens;
 pub use vet::Aliases;
 pub(super) use vet::{key_of, line_of};
 
@@ -85,6 +87,19 @@ impl Configuration {
     /// # Errors
     /// When a file cannot be read or is no TOML.
     pub fn read(place: Place<'_>, command_line: &[String]) -> anyhow::Result<Self> {
+        Self::read_from(place.directory, place, command_line)
+    }
+
+    /// The same where files that the command line names are relative to another directory: `cargo install` reads the
+    /// configuration of what it installs.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_from(
+        command_lines: &Path,
+        place: Place<'_>,
+        command_line: &[String],
+    ) -> anyhow::Result<Self> {
         let Place { directory: cwd, cargo_home, root } = place;
         let home = cargo_home.canonicalize().unwrap_or_else(|_| cargo_home.to_owned());
         // Who keeps their home directory in a repository does not keep all of it in every project.
@@ -105,7 +120,7 @@ impl Configuration {
         let users = root.is_none_or(|root| !home.starts_with(root));
         configuration.read_directory(cargo_home, users, root)?;
         for text in command_line.iter().rev() {
-            configuration.read_argument(cwd, text)?;
+            configuration.read_argument(command_lines, text)?;
         }
         Ok(configuration)
     }

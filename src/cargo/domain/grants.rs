@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::broker::session::normalized;
 use crate::cargo::configuration::Configuration;
+use crate::cargo::install_root::{self, install_root};
 use crate::cargo::installed::Tool;
 use crate::cargo::{CargoCommand, Toolchain};
 use crate::container::host::{MERGED, SYSTEM};
@@ -137,6 +138,11 @@ impl Needs<'_> {
                 // The directory itself goes too.
                 domain.add(target_dir.parent().unwrap_or(target_dir), Rights::RemoveDirectories);
             }
+        }
+        let variable = self.variable("CARGO_INSTALL_ROOT");
+        let root = install_root(self.command, self.directory, variable, self.configuration, self.cargo_home);
+        for path in root.iter().flat_map(|root| install_root::written(root)) {
+            domain.add(path, Rights::Write);
         }
         for path in self.command.writes_beside_project() {
             let path = self.directory.join(path);
@@ -445,6 +451,11 @@ mod tests {
         assert!(writes("init ../../../elsewhere --lib", "elsewhere/Cargo.toml"));
         assert!(writes("vendor ../../v/w", "work/v/w"));
         assert!(!writes("vendor", "work/v") && writes("vendor", "work/app/sub/vendor"));
+        assert!(
+            !writes("build", "elsewhere/bin/x")
+                && !writes("uninstall --root ../../../elsewhere x", "elsewhere/y")
+        );
+        assert!(writes("install --root=../../../elsewhere x", "elsewhere/bin/x"));
         assert!(writes("uninstall --root ../../../elsewhere x", "elsewhere/bin/x"));
     }
 

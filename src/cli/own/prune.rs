@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::container::engines::explain;
-use crate::project::record;
+use crate::project::{record, single_use};
 
 use super::Context;
 
@@ -13,12 +13,14 @@ use super::Context;
 pub fn run(context: &Context) -> anyhow::Result<u8> {
     let mut freed = 0;
     let engines = context.engines.available();
+    single_use::remove_stale(&context.state.projects());
     for entry in std::fs::read_dir(context.state.projects()).into_iter().flatten().flatten() {
         let id = entry.file_name().to_string_lossy().into_owned();
         let directories = context.state.project(&id);
         let root = record::read(&directories).map(|record| record.root);
         if root.as_ref().is_some_and(|root| root.join("Cargo.toml").is_file())
             || is_used(&directories.sessions())
+            || single_use::is_used(directories.path())
         {
             continue;
         }

@@ -1,0 +1,134 @@
+//! Forms of commands that take another way through cargo: each does what cargo's does.
+
+use std::path::PathBuf;
+
+use super::support::run::{Output, run};
+use super::support::world::World;
+use super::{each_engine, package};
+
+/// A package with an example, a profile of its own, and something to format.
+fn project(world: &World) -> PathBuf {
+    let project = package(world, "forms");
+    let manifest = "[package]\nname = \"forms\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[profile.own]\n\
+                    inherits = \"dev\"\nopt-level = 1\n\n[workspace]\n";
+    world.write(&project.join("Cargo.toml"), manifest);
+    world.write(&project.join("src/lib.rs"), "pub fn word() -> &'static str {\n    \"hello\"\n}\n");
+    world.write(&project.join("src/main.rs"), "fn main() { println!(\"main {}\", forms::word()) }\n");
+    world.write(
+        &project.join("examples/shown.rs"),
+        "fn main() {\n    println!(\"example {}\", forms::word());\n}\n",
+    );
+    project
+}
+
+/// The reasons and targets of cargo's JSON messages.
+fn messages(output: &Output) -> Vec<String> {
+    let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok();
+    let mut all: Vec<_> = output
+        .stdout
+        .lines()
+        .filter_map(parse)
+        .map(|message| format!("{} {} {}", message["reason"], message["target"]["name"], message["fresh"]))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn each_form_does_what_cargos_does() {
+    each_engine("forms", |world, engine| {
+        let project = project(world);
+        let host = host(world);
+        let plain_target = world.home.join("plain");
+        let target = project.join("target");
+        for line in [
+            "fmt --check",
+            "run --example shown",
+            "build --examples",
+            &format!("build --target {host}"),
+            "build --profile own",
+            "run --profile own --bin forms",
+            "build --timings",
+            "check --message-format json",
+            "build --message-format json-render-diagnostics",
+            "build --message-format=json-diagnostic-rendered-ansi,json-diagnostic-short",
+            "check --message-format short",
+            "test --no-run --message-format json",
+            "fmt",
+            "fmt --check",
+        ] {
+            let words: Vec<_> = line.split(' ').collect();
+            // It changes the sources, which are the same for both.
+            let source = std::fs::read_to_string(project.join("src/main.rs")).expect("source");
+            let plain = run(world.plain(&project).args(&words).env("CARGO_TARGET_DIR", &plain_target));
+            world.write(&project.join("src/main.rs"), &source);
+            let output = run(world.sandbox(engine, &project).args(&words));
+            assert_eq!(output.code(), plain.code(), "{line}:\n{}\n{}", plain.stderr, output.stderr);
+            if line.contains("json") {
+                assert_eq!(messages(&output), messages(&plain), "{line}");
+                assert!(!messages(&output).is_empty(), "{line}");
+            } else {
+                assert_eq!(output.stdout, plain.stdout, "{line}");
+            }
+        }
+        for made in ["debug/examples/shown", "own/forms", "cargo-timings/cargo-timing.html"] {
+            assert!(target.join(made).is_file() && plain_target.join(made).is_file(), "{made}");
+        }
+        assert!(target.join(&host).join("debug/forms").is_file());
+        let same = |name: &str| {
+            std::fs::read(target.join(name)).expect(name)
+                == std::fs::read(plain_target.join(name)).expect(name)
+        };
+        assert!(same("own/forms") && same("debug/examples/shown"), "not cargo's bytes");
+        world.stop(engine, &project);
+    });
+}
+
+fn host(world: &World) -> String {
+    let output = run(world.command(world.toolchain.join("bin/rustc")).arg("-vV")).success("rustc -vV").stdout;
+    output.lines().find_map(|line| line.strip_prefix("host: ")).expect("host").to_owned()
+}
+
+/// What only a nightly cargo takes; only where one is installed beside the toolchain that runs the tests.
+#[test]
+fn unstable_options_do_what_a_nightly_cargo_does() {
+    let Some((rustup_home, name)) = nightly() else {
+        super::support::note("skipped: no nightly toolchain is installed beside the one that runs the tests");
+        return;
+    };
+    let user = super::support::world::User::me();
+    let Some(world) = super::need(World::new("nightly", &user)) else { return };
+    let project = project(&world);
+    let host = host(&world);
+    let cargo = rustup_home.join("toolchains").join(&name).join("bin/cargo");
+    for line in [
+        "build -Zunstable-options --artifact-dir out",
+        "check -Zno-index-update --message-format json",
+        // Without the library's sources an error, and the same one.
+        &format!("build -Zbuild-std=core --target {host}"),
+        "fix -Zunstable-options --allow-no-vcs --lib",
+        "package --allow-dirty",
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let mut plain = world.command(&cargo);
+        let path = format!("{}:/usr/bin:/bin", cargo.parent().expect("bin").display());
+        plain.env("PATH", path).env("CARGO_TARGET_DIR", world.home.join("plain")).current_dir(&project);
+        let plain = run(plain.args(&words));
+        let mut command = world.sandbox(super::Engine::Native, &project);
+        let output = run(command.env("RUSTUP_HOME", &rustup_home).arg(format!("+{name}")).args(&words));
+        assert_eq!(output.code(), plain.code(), "{line}:\n{}\n{}", plain.stderr, output.stderr);
+        assert_eq!(messages(&output), messages(&plain), "{line}");
+    }
+    assert!(project.join("out/forms").is_file());
+    world.stop(super::Engine::Native, &project);
+}
+
+/// The rustup home of the toolchain that runs the tests, and the name of a nightly in it.
+fn nightly() -> Option<(PathBuf, String)> {
+    let own = PathBuf::from(std::env::var_os("CARGO")?).canonicalize().ok()?;
+    // <rustup home>/toolchains/<name>/bin/cargo
+    let home = own.ancestors().nth(4)?;
+    let toolchains = std::fs::read_dir(home.join("toolchains")).ok()?.flatten();
+    let mut names = toolchains.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    Some((home.to_owned(), names.find(|name| name.starts_with("nightly"))?))
+}

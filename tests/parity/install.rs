@@ -1,0 +1,30 @@
+//! A real program from the registry, installed: the same bytes, and the same in cargo's lists.
+
+use crate::projects::Project;
+use crate::support::run::run;
+use crate::support::tool::Engine;
+use crate::support::world::{User, World};
+use crate::support::{ci, need, note, tree};
+
+#[test]
+fn an_installed_program_is_cargos_byte_for_byte() {
+    if !ci() && std::env::var_os("CSB_PARITY").is_none_or(|value| value != "full") {
+        note("skipped: to install a program three times takes minutes; CSB_PARITY=full does it");
+        return;
+    }
+    let Some(user) = need(User::ordinary()) else { return };
+    let Some(seed) = need(Project::named("hexyl").seed()) else { return };
+    let Some(world) = need(World::new("install-hexyl", &user)) else { return };
+    world.copy(&seed.cargo_home, &world.home.join(".cargo"));
+    // The index must be asked for the newest version, and the archives are there.
+    let words = ["install", "--locked", "--version", "0.16.0", "hexyl", "--root"];
+    let plain = world.home.join("plain");
+    run(world.plain(&world.work()).args(words).arg(&plain)).success("cargo install");
+    let expected = tree::read(&plain, &|_| true);
+    for engine in Engine::ALL.into_iter().filter_map(|engine| need(engine.here())) {
+        let root = world.home.join(engine.to_string());
+        let output = run(world.sandbox(engine, &world.work()).args(words).arg(&root));
+        let said = output.success("cargo-sandbox install").stderr;
+        assert!(tree::read(&root, &|_| true) == expected, "not the same on {engine}:\n{said}");
+    }
+}
