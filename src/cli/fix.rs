@@ -13,7 +13,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::broker::session::{Inside, Purpose};
 use crate::cargo::CargoCommand;
@@ -59,6 +59,13 @@ fn rehearse(
     made_up: &SingleUse,
     root: &Path,
 ) -> anyhow::Result<Option<ExitStatus>> {
+    // The cargo in the place of the compiler starts what this names, and not what it is told to take for the compiler.
+    if vetted.configuration.get("env.RUSTC_WORKSPACE_WRAPPER").is_some() {
+        bail!(
+            "the configuration sets RUSTC_WORKSPACE_WRAPPER in `[env]`, which `fix` would start on this machine\n\nhint: \
+             take it out of the configuration"
+        );
+    }
     let mut prepared = prepared(vetted, state, made_up, root)?;
     let reached = Arc::new(AtomicBool::new(false));
     prepared.session.purpose = Purpose::Rehearsal(Arc::clone(&reached));

@@ -93,11 +93,15 @@ fn what_cargo_fixes_is_fixed() {
 }
 
 #[test]
-fn without_version_control_it_is_refused() {
+fn what_cannot_be_fixed_safely_is_refused() {
     each_engine("fix-no-vcs", |world, engine| {
         let project = project(world, "none");
         fs::remove_dir_all(project.join(".git")).expect("repository");
         fails(world.sandbox(engine, &project).arg("fix"), &["no VCS found for this package"]);
+        let wrapper = "env.RUSTC_WORKSPACE_WRAPPER='/bin/true'";
+        let mut command = world.sandbox(engine, &project);
+        let line = ["fix", "--allow-no-vcs", "--config", wrapper];
+        fails(command.args(line), &["RUSTC_WORKSPACE_WRAPPER", "hint: "]);
         let manifest = project.join("one/Cargo.toml");
         let elsewhere = world.home.clone();
         run(world
