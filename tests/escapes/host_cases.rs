@@ -40,6 +40,8 @@ const SETTINGS: &str = "configuration that `self setup` wrote";
 const USERS_FILE: &str = "only the user's own file, in no project, is read";
 const TRUST: &str = "trust, asked for by content";
 const REFUSED: &str = "command that is refused until it is confined";
+const STAGED: &str = "cargo runs inside, on a copy of which sources alone come back";
+const APART: &str = "each installation has a container and directories of its own";
 const LEFTOVERS: &str = "build scripts that are no shims of ours are removed";
 const CALLER: &str = "caller as the kernel names it";
 const OWN_TERMINAL: &str = "terminal of the job's own";
@@ -50,9 +52,27 @@ const WATCHED: &str = "watched by the agent";
 pub const SUBJECTS: &[(&str, &[HostCase])] = &[
     ("Cargo as a deputy", DEPUTY),
     ("What the repository asks for", REPOSITORY),
+    ("Other commands and installed ones", COMMANDS),
     ("The other ways to start cargo", WAYS),
     ("Terminal", TERMINAL),
     ("Using everything up", BOMBS),
+];
+
+/// By commands that rewrite, install or package, and by subcommands that the user has installed.
+#[rustfmt::skip]
+const COMMANDS: &[HostCase] = &[
+    host("macro", "under `fix`, suggests a change of a file in the home directory", &[STAGED, NOT_SHOWN], "fix::a_macro_that_suggests_to_change_a_file_of_the_home_directory_changes_none"),
+    host("macro", "under `fix`, writes hooks, configuration and programs into the project", &[STAGED], "fix::what_a_macro_writes_while_the_project_is_fixed_is_left_behind"),
+    host("macro", "the same under `clippy --fix`", &[STAGED], "fix::nor_does_clippy_bring_it_out"),
+    host("crate", "while it is installed, reads the project and plants programs", &[APART, NOT_SHOWN], "install::an_installed_crate_reads_no_project_and_plants_no_program"),
+    host("build script", "while its package is verified, changes what is packed, or reads the workspace", &[LANDLOCK, ORIGIN], "package::the_verify_build_sees_what_is_packed_and_changes_nothing_of_it"),
+    host("macro", "names a program to nextest as a test", &[COMPILER_FILTER, HOST_DOMAIN], "tools/forged::a_path_that_a_macro_names_is_not_executed"),
+    host("anything", "has nextest believe that a program is a test", &[INSIDE, HOST_DOMAIN], "tools/forged::a_path_that_nextest_believes_is_not_executed_on_this_machine"),
+    host("test", "under nextest, reads and writes the home directory", &[NOT_SHOWN, LANDLOCK], "tools/hostile::a_test_reads_and_writes_nothing_of_the_users"),
+    host("repository", "names a setup script to nextest", &[TRUST], "tools/scripts::a_setup_script_needs_trust_and_then_has_cargos_rights"),
+    host("repository", "names a wrapper to nextest that runs tests raw", &[TRUST, HOST_DOMAIN], "tools/scripts::a_wrapper_script_needs_trust_and_executes_no_test_on_this_machine"),
+    host("repository", "has nextest write outside of the project", &[TRUST, HOST_DOMAIN], "tools/scripts::a_place_outside_needs_trust_and_is_not_written_all_the_same"),
+    host("repository", "brings a subcommand of its own", &[HOST_DOMAIN], "tools/unknown::one_that_lies_in_the_project_is_not_executed"),
 ];
 
 /// By which cargo on the host, or what it starts there, shall act for the attacker.
@@ -93,7 +113,7 @@ const DEPUTY: &[HostCase] = &[
     host("build script", "has another name than `build.rs`", &[SHIMS, HOST_DOMAIN], "scripts/main::a_script_with_a_name_of_its_own"),
     host("build script", "lies where cargo's build directory layout to come has it", &[SHIMS, HOST_DOMAIN], "scripts/main::scripts_in_the_build_directory_layout_to_come"),
     host("macro", "forges a message in cargo's name (`--message-format json`), whose executable test runners start", &[COMPILER_FILTER], "directives::a_macro_forges_no_message_of_cargos"),
-    host("macro", "suggests a change of a file of the user's, which `cargo fix` makes", &[COMPILER_FILTER, REFUSED], "directives::a_macro_suggests_no_change_of_somebody_elses_file"),
+    host("macro", "suggests a change of a file of the user's, which `cargo fix` makes", &[COMPILER_FILTER, STAGED], "directives::a_macro_suggests_no_change_of_somebody_elses_file"),
     host("macro", "moves the cursor or sets the title of the terminal in what the compiler says", &[COMPILER_FILTER], "directives::a_macro_moves_no_cursor"),
     host("macro", "plants a C library in `deps/`, which cargo's `LD_LIBRARY_PATH` has first when it starts the wrapper", &[STATIC_WRAPPER, LANDLOCK], "host/planted_library::a_library_in_deps_is_not_loaded_on_the_host"),
     host("anything", "has the wrapper load a library (`LD_PRELOAD`, `LD_LIBRARY_PATH`, `LD_AUDIT`)", &[SCRIPT_FILTER, STATIC_WRAPPER], "host/static_wrapper::planted_libraries_are_not_loaded"),

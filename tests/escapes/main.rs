@@ -4,7 +4,8 @@
 //!   packages are in `crates/`, the world that they attack is a [`lab`], and cargo is started in each [`way`].
 //! - `layers`, in a build of its own: the same with a defence switched off.
 //! - [`host_cases`]: the list of attacks with a test of their own, here and in other suites.
-//! - [`believed`], [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on the host.
+//! - [`believed`], [`deputy`], [`directives`], [`planted`], [`raw_executable`]: what a build script or a repository has cargo do on
+//!   the host; [`fix`], [`install`], [`package`]: the same with these commands.
 
 mod believed;
 mod catalogue;
