@@ -39,8 +39,10 @@ fn parity(project: &Project) {
             }
             println!("{who}\n{}", comparison.times);
         }
-        // By the wrapper alone, in a build dir that this tool did not make.
-        for engine in &engines {
+        // By the wrapper alone, in a build dir that this tool did not make. What engines have to do with it, the
+        // short projects show.
+        let of_wrapper = if project.long { engines.len().saturating_sub(1) } else { 0 };
+        for engine in &engines[of_wrapper..] {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
             let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);
             note(&format!("parity of {who}: {}", comparison.summary));
