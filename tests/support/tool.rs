@@ -86,6 +86,10 @@ impl World {
             }
         };
         command.arg("--engine").arg(engine.to_string()).current_dir(dir);
+        // What a build with the feature `switch-off` goes without; any other knows no such variable.
+        if let Some(off) = std::env::var_os("CSB_SWITCH_OFF") {
+            command.env("CARGO_SANDBOX_SWITCH_OFF", off);
+        }
         command
     }
 
