@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
@@ -25,6 +26,9 @@ use super::request::Request;
 /// How many bytes are passed on at once.
 const CHUNK: usize = 16 << 10;
 
+/// How often the size and the owner of the user's terminal are looked at.
+pub const LOOK: Duration = Duration::from_millis(100);
+
 /// A job's terminal, seen from the broker.
 #[derive(Debug)]
 pub struct Terminal {
@@ -38,6 +42,8 @@ pub struct Terminal {
     input: bool,
     raw: Option<Raw>,
     size: Winsize,
+    /// When the user's terminal was looked at last.
+    looked: Option<Instant>,
     /// What was typed and the job's terminal has not taken yet.
     typed: Vec<u8>,
     /// Signals that the wrapper will pass on, and that the job has got by its terminal.
@@ -77,6 +83,7 @@ impl Terminal {
             input,
             raw: None,
             size,
+            looked: None,
             typed: Vec::new(),
             expected: Vec::new(),
             closed: false,
@@ -96,13 +103,16 @@ impl Terminal {
         [(self.master.as_fd(), job), (self.user.as_fd(), user)]
     }
 
-    /// Passes on what has come, and follows the user's terminal: its size, and who has it. To be called when one
-    /// of [`waits`](Self::waits) is ready, and now and then.
+    /// Passes on what has come, and now and then follows the user's terminal: its size, and who has it. To be called
+    /// when one of [`waits`](Self::waits) is ready, and every [`LOOK`].
     ///
     /// # Errors
     /// When the user's terminal is gone.
     pub fn pump(&mut self, job: PollFlags, user: PollFlags) -> io::Result<()> {
-        self.follow();
+        // Not for each piece of what a job says.
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.follow();
+        }
         if job.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && !self.closed {
             self.show()?;
         }
@@ -130,7 +140,7 @@ impl Terminal {
     /// The job was stopped by its terminal: so is everything that has the user's, and the shell comes back.
     /// Returns when the wrapper goes on.
     pub fn suspend(&mut self) {
-        let pause = || std::thread::sleep(std::time::Duration::from_millis(20));
+        let pause = || std::thread::sleep(Duration::from_millis(20));
         self.raw = None;
         let Some(State { group, .. }) = state(self.wrapper) else { return };
         let _ = rustix::process::kill_process_group(group, Signal::TSTP);
@@ -149,6 +159,7 @@ impl Terminal {
 
     /// Raw while the wrapper's process group has the user's terminal; the same size.
     fn follow(&mut self) {
+        self.looked = Some(Instant::now());
         let foreground = self.input && state(self.wrapper).is_some_and(|state| state.foreground);
         if !foreground {
             self.raw = None;

@@ -11,10 +11,7 @@ use crate::agent::client::AgentConnection;
 use crate::agent::protocol::Reply as AgentReply;
 
 use super::relay::{Flow, Relay, RelayError};
-use super::terminal::Terminal;
-
-/// How often the size and the owner of the user's terminal are looked at.
-const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+use super::terminal::{LOOK, Terminal};
 
 /// A job that runs, from all sides.
 #[derive(Debug)]
@@ -125,7 +122,8 @@ impl Wait<'_> {
             add(2, job_end, to_read);
             add(3, user, typed);
         }
-        match poll(&mut all, self.terminal.as_ref().map(|_| &LOOK)) {
+        let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+        match poll(&mut all, self.terminal.as_ref().map(|_| &look)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
