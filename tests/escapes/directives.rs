@@ -1,5 +1,7 @@
 //! What a build script has cargo do by its output.
 
+use std::path::Path;
+
 use super::support::run::run;
 use super::support::world::World;
 use super::{ENGINE, in_each_way, package, worlds};
@@ -32,18 +34,26 @@ fn a_warning_moves_no_cursor() {
     for world in worlds("warnings") {
         let script = "    println!(\"cargo::warning=\\u{1b}[2J\\u{1b}]0;title\\u{7}\");";
         let project = package(&world, "warner", script);
-        // Where cargo believes that nobody looks at colours it takes such things out itself.
-        let build = ["build", "--color", "always"];
-        let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
-        let plain = plain.success("cargo build").stderr;
-        assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
-        in_each_way(&world, ENGINE, &project, &build, |way, output| {
-            let stderr = output.success(&way.to_string()).stderr;
-            assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
-            assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
-        });
-        world.stop(ENGINE, &project);
+        moves_no_cursor(&world, &project, "");
     }
+}
+
+/// What a build of the project prints clears the screen and names the window under cargo, and does neither here; this
+/// part of it stays as it is.
+#[track_caller]
+fn moves_no_cursor(world: &World, project: &Path, stays: &str) {
+    // Where cargo believes that nobody looks at colours it takes such things out itself.
+    let build = ["build", "--color", "always"];
+    let plain = run(world.plain(project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
+    let plain = plain.success("cargo build").stderr;
+    assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
+    in_each_way(world, ENGINE, project, &build, |way, output| {
+        let stderr = output.success(&way.to_string()).stderr;
+        assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
+        assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
+        assert!(stderr.contains(stays), "{way}: {stderr:?}");
+    });
+    world.stop(ENGINE, project);
 }
 
 #[test]
@@ -103,7 +113,7 @@ fn a_macro_forges_no_message_of_cargos() {
 }
 
 /// What rustc says where it suggests to replace the first word of a file.
-pub fn forged_suggestion(victim: &std::path::Path) -> String {
+pub fn forged_suggestion(victim: &Path) -> String {
     let span = format!(
         r#"{{"file_name":"{}","byte_start":0,"byte_end":8,"line_start":1,"line_end":1,"column_start":1,"column_end":9,"is_primary":true,"text":[{{"text":"precious","highlight_start":1,"highlight_end":9}}],"label":null,"suggested_replacement":"replaced","suggestion_applicability":"MachineApplicable","expansion":null}}"#,
         victim.display()
@@ -149,16 +159,6 @@ fn a_macro_moves_no_cursor() {
     for world in worlds("macro-escapes") {
         let said = r#"eprintln!("\u{1b}[2J\u{1b}]0;title\u{7} \u{1b}[31mred\u{1b}[0m");"#;
         let project = macro_that_says(&world, "painter", said);
-        let build = ["build", "--color", "always"];
-        let plain = run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
-        let plain = plain.success("cargo build").stderr;
-        assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
-        in_each_way(&world, ENGINE, &project, &build, |way, output| {
-            let stderr = output.success(&way.to_string()).stderr;
-            assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
-            assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
-            assert!(stderr.contains("\u{1b}[31mred"), "{way}: {stderr:?}");
-        });
-        world.stop(ENGINE, &project);
+        moves_no_cursor(&world, &project, "\u{1b}[31mred");
     }
 }

@@ -53,6 +53,17 @@ fn package(world: &World, manifest: &str, files: &[(&str, &str)]) -> PathBuf {
     project
 }
 
+/// What cargo executes below a build directory are so many links to shims.
+#[track_caller]
+fn are_shims(build_dir: &Path, scripts: usize, shims: &Path) {
+    let executed = executables_named(build_dir, "build-script-");
+    assert_eq!(executed.len(), scripts, "{executed:?}");
+    for path in &executed {
+        let target = fs::read_link(path).unwrap_or_else(|_| panic!("{} is raw", path.display()));
+        assert!(target.starts_with(shims), "{} leads to {}", path.display(), target.display());
+    }
+}
+
 /// Builds twice: the scripts run inside, cargo executes links to shims, and the second build runs nothing.
 fn builds_inside(world: &World, engine: Engine, project: &Path, arguments: &[&str], scripts: usize) {
     let build = || {
@@ -68,12 +79,7 @@ fn builds_inside(world: &World, engine: Engine, project: &Path, arguments: &[&st
 
     let build_dir = world.status(engine, project).build_dir;
     let shims = build_dir.ancestors().nth(2).expect("a project directory").join("shims");
-    let executed = executables_named(&build_dir, "build-script-");
-    assert_eq!(executed.len(), scripts, "{executed:?}");
-    for path in &executed {
-        let target = fs::read_link(path).unwrap_or_else(|_| panic!("{} is raw", path.display()));
-        assert!(target.starts_with(&shims), "{} leads to {}", path.display(), target.display());
-    }
+    are_shims(&build_dir, scripts, &shims);
     let second = build();
     assert!(!second.stderr.contains("Compiling"), "nothing is built again:\n{}", second.stderr);
 
@@ -85,12 +91,7 @@ fn builds_inside(world: &World, engine: Engine, project: &Path, arguments: &[&st
     };
     let first = build();
     assert_eq!(first.stderr.matches("home /tmp/").count(), scripts, "scripts run inside:\n{}", first.stderr);
-    let executed = executables_named(&project.join("target"), "build-script-");
-    assert_eq!(executed.len(), scripts, "{executed:?}");
-    for path in &executed {
-        let target = fs::read_link(path).unwrap_or_else(|_| panic!("{} is raw", path.display()));
-        assert!(target.starts_with(&shims), "{} leads to {}", path.display(), target.display());
-    }
+    are_shims(&project.join("target"), scripts, &shims);
     let second = build();
     assert!(!second.stderr.contains("Compiling"), "nothing is built again:\n{}", second.stderr);
     world.stop(engine, project);

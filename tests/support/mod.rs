@@ -3,6 +3,7 @@
 //! - [`run`]: a command with a time limit and its whole output.
 //! - [`world`]: a user, the home directory made for a test, the toolchain, the projects in it.
 //! - [`tool`]: plain cargo and `cargo-sandbox`, in the same environment.
+//! - [`line`]: their command lines, as people write them.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
 //! A component that is not there (Docker, strace, an ordinary user …) is named in one line and its test
@@ -10,6 +11,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 pub mod elf;
+pub mod line;
 pub mod run;
 pub mod tool;
 pub mod tree;

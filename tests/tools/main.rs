@@ -16,6 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::line::{plain, sandbox};
 use support::need;
 use support::run::{Output, run};
 use support::tool::Engine;
@@ -103,19 +104,6 @@ fn published(world: &World, name: &str, version: &str) -> Option<PathBuf> {
     let project = world.work().join(name);
     world.copy(&seed.join("crate"), &project);
     Some(project)
-}
-
-fn sandbox(world: &World, engine: Engine, project: &Path, line: &str) -> Command {
-    let mut command = world.sandbox(engine, project);
-    command.args(line.split_whitespace());
-    command
-}
-
-/// cargo itself, with a target directory of its own.
-fn plain(world: &World, project: &Path, line: &str) -> Command {
-    let mut command = world.plain(project);
-    command.args(line.split_whitespace()).env("CARGO_TARGET_DIR", world.home.join("plain"));
-    command
 }
 
 /// A script that can be executed.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use support::line::{self, plain};
 use support::need;
 use support::run::{Output, run};
 use support::tool::Engine;
@@ -117,16 +118,7 @@ fn with_dependency(world: &World, project: &Path) {
 }
 
 fn sandbox(world: &World, project: &Path, line: &str) -> Command {
-    let mut command = world.sandbox(ENGINE, project);
-    command.args(line.split_whitespace());
-    command
-}
-
-fn plain(world: &World, project: &Path, line: &str) -> Command {
-    let mut command = world.plain(project);
-    // So that what it leaves is not in the way of the other.
-    command.args(line.split_whitespace()).env("CARGO_TARGET_DIR", world.home.join("plain"));
-    command
+    line::sandbox(world, ENGINE, project, line)
 }
 
 /// Runs a command that must be stopped for want of trust, with these words.
