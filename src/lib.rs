@@ -9,6 +9,7 @@ pub mod cli;
 pub mod container;
 mod mountinfo;
 pub mod policy;
+mod procstat;
 pub mod project;
 pub mod switch_off;
 

@@ -11,6 +11,7 @@ use std::io;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait, waitpid};
 
 use super::signals;
+use crate::procstat::behind_name;
 
 /// What a wait for a job comes to.
 pub trait Ended {
@@ -112,9 +113,9 @@ fn descendants(root: i32, kept: &[i32]) -> Vec<i32> {
     found
 }
 
-/// The parent's number in `/proc/<pid>/stat`. The name before it is free text in parentheses.
+/// The parent's number in `/proc/<pid>/stat`.
 fn parent(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    behind_name(stat)?.nth(1)?.parse().ok()
 }
 
 fn signals() -> libc::sigset_t {

@@ -15,6 +15,7 @@ use rustix::fs::statvfs;
 
 use super::limits::JobLimits;
 use super::protocol::{Budget, Exceeded};
+use crate::procstat::behind_name;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -193,9 +194,8 @@ fn processes() -> Vec<Process> {
     pids.filter_map(|pid| parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, page)).collect()
 }
 
-/// The fields behind the name, which is free text in parentheses (proc_pid_stat(5)).
 fn parse(pid: i32, stat: &str, page: u64) -> Option<Process> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let mut fields = behind_name(stat)?;
     let parent = fields.nth(1)?.parse().ok()?;
     let threads = fields.nth(15)?.parse().ok()?;
     let resident = fields.nth(3)?.parse::<u64>().ok()?.saturating_mul(page);

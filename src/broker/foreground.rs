@@ -2,6 +2,8 @@
 
 use rustix::process::Pid;
 
+use crate::procstat::behind_name;
+
 /// A process and its terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub struct State {
@@ -18,10 +20,8 @@ pub fn state(process: Pid) -> Option<State> {
     parse(&std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_pid())).ok()?)
 }
 
-/// `proc_pid_stat(5)`: the name is free text in parentheses; then state, parent, group, session, terminal, and
-/// the terminal's foreground group.
 fn parse(stat: &str) -> Option<State> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().take(6).collect();
+    let fields: Vec<&str> = behind_name(stat)?.take(6).collect();
     let [state, _, group, _, _, foreground] = fields.as_slice() else { return None };
     Some(State {
         stopped: *state == "T",

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use crate::procstat::behind_name;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Cgroup;
@@ -80,7 +81,7 @@ pub fn start_time(pid: i32) -> Option<u64> {
 
 /// Field 22 of `/proc/<pid>/stat`. The name in field 2 is free text in parentheses.
 fn parse_start_time(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let mut fields = behind_name(stat)?;
     if matches!(fields.next()?, "Z" | "X") {
         return None;
     }
