@@ -215,6 +215,16 @@ impl World {
     }
 }
 
+/// A run of everything would leave gigabytes. What a failed test made stays, to be looked at.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // A container that ends now may still write; what it leaves, the next run removes.
+            let _ = fs::remove_dir_all(&self.home);
+        }
+    }
+}
+
 /// A copy with modification times and links as they are.
 pub fn copy(from: &Path, to: &Path) {
     let parent = to.parent().expect("has a parent");
