@@ -134,23 +134,25 @@ impl Places {
     }
 }
 
-/// Judges a line, which is given without its end.
+/// Judges a line of a script's standard output, which is given without its end.
 pub fn filter(line: &[u8], places: &Places) -> Verdict {
-    let warning = escaped_message(line);
+    // cargo prints all of it where the script fails, or when it is asked to say much.
+    let visible = if is_message(line) { shown(line, Keep::Text) } else { shown(line, Keep::Colours) };
     // cargo ignores a line that is no UTF-8, but for showing a message in it.
-    let Ok(text) = std::str::from_utf8(line) else { return warning.map_or(Verdict::Pass, Verdict::Replace) };
-    let Some((key, value)) = directive(text) else { return Verdict::Pass };
+    let Ok(text) = std::str::from_utf8(line) else { return visible };
+    let Some((key, value)) = directive(text) else { return visible };
     let objection = match key {
         "rustc-env" => value.split_once('=').and_then(|(name, _)| variable(name)),
         "rustc-link-search" => library(places, value),
         "rustc-flags" => flags(value).into_iter().find_map(|path| library(places, path)),
         _ => None,
     };
-    match (objection, warning) {
-        (Some(objection), _) => Verdict::Refuse(objection),
-        (None, Some(warning)) => Verdict::Replace(warning),
-        (None, None) => Verdict::Pass,
-    }
+    objection.map_or(visible, Verdict::Refuse)
+}
+
+/// Judges a line of a script's standard error, which cargo prints as it prints the other.
+pub fn complaint(line: &[u8]) -> Verdict {
+    shown(line, Keep::Colours)
 }
 
 /// Key and value of a directive; both spellings.
@@ -198,21 +200,22 @@ fn flags(value: &str) -> Vec<&str> {
     found
 }
 
-/// A message for people with everything that a terminal would obey made visible; nothing where there is none.
-/// cargo shows a message by the beginning of its line, and the rest as it is.
-fn escaped_message(line: &[u8]) -> Option<Vec<u8>> {
+/// Whether cargo shows the line as a message, which it tells by the beginning.
+fn is_message(line: &[u8]) -> bool {
     let start = line.trim_ascii_start();
-    let is_message = [b"cargo:warning=".as_slice(), b"cargo::warning=", b"cargo::error=", b"cargo:error="]
+    [b"cargo:warning=".as_slice(), b"cargo::warning=", b"cargo::error=", b"cargo:error="]
         .iter()
-        .any(|prefix| start.starts_with(prefix));
-    if !is_message {
-        return None;
-    }
+        .any(|prefix| start.starts_with(prefix))
+}
+
+/// The line with everything that a terminal would obey made visible.
+fn shown(line: &[u8], keep: Keep) -> Verdict {
     // The carriage return of a line's end is not shown.
     let (text, end) = line.strip_suffix(b"\r").map_or((line, b"".as_slice()), |text| (text, b"\r"));
-    let mut visible = made_visible(text, Keep::Text)?;
-    visible.extend_from_slice(end);
-    Some(visible)
+    made_visible(text, keep).map_or(Verdict::Pass, |mut visible| {
+        visible.extend_from_slice(end);
+        Verdict::Replace(visible)
+    })
 }
 
 /// Whether a path is one that a line may name; for tests of other modules.
@@ -337,8 +340,14 @@ mod tests {
             judge(b"cargo:warning=\xff\x1b[1m"),
             Verdict::Replace(b"cargo:warning=\xff\\x1b[1m".to_vec())
         );
-        for plain in ["cargo::warning=t\u{e4}xt\twith tab", "cargo:warning=end\r"] {
+        for plain in ["cargo::warning=t\u{e4}xt\twith tab", "cargo:warning=end\r", "\u{1b}[31mred\u{1b}[0m\r"]
+        {
             assert_eq!(judge(plain.as_bytes()), Verdict::Pass);
+            assert_eq!(complaint(b"\x1b[31mred\x1b[0m\r"), Verdict::Pass);
         }
+        for line in ["\u{1b}[2J", "cargo:root=\u{1b}[2J", "cargo:rustc-env=A=\u{1b}[2J"] {
+            assert_eq!(replaced(line), line.replace('\u{1b}', "\\x1b"));
+        }
+        assert_eq!(complaint(b"\x1b[2J\r"), Verdict::Replace(b"\\x1b[2J\r".to_vec()));
     }
 }

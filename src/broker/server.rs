@@ -20,7 +20,7 @@ use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::caller::Stat;
 use crate::wire::{BROKER_SOCKET, Reply};
 
-use super::directives::{Places, filter};
+use super::directives::{Places, complaint, filter};
 use super::exceeded;
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
@@ -255,7 +255,7 @@ impl Broker {
         let judges: Vec<(i32, Judge)> = match job.kind {
             JobKind::BuildScript => {
                 let places = Places { package: request.cwd.clone(), allowed: readable().collect() };
-                vec![(1, Box::new(move |line| filter(line, &places)))]
+                vec![(1, Box::new(move |line| filter(line, &places))), (2, Box::new(complaint))]
             }
             JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Rustdoc => {
                 let sources = Sources { cwd: request.cwd.clone(), readable: readable().collect() };

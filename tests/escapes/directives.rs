@@ -38,17 +38,39 @@ fn a_warning_moves_no_cursor() {
     }
 }
 
+/// cargo prints all that a script has said where it fails.
+#[test]
+fn a_script_that_fails_moves_no_cursor() {
+    for world in worlds("complaints") {
+        for speak in ["println", "eprintln"] {
+            let script = format!(
+                "    {speak}!(\"\\u{{1b}}[2J\\u{{1b}}]0;title\\u{{7}}\");\n    std::process::exit(1);"
+            );
+            let project = package(&world, speak, &script);
+            moves_no_cursor_with(&world, &project, "", 101);
+        }
+    }
+}
+
 /// What a build of the project prints clears the screen and names the window under cargo, and does neither here; this
 /// part of it stays as it is.
 #[track_caller]
 fn moves_no_cursor(world: &World, project: &Path, stays: &str) {
+    moves_no_cursor_with(world, project, stays, 0);
+}
+
+/// The same for a build that ends with this code.
+#[track_caller]
+fn moves_no_cursor_with(world: &World, project: &Path, stays: &str, code: i32) {
     // Where cargo believes that nobody looks at colours it takes such things out itself.
     let build = ["build", "--color", "always"];
     let plain = run(world.plain(project).args(build).env("CARGO_TARGET_DIR", world.home.join("plain")));
-    let plain = plain.success("cargo build").stderr;
+    assert_eq!(plain.code(), code, "control: {plain:?}");
+    let plain = plain.stderr;
     assert!(plain.contains("\u{1b}[2J\u{1b}]0;title\u{7}"), "control: {plain:?}");
     in_each_way(world, ENGINE, project, &build, |way, output| {
-        let stderr = output.success(&way.to_string()).stderr;
+        assert_eq!(output.code(), code, "{way}: {output:?}");
+        let stderr = output.stderr;
         assert!(stderr.contains("\\x1b[2J\\x1b]0;title\\x07"), "{way}: {stderr:?}");
         assert!(!stderr.contains("\u{1b}[2J"), "{way}: {stderr:?}");
         assert!(stderr.contains(stays), "{way}: {stderr:?}");

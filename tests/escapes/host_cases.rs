@@ -86,6 +86,7 @@ const DEPUTY: &[HostCase] = &[
     host("build script", "names a container daemon, or this tool's own settings, by a variable", &[SCRIPT_FILTER, STATIC_WRAPPER], "deputy::a_script_sets_no_variable_that_programs_of_the_host_obey"),
     host("build script", "adds a library directory of the user's by `rustc-link-search` or `rustc-flags`", &[SCRIPT_FILTER, NOT_SHOWN], "directives::a_script_sets_no_loader_variable_and_names_no_foreign_directory"),
     host("build script", "moves the cursor or sets the title of the terminal in a warning", &[SCRIPT_FILTER], "directives::a_warning_moves_no_cursor"),
+    host("build script", "does that in what it says before it fails", &[SCRIPT_FILTER], "directives::a_script_that_fails_moves_no_cursor"),
     host("build script", "names a program that the linker is started through", &[INSIDE], "deputy::a_linker_of_the_scripts_choice_runs_inside"),
     host("build script and `run`", "has cargo write a secret of its environment where a later job reads it", &[LANDLOCK], "deputy::cargos_records_tell_no_program_what_is_in_its_environment"),
     host("repository", "brings a `target/` with a build script that cargo believes to be fresh", &[OWN_BUILD_DIR, HOST_DOMAIN], "deputy::a_committed_build_script_is_not_executed"),

@@ -144,6 +144,7 @@ fn attacks_on_the_host_are_stopped_twice() {
     let expected = [
         // What is shown is escaped, and nothing else could be done about it.
         "directives::a_warning_moves_no_cursor",
+        "directives::a_script_that_fails_moves_no_cursor",
         "directives::a_macro_moves_no_cursor",
         // cargo itself hands it on; what then obeys is no part of this tool.
         "directives::a_macro_forges_no_message_of_cargos",
