@@ -21,7 +21,12 @@ pub struct Relay {
     judge: Judge,
     /// The beginning of a line whose end has not come yet.
     pending: Vec<u8>,
+    /// What came last.
+    last_words: Vec<u8>,
 }
+
+/// How much of what came last is kept, in bytes: what explains a failure stands near its end.
+const LAST_WORDS: usize = 32 << 10;
 
 /// Whether more may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl Relay {
         // Only this end: whether writing waits is the job's business.
         rustix::io::ioctl_fionbio(&from, true)?;
         let to = Some(File::from(to.try_clone()?));
-        Ok((Self { from: from.into(), to, judge, pending: Vec::new() }, job))
+        Ok((Self { from: from.into(), to, judge, pending: Vec::new(), last_words: Vec::new() }, job))
     }
 
     /// Passes on some of what has come, whole lines at a time. Not all: a job that never stops talking must
@@ -89,7 +94,21 @@ impl Relay {
         Ok(())
     }
 
+    /// What came last, as the job said it.
+    pub fn last_words(&self) -> &[u8] {
+        &self.last_words[self.last_words.len().saturating_sub(LAST_WORDS)..]
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        if self.last_words.len() + bytes.len() > 2 * LAST_WORDS {
+            let kept = self.last_words().to_vec();
+            self.last_words = kept;
+        }
+        self.last_words.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST_WORDS)..]);
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<(), RelayError> {
+        self.remember(bytes);
         let mut passed = Vec::with_capacity(bytes.len() + self.pending.len());
         let mut rest = bytes;
         let mut result = Ok(());
@@ -194,6 +213,18 @@ mod tests {
         drop(script);
         assert!(relay.finish().is_err());
         assert_eq!(all(cargo, relay), "");
+    }
+
+    #[test]
+    fn the_last_words_are_kept_however_much_came_before() {
+        let (mut relay, _script, _cargo) = relay();
+        for _ in 0..100 {
+            relay.remember(&[b'x'; 3000]);
+        }
+        relay.remember(b"the end");
+        assert!(relay.last_words().ends_with(b"xthe end"));
+        assert_eq!(relay.last_words().len(), LAST_WORDS);
+        assert!(relay.last_words.len() <= 3 * LAST_WORDS);
     }
 
     #[test]

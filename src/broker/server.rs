@@ -222,7 +222,13 @@ impl Broker {
             }
         };
         match reply {
-            Ok(Some(AgentReply::Exited { wait_status })) => Ok(ended(wait_status)),
+            Ok(Some(AgentReply::Exited { wait_status })) => {
+                let reply = ended(wait_status);
+                if reply != Reply::Exit(0) {
+                    self.advise(request, &relays);
+                }
+                Ok(reply)
+            }
             Ok(Some(AgentReply::Exceeded(limit))) => {
                 anyhow::bail!("{}", exceeded::explain(job, limit))
             }
@@ -241,6 +247,16 @@ impl Broker {
                 anyhow::bail!("the {} of {} {error}", job.kind.name(), job.package)
             }
             Err(Interruption::Agent(error)) => Err(self.session.containers.lost(&self.session, &error)),
+        }
+    }
+
+    /// Says what to install, where a job has failed without it.
+    fn advise(&self, request: &Request, relays: &Relays) {
+        // Standard error, which is the last, before what was tried on the way.
+        let mut words = relays.all.iter().rev().map(Relay::last_words);
+        let advice = words.find_map(|words| self.session.advisor.advice(words));
+        if let Some(advice) = advice {
+            let _gone = write_to(request, 2, format!("\n{advice}\n").as_bytes());
         }
     }
 

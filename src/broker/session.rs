@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
+use crate::missing::Advisor;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
 
@@ -38,6 +39,8 @@ pub struct Session {
     pub umask: u32,
     /// What jobs may use up.
     pub budgets: Budgets,
+    /// Says what to install where a job fails without it.
+    pub advisor: Advisor,
     /// Say each job on standard error.
     pub verbose: bool,
     /// What the session is for, where it is not to build.
@@ -234,6 +237,7 @@ pub(crate) mod tests {
             containers: Containers::none(&directories),
             umask: 0o022,
             budgets: Budgets::default(),
+            advisor: Advisor::of_image("test"),
             verbose: false,
             purpose: Purpose::Build,
             plain: None,

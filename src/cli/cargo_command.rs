@@ -17,6 +17,7 @@ use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
 use crate::container::world::World;
+use crate::missing::Advisor;
 use crate::policy::bar::Bar;
 use crate::policy::question::Question;
 use crate::project::outside;
@@ -211,6 +212,13 @@ pub(super) fn prepare(
         idle: options.idle,
         agent: own_executable()?,
     };
+    let advisor = match &world.image {
+        Image::Host => {
+            let programs = front_end.variable("PATH").map(Into::into);
+            Advisor::of_machine(world.system_directories(), programs)
+        }
+        Image::Named(name) => Advisor::of_image(name),
+    };
     let session = Session {
         probes: state.probes(),
         toolchain: toolchain.clone(),
@@ -221,6 +229,7 @@ pub(super) fn prepare(
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
+        advisor,
         verbose: options.verbose,
         purpose: Purpose::Build,
         plain: None,
