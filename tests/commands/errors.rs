@@ -77,6 +77,23 @@ fn a_daemon_that_does_not_let_us_in() {
     fails(&mut command, &["permission denied", "--engine native"]);
 }
 
+/// In a user namespace of the test's own, where the kernel forbids more of them as an administrator can.
+#[test]
+fn a_kernel_that_forbids_namespaces() {
+    let Some(world) = world("no-namespaces") else { return };
+    if need(program("unshare")).is_none() {
+        return;
+    }
+    let project = package(&world, "project");
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let above = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"];
+    let mut command = world.sandbox_under(Engine::Native, &project, &above);
+    let words = ["cannot make namespaces", "sysctl -w user.max_user_namespaces", "--engine docker"];
+    fails(command.arg("check"), &words);
+    run(world.sandbox(Engine::Native, &project).arg("check")).success("the next run");
+    world.stop(Engine::Native, &project);
+}
+
 #[test]
 fn options_that_make_no_sense() {
     let Some(world) = world("options") else { return };

@@ -28,6 +28,25 @@ fn the_agent_is_the_caller_without_any_privilege() {
     assert_eq!(field("Seccomp"), "2");
 }
 
+/// Where the host has AppArmor or SELinux, the engine's own profile and label hold, since nothing asks for another one, and
+/// no file of the user's gets a label for it.
+#[test]
+fn the_engines_own_confinement_stays_on() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let id = fixture.listed().unwrap().id;
+    let told = |what: &str| engine_command(&["inspect", "--format", &format!("{{{{json {what}}}}}"), &id]);
+    let options: Vec<String> = serde_json::from_str(&told(".HostConfig.SecurityOpt")).unwrap();
+    assert!(!options.is_empty());
+    for option in &options {
+        let ours = ["no-new-privileges", "seccomp=", "unmask="];
+        assert!(ours.iter().any(|name| option.starts_with(name)), "asked for `{option}`");
+    }
+    assert_eq!(told(".HostConfig.Privileged"), "false");
+    let binds = told(".HostConfig.Binds");
+    assert!(!binds.contains(":z") && !binds.contains(":Z") && !binds.contains(",z"), "{binds}");
+}
+
 #[test]
 fn another_user_than_the_caller_is_taken_on() {
     if !rustix::process::getuid().is_root() {
