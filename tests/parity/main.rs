@@ -5,13 +5,15 @@
 //! `CSB_PARITY_DIR=/path/to/project CSB_PARITY_TOUCH=src/main.rs cargo test --test parity any_directory`.
 
 mod compare;
+#[path = "../corpus/mod.rs"]
+mod corpus;
 mod install;
 mod normalise;
 mod projects;
 #[path = "../support/mod.rs"]
 mod support;
 
-use compare::{Bench, Tool, differences};
+use compare::{Bench, SEQUENCE, Tool, differences};
 use projects::{PROJECTS, Project, Source};
 use support::tool::Engine;
 use support::world::User;
@@ -24,11 +26,11 @@ fn parity(project: &Project) {
         return;
     }
     let engines: Vec<_> = Engine::ALL.into_iter().filter_map(|engine| need(engine.here())).collect();
-    let mut users: Vec<_> = [need(User::root()), need(User::ordinary())].into_iter().flatten().collect();
+    let mut users: Vec<_> = [need(User::ordinary()), need(User::root())].into_iter().flatten().collect();
     users.dedup();
     let mut failed = String::new();
     for user in &users {
-        let Some(mut bench) = need(Bench::new(project, user, "parity")) else { continue };
+        let Some(mut bench) = need(Bench::new(project, user, "parity", SEQUENCE)) else { continue };
         for engine in &engines {
             let build_dir = bench.build_dir(*engine);
             let comparison = bench.compare(&Tool::Sandbox(*engine), &build_dir);
@@ -39,9 +41,13 @@ fn parity(project: &Project) {
             }
             println!("{who}\n{}", comparison.times);
         }
-        // By the wrapper alone, in a build dir that this tool did not make. What engines have to do with it, the
-        // short projects show.
-        let of_wrapper = if project.long { engines.len().saturating_sub(1) } else { 0 };
+        // By the wrapper alone, in a build dir that this tool did not make. What engines and users have to do with it,
+        // the short projects show.
+        let of_wrapper = match (project.long, user == &users[0]) {
+            (true, true) => engines.len().saturating_sub(1),
+            (true, false) => engines.len(),
+            (false, _) => 0,
+        };
         for engine in &engines[of_wrapper..] {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
             let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);
@@ -100,7 +106,9 @@ fn cargo_is_the_same_as_cargo() {
     let names =
         std::env::var("CSB_PARITY_CONTROL").unwrap_or_else(|_| "members,broken,failing-script".into());
     for name in names.split(',') {
-        let Some(bench) = need(Bench::new(Project::named(name), &User::me(), "control")) else { return };
+        let Some(bench) = need(Bench::new(Project::named(name), &User::me(), "control", SEQUENCE)) else {
+            return;
+        };
         let build_dir = bench.own_build_dir();
         let [one, two] = [(); 2].map(|()| bench.outcome(&Tool::Plain, &build_dir));
         let found = differences(&one, &two);
@@ -117,7 +125,8 @@ type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool, &'a [&'a str]);
 /// The harness itself: a run that is not the same is noticed, each kind of difference in its own place.
 #[test]
 fn a_deliberate_difference_is_noticed() {
-    let Some(mut bench) = need(Bench::new(Project::named("members"), &User::me(), "tampered")) else {
+    let Some(mut bench) = need(Bench::new(Project::named("members"), &User::me(), "tampered", SEQUENCE))
+    else {
         return;
     };
     let build_dir = bench.own_build_dir();
