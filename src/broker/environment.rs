@@ -109,6 +109,13 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         set("RUSTC", session.toolchain.program("rustc").into());
         set("RUSTDOC", session.toolchain.program("rustdoc").into());
     }
+    if matches!(kind, JobKind::BuildScript | JobKind::Program)
+        && request.variable("CARGO_NET_OFFLINE").is_none()
+    {
+        // There is no network. A cargo below fails at once by this, and build scripts that would download
+        // (ort-sys, for one) say what else they need.
+        set("CARGO_NET_OFFLINE", "true".into());
+    }
     if let Purpose::Inside(inside) = &session.purpose {
         for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
             set(name, inside.build.clone().into());
@@ -185,6 +192,7 @@ mod tests {
             "CARGO_HOME=/c",
             "RUSTC=/t/bin/rustc",
             "RUSTDOC=/t/bin/rustdoc",
+            "CARGO_NET_OFFLINE=true",
         ];
         assert_eq!(of(JobKind::BuildScript), expected);
     }
