@@ -4,6 +4,7 @@ pub mod command_line;
 pub mod configuration;
 pub mod domain;
 pub mod environment;
+pub mod help;
 pub mod install_root;
 pub mod installed;
 pub mod process;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod completions;
 mod containers;
 mod errors;
 mod fix;

@@ -1,5 +1,6 @@
 //! Our own commands, all under `self`, a word that cargo has no use for.
 
+mod completions;
 mod doctor;
 mod prune;
 mod setup;
@@ -45,6 +46,10 @@ enum OwnCommand {
     Trust(trust::TrustArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
+    /// Print a script for a shell that completes this program's words and cargo's
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, for `man -l -`
+    Man,
 }
 
 /// How a command prints.
@@ -67,8 +72,11 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
             return Ok(if error.use_stderr() { EXIT_FAILURE } else { 0 });
         }
     };
-    if let OwnCommand::Trust(arguments) = &arguments.command {
-        return trust::run(front_end, arguments);
+    match &arguments.command {
+        OwnCommand::Trust(arguments) => return trust::run(front_end, arguments),
+        OwnCommand::Completions(arguments) => return completions::run(front_end, arguments),
+        OwnCommand::Man => return completions::man(),
+        _ => {}
     }
     let context = Context::new(front_end, options)?;
     match arguments.command {
@@ -77,8 +85,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Prune => prune::run(&context),
-        // Above: it needs neither engines nor the state directory.
-        OwnCommand::Trust(_) => Ok(EXIT_FAILURE),
+        // Above: they need neither engines nor the state directory.
+        OwnCommand::Trust(_) | OwnCommand::Completions(_) | OwnCommand::Man => Ok(EXIT_FAILURE),
     }
 }
 
