@@ -83,6 +83,15 @@ const ROWS: [Row; 9] = [
 ];
 
 impl LimitName {
+    /// What a value is, for the reference page.
+    pub fn form(self) -> &'static str {
+        match self.row().unit {
+            Unit::Bytes => "a size such as `512M` or `8G`",
+            Unit::Number => "a whole number",
+            Unit::Seconds => "a time such as `90s`, `30min` or `2h`",
+        }
+    }
+
     fn row(self) -> &'static Row {
         // Every name has a row: a test looks.
         ROWS.iter().find(|row| row.limit == self).unwrap_or(&ROWS[0])
@@ -187,6 +196,16 @@ impl LimitSettings {
     pub fn overridden_by(mut self, others: impl IntoIterator<Item = LimitSetting>) -> Self {
         self.0.extend(others.into_iter().map(|LimitSetting(name, value)| (name, value)));
         self
+    }
+
+    /// What it sets; `None` switches a limit off.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitName, Option<u64>)> + '_ {
+        self.0.iter().map(|(name, value)| (*name, *value))
+    }
+
+    /// The names of what it sets.
+    pub fn names(&self) -> impl Iterator<Item = LimitName> + '_ {
+        self.0.keys().copied()
     }
 
     /// What holds on a machine with so much memory.
