@@ -7,6 +7,7 @@ pub mod caller;
 pub mod cargo;
 pub mod cli;
 pub mod container;
+pub mod forward;
 mod mountinfo;
 pub mod policy;
 mod procstat;

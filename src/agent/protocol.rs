@@ -8,12 +8,13 @@
 //! A message is a length (4 bytes, little endian) and that many bytes of [postcard].
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -102,7 +103,23 @@ pub struct JobSpec {
     pub local_sockets: bool,
     /// What the job may use up.
     pub budget: Budget,
+    /// A network of the job's own, in which some names lead out. `None`: it has that of the container, a loopback that
+    /// leads nowhere. Behind the job's descriptors then comes one more, a Unix socket, on which the agent sends the
+    /// listening sockets (`SCM_RIGHTS`), in their order, before the job starts.
+    pub network: Option<JobNetwork>,
 }
+
+/// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobNetwork {
+    /// The whole content of the job's `/etc/hosts`.
+    pub hosts: String,
+    /// Where something listens. An address that is none of loopback's is added to it.
+    pub listeners: Vec<SocketAddr>,
+}
+
+/// Most sockets that one job's network may have: so many descriptors go into one message.
+pub const MAX_LISTENERS: usize = 64;
 
 /// What a job may use up before it is ended; `None`: as much as it likes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

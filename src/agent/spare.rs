@@ -88,9 +88,9 @@ fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
 }
 
 impl Spare {
-    /// Whether it can take a job: one that needs mounts of its own comes too late for it.
+    /// Whether it can take a job: one that needs mounts or a network of its own comes too late for it.
     pub fn suits(spec: &JobSpec) -> bool {
-        spec.files.is_empty() && spec.layered.is_empty()
+        spec.files.is_empty() && spec.layered.is_empty() && spec.network.is_none()
     }
 
     /// Gives it its job.

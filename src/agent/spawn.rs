@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Access, Exceeded, JobSpec, Reply};
+use super::protocol::{Access, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply};
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
-use super::{landlock, leader, seccomp, signals, tree};
+use super::{landlock, leader, network, seccomp, signals, tree};
 use crate::switch_off::{Defence, is_off};
 
 /// How a job's process tree is ended.
@@ -84,6 +84,7 @@ pub struct Program {
     files: Vec<(String, Vec<u8>)>,
     layered: Vec<Vec<u8>>,
     local_sockets: bool,
+    network: Option<JobNetwork>,
 }
 
 impl Work {
@@ -92,9 +93,13 @@ impl Work {
     /// # Errors
     /// When it contradicts itself.
     pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
-        if spec.descriptors.len() != received {
-            let numbers = spec.descriptors.len();
+        // The last one is for the network.
+        let numbers = spec.descriptors.len() + usize::from(spec.network.is_some());
+        if numbers != received {
             return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
+        }
+        if spec.network.as_ref().is_some_and(|network| network.listeners.len() > MAX_LISTENERS) {
+            return Err(Failure::request("too many listening sockets"));
         }
         let mut sorted = spec.descriptors.clone();
         sorted.sort_unstable();
@@ -128,6 +133,7 @@ impl Work {
             files: spec.files,
             layered: spec.layered,
             local_sockets: spec.local_sockets,
+            network: spec.network,
         })))
     }
 }
@@ -247,14 +253,18 @@ impl Confinement {
     }
 
     /// The job itself; returns only if it cannot be started, which it has then said.
-    pub(super) fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
+    pub(super) fn job(&self, work: &Work, mut descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
         // Before the filter, which forbids mounts.
         let ready = match work {
             Work::Execute(program) => {
                 if self.tree == ProcessTree::Namespace {
                     world::make_layers(place, &program.layered);
                 }
-                world::make_private_files(place, &program.files)
+                let channel = program.network.as_ref().and_then(|_| descriptors.pop());
+                let network = program.network.as_ref().zip(channel);
+                let connected = network
+                    .map_or(Ok(()), |(wanted, channel)| network::enter(wanted, &channel, self.tree, place));
+                connected.and_then(|()| world::make_private_files(place, &program.files))
             }
             Work::Probe => Ok(()),
         };

@@ -343,6 +343,7 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         terminal: None,
+        network: None,
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
     }

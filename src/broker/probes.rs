@@ -145,6 +145,7 @@ mod tests {
             local_sockets: false,
             umask: 0o022,
             terminal: None,
+            network: None,
             budget: crate::agent::protocol::Budget::default(),
         };
         Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }

@@ -149,6 +149,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        network: None,
         budget: Budget::default(),
         local_sockets: true,
     };

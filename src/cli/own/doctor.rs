@@ -152,6 +152,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         local_sockets: false,
         umask: 0o022,
         terminal: None,
+        network: None,
         budget: Budget::default(),
     };
     let agent = session.containers.connect(session)?;

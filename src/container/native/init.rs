@@ -21,7 +21,7 @@ use super::plan::Plan;
 use super::record::{POST_MORTEM, Record, start_time};
 use super::trees::DEVICES;
 use super::trouble::Trouble;
-use super::{LOG, network, root, trees};
+use super::{LOG, root, trees};
 use crate::agent::process::{self, Child, Cloned};
 use crate::agent::protocol::{AGENT_SOCKET, encode, read_message};
 use crate::agent::{self, Origin, Peers, ProcessTree, Surroundings};
@@ -372,7 +372,7 @@ fn inside(
     // Its own group is the top of the tree that it sees; without, it sees a path of the host.
     // SAFETY: this flag changes nothing that Rust code relies on.
     let _ = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) };
-    network::raise_loopback()
+    agent::raise_loopback()
         .map_err(|error| Trouble::step("cannot switch on the container's loopback", error))?;
     root::enter(plan, trees)?;
 
