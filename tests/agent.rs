@@ -165,6 +165,7 @@ fn job(argv: &[&str]) -> JobSpec {
         umask: 0o022,
         terminal: None,
         network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
     }
@@ -291,7 +292,7 @@ fn the_kernels_limits_of_a_job_cannot_be_raised() {
 #[test]
 fn a_job_ends_when_its_time_is_up() {
     for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
-        let budget = Budget { seconds: Some(1), disk_writes: None };
+        let budget = Budget { seconds: Some(1), ..Budget::default() };
         let spec = JobSpec { budget, ..shell("setsid sleep 60 & trap '' TERM INT; sleep 60") };
         assert_eq!(agent.run(spec).0, Reply::Exceeded(Exceeded::Time { seconds: 1 }));
     }

@@ -12,9 +12,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use crate::policy::calls::SystemCall;
+
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -107,6 +109,8 @@ pub struct JobSpec {
     /// leads nowhere. Behind the job's descriptors then comes one more, a Unix socket, on which the agent sends the
     /// listening sockets (`SCM_RIGHTS`), in their order, before the job starts.
     pub network: Option<JobNetwork>,
+    /// System calls that the filter refuses to other jobs.
+    pub system_calls: Vec<SystemCall>,
 }
 
 /// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.
@@ -128,6 +132,14 @@ pub struct Budget {
     pub seconds: Option<u64>,
     /// Bytes written to disk, in all.
     pub disk_writes: Option<u64>,
+    /// Bytes of memory, where it is to be less than the container's.
+    pub memory: Option<u64>,
+    /// Processes and threads, where there are to be fewer than others may have.
+    pub processes: Option<u64>,
+    /// Open files of each process, where there are to be fewer.
+    pub open_files: Option<u64>,
+    /// Bytes of each file, where there are to be fewer.
+    pub file_size: Option<u64>,
 }
 
 /// The limit that ended a job.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Access, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply};
+use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply, SystemCall};
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
@@ -85,6 +85,8 @@ pub struct Program {
     layered: Vec<Vec<u8>>,
     local_sockets: bool,
     network: Option<JobNetwork>,
+    budget: Budget,
+    system_calls: Vec<SystemCall>,
 }
 
 impl Work {
@@ -134,6 +136,8 @@ impl Work {
             layered: spec.layered,
             local_sockets: spec.local_sockets,
             network: spec.network,
+            budget: spec.budget,
+            system_calls: spec.system_calls,
         })))
     }
 }
@@ -268,14 +272,23 @@ impl Confinement {
             }
             Work::Probe => Ok(()),
         };
-        match ready.and_then(|()| self.make_ready(place)) {
+        let calls: &[SystemCall] = match work {
+            Work::Execute(program) => &program.system_calls,
+            Work::Probe => &[],
+        };
+        match ready.and_then(|()| self.make_ready(place, calls)) {
             Ok(ready) => self.confined_job(ready, work, descriptors, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
 
     /// Takes the steps that are the same for every job.
-    pub(super) fn make_ready(&self, place: &Place) -> Result<Ready, Failure> {
+    pub(super) fn make_ready(&self, place: &Place, calls: &[SystemCall]) -> Result<Ready, Failure> {
+        // What they reach is kept within the job by its process namespace and by Landlock, and by nothing else.
+        if !calls.is_empty() && (self.tree != ProcessTree::Namespace || self.landlock_abi == 0) {
+            let why = "system calls of a policy's need Landlock and process namespaces for each job";
+            return Err(Failure::about(Step::Seccomp, why.as_bytes(), rustix::io::Errno::PERM));
+        }
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
@@ -287,7 +300,11 @@ impl Confinement {
         }
         process::drop_capabilities().at(Step::Capabilities)?;
         if !is_off(Defence::JobFilter) {
-            self.filter.install().at(Step::Seccomp)?;
+            match calls {
+                [] => self.filter.install(),
+                calls => seccomp::Filter::allowing(calls).install(),
+            }
+            .at(Step::Seccomp)?;
         }
         Ok(prepared)
     }
@@ -322,6 +339,7 @@ impl Confinement {
         // First, while the rules still have their descriptor: it is closed at exec with all others.
         if let Work::Execute(program) = work {
             rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
+            limits::lower_for(&program.budget).at(Step::Limits)?;
             rustix::process::setsid().at(Step::Session)?;
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;

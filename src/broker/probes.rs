@@ -146,9 +146,10 @@ mod tests {
             umask: 0o022,
             terminal: None,
             network: None,
+            system_calls: Vec::new(),
             budget: crate::agent::protocol::Budget::default(),
         };
-        Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }
+        Job::new(JobKind::Query, String::new(), spec)
     }
 
     fn request(env: &[&str]) -> Request {

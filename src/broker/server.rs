@@ -25,6 +25,7 @@ use super::exceeded;
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
+use super::network;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
 use super::relay::{Judge, Relay};
@@ -200,9 +201,12 @@ impl Broker {
             Some(*number)
         });
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
-        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
         let mut attempts = 1;
         let reply = loop {
+            let served = network::serve(job)?;
+            job.spec.network = served.as_ref().map(|served| served.network.clone());
+            let channel = served.as_ref().map(|served| served.channel.as_fd());
+            let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).chain(channel).collect();
             let agent = Arc::new(self.session.containers.connect(&self.session)?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);

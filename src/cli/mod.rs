@@ -6,6 +6,7 @@ mod fix;
 mod front_end;
 mod install;
 mod own;
+mod policy;
 mod trust;
 mod vetted;
 

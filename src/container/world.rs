@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::broker::Session;
 use crate::policy::bar::Bar;
+use crate::policy::paths::PathRight;
 #[cfg(test)]
 use crate::policy::limits::LimitSettings;
 use crate::project::{create_cache_directory, private_directory};
@@ -96,6 +97,13 @@ impl World {
         mounts.push(Mount::read_only(session.git_checkouts()));
         mounts.push(Mount::read_only(&session.project.root));
         mounts.extend(session.extra_reads.iter().map(Mount::read_only));
+        for (path, right) in session.policy.paths() {
+            // What is below the project is shown with it.
+            let writable = right == PathRight::Write;
+            if writable || !path.starts_with(&session.project.root) {
+                mounts.push(Mount { source: path.to_owned(), target: path.to_owned(), writable });
+            }
+        }
         if self.shows_target(session) {
             let target = session.target_dir.clone();
             mounts.push(Mount { source: target.clone(), target, writable: self.documents });
@@ -123,6 +131,7 @@ impl World {
             gid: self.user.gid,
             limits: self.limits.clone(),
             allowed: self.bar.allowed().clone(),
+            system_calls: session.policy.system_calls().collect(),
             idle: self.idle,
             agent: self.agent.clone(),
             agent_stamp: format!("{kind} {stamp}"),

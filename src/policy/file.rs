@@ -389,7 +389,7 @@ mod tests {
             ("[packages.a]\nenv = [\"A=B\"]", "line 2, column 7", "no name"),
             ("[packages.a]\nlimits = { memry = 1 }", "line 2, column 12", "did you mean `memory`?"),
             ("[packages.a]\nlimits = { tmp = \"1G\" }", "line 2, column 10", "whole container"),
-            ("[packages.a]\nseccomp = [\"bpf\"]", "line 2, column 11", "ptrace"),
+            ("[packages.a]\nseccomp = [\"bpf\"]", "line 2, column 12", "ptrace"),
             ("[packages.a]\nallow = true\ndeny = true", "line 2, column 9", "both"),
             ("[packages.a.test]\nports = [\"80\"]", "line 2, column 9", "kind `run`"),
             ("[packages.a.run]\nports = [\"http\"]", "line 2, column 9", "no port"),

@@ -206,6 +206,11 @@ impl Policy {
         tables.flat_map(|table| table.rules.seccomp.iter().flat_map(|calls| calls.get_ref())).copied()
     }
 
+    /// Whether no layer says anything about limits.
+    pub fn sets_no_limits(&self) -> bool {
+        self.layers.iter().flat_map(|layer| &layer.tables).all(|table| table.rules.limits.is_none())
+    }
+
     /// Whether it takes anything away from any job: what cannot tell one job from the other cannot keep to it.
     pub fn narrows(&self) -> bool {
         self.layers.iter().any(|layer| {

@@ -220,9 +220,10 @@ impl LimitSettings {
             build: Budget {
                 seconds: value(LimitName::WallTime, Some(4 * 3600)),
                 disk_writes: value(LimitName::DiskWrites, Some(64 << 30)),
+                ..Budget::default()
             },
             // A server may run for days.
-            program: Budget { seconds: value(LimitName::ProgramTime, None), disk_writes: None },
+            program: Budget { seconds: value(LimitName::ProgramTime, None), ..Budget::default() },
         };
         let container = Limits {
             memory,

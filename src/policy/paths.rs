@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file::GrantedPath;
+use super::file::{GrantedPath, PolicyFile};
 
 /// What a job may do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +125,28 @@ impl Places {
         Ok(Some(path))
     }
 
+    /// Creates the directories in the project that jobs may write and that are not there yet: a job may not create
+    /// them beside what it may write.
+    ///
+    /// # Errors
+    /// When one cannot be created.
+    pub fn create_written(&self, file: &PolicyFile) -> io::Result<()> {
+        for table in file.tables() {
+            for granted in table.rules.write.iter().flat_map(|list| list.get_ref()) {
+                let path: PathBuf = self.root.join(granted.as_str()).components().collect();
+                let there = path.ancestors().skip(1).find(|path| path.exists());
+                // Through no link that leads elsewhere.
+                let real = there.is_some_and(|there| {
+                    there.starts_with(&self.root) && there.canonicalize().is_ok_and(|real| real == there)
+                });
+                if real && self.judge(granted, PathRight::Write) == Ok(None) {
+                    fs::create_dir_all(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn allow(&self, path: &Path, right: PathRight) -> Result<(), String> {
         let overlaps = |other: &Path| !other.as_os_str().is_empty() && (path.starts_with(other) || other.starts_with(path));
         if path == Path::new("/") {
@@ -154,7 +176,8 @@ impl Places {
 
     fn allow_writing(&self, path: &Path) -> Result<(), String> {
         let Ok(below) = path.strip_prefix(&self.root) else {
-            if path.starts_with(&self.sysroot) || self.root.starts_with(path) {
+            let toolchain = !self.sysroot.as_os_str().is_empty() && path.starts_with(&self.sysroot);
+            if toolchain || self.root.starts_with(path) {
                 return Err("is the toolchain, or has the project in it".into());
             }
             // A home directory may be there: root's is.

@@ -150,6 +150,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         umask: 0o022,
         terminal: None,
         network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
     };

@@ -124,6 +124,7 @@ impl Container {
             umask: 0o022,
             terminal: None,
             network: None,
+            system_calls: Vec::new(),
             budget: Budget::default(),
             local_sockets: true,
         };

@@ -153,6 +153,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         umask: 0o022,
         terminal: None,
         network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
     };
     let agent = session.containers.connect(session)?;

@@ -195,7 +195,7 @@ fn security_options(spec: &ContainerSpec, flavour: Flavour) -> Result<Vec<String
 
 /// Docker takes the profile itself, Podman the name of a file on its host.
 fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, EngineError> {
-    let profile = seccomp::profile();
+    let profile = seccomp::profile(&spec.system_calls);
     if flavour == Flavour::Docker {
         return Ok(format!("seccomp={profile}"));
     }
