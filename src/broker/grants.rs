@@ -78,7 +78,11 @@ fn hint(why: &Denied, package: &Package, kind: Kind) -> String {
         Denied::BuildScripts(BuildScripts::Deny, _) => {
             "hint: no build script runs there; `build-scripts = \"allow-listed\"` lets those run that are named".into()
         }
-        _ => {
+        Denied::Table(place) => format!(
+            "hint: take that out; or let a table that is more exact than [{}] say `allow = true`",
+            place.table
+        ),
+        Denied::BuildScripts(..) => {
             let where_to = match package.provenance {
                 Provenance::Registry => {
                     "into `cargo-sandbox.toml` in the project's root, then `cargo-sandbox self trust`; or into your own \

@@ -95,6 +95,10 @@ impl Places {
         let text = granted.as_str();
         let relative = Path::new(text).is_relative();
         let path: PathBuf = self.root.join(text).components().collect();
+        if right != PathRight::Write || !relative {
+            // Before anything there is looked at.
+            self.allow(&path, right)?;
+        }
         let real = match path.canonicalize() {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -18,7 +18,8 @@ fn a_build_script_that_nobody_names_does_not_run() {
         "the build script of scripted 0.1.0 does not run",
         "`build-scripts = \"allow-listed\"`",
         "config.toml:1",
-        "[packages.\"scripted\".build-script]\n    allow = true",
+        "    [packages.\"scripted\".build-script]\n",
+        "    allow = true\n",
         "self trust",
     ];
     let output = fails(&mut check(&project), &words);
@@ -40,7 +41,10 @@ fn a_build_script_that_nobody_names_does_not_run() {
     run(&mut sandbox(&world, Engine::Native, &project, "clean")).success("clean");
     configure(&world, "build-scripts = \"deny\"\n");
     fails(&mut check(&project), &[words[0], "`build-scripts = \"deny\"`"]);
-    fails(&mut sandbox(&world, Engine::Native, &project, "fix --allow-no-vcs"), &["policy", "fix"]);
+    fails(
+        &mut sandbox(&world, Engine::Native, &project, "fix --allow-no-vcs"),
+        &["`fix` runs all of cargo as one job", "policy"],
+    );
     world.stop(Engine::Native, &project);
 }
 
@@ -99,6 +103,6 @@ fn a_macros_grant_is_for_the_compilers_that_load_it() {
     says("the schema");
     policy(&world, &root, "[packages.maker.macro]\ndeny = true\n");
     world.write(&root.join("user/src/main.rs"), "fn main() { println!(\"{} \", facade::schema!()) }\n");
-    fails(&mut sandbox(&world, Engine::Native, &root, "check"), &["rustc of user 0.1.0 does not run", "[packages.\"maker\".macro]"]);
+    fails(&mut sandbox(&world, Engine::Native, &root, "check"), &["rustc of facade 0.1.0 does not run", "[packages.\"maker\".macro]"]);
     world.stop(Engine::Native, &root);
 }

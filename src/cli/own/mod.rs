@@ -1,6 +1,7 @@
 //! Our own commands, all under `self`, a word that cargo has no use for.
 
 mod doctor;
+mod explain;
 mod prune;
 mod setup;
 mod status;
@@ -43,6 +44,8 @@ enum OwnCommand {
     },
     /// Show what this repository's configuration asks for on this machine, and allow it
     Trust(trust::TrustArguments),
+    /// Say what the jobs of a package may do, and where each part of it is said
+    Explain(explain::ExplainArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
 }
@@ -70,6 +73,9 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     if let OwnCommand::Trust(arguments) = &arguments.command {
         return trust::run(front_end, arguments);
     }
+    if let OwnCommand::Explain(arguments) = &arguments.command {
+        return explain::run(front_end, options, arguments);
+    }
     let context = Context::new(front_end, options)?;
     match arguments.command {
         OwnCommand::Doctor => doctor::run(front_end, options, &context),
@@ -77,8 +83,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Prune => prune::run(&context),
-        // Above: it needs neither engines nor the state directory.
-        OwnCommand::Trust(_) => Ok(EXIT_FAILURE),
+        // Above: they need no engines.
+        OwnCommand::Trust(_) | OwnCommand::Explain(_) => Ok(EXIT_FAILURE),
     }
 }
 
