@@ -24,6 +24,7 @@ pub mod paths;
 #[cfg(test)]
 mod properties;
 pub mod question;
+pub mod reference;
 pub mod repository;
 pub mod trust;
 pub mod user;

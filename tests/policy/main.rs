@@ -7,6 +7,7 @@ mod support;
 mod files;
 mod limits;
 mod network;
+mod page;
 mod scripts;
 mod trust;
 

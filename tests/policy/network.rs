@@ -1,14 +1,14 @@
 //! `network` and `ports`: what is granted is reached, and nothing beside it.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use super::support::run::spawn;
 use super::*;
 
 /// A server on this machine's loopback that says the same to everybody.
-fn server(says: &'static str) -> u16 {
+pub fn server(says: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
     let port = listener.local_addr().expect("address").port();
     std::thread::spawn(move || {
@@ -26,9 +26,13 @@ fn asks(places: &[String]) -> String {
 use std::net::{{TcpStream, ToSocketAddrs}};
 fn ask(place: &str) -> String {{
     let mut heard = String::new();
-    let connect = |address| TcpStream::connect_timeout(&address, std::time::Duration::from_secs(5));
+    let connect = |address| TcpStream::connect_timeout(&address, std::time::Duration::from_secs(2));
     match place.to_socket_addrs().map(|mut all| all.next().unwrap()).and_then(connect) {{
-        Ok(mut stream) => {{ let _ = stream.read_to_string(&mut heard); heard }}
+        Ok(mut stream) => {{
+            let _ = stream.set_read_timeout(Some(std::time::Duration::from_secs(1)));
+            let _ = stream.read_to_string(&mut heard);
+            heard
+        }}
         Err(error) => format!("{{:?}}", error.kind()),
     }}
 }}
