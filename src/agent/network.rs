@@ -69,6 +69,21 @@ pub fn enter(
     cover_hosts(&wanted.hosts, place).at(Step::Network)
 }
 
+/// Connects to a port of this process's loopback, and sends the connection through `channel`.
+///
+/// # Errors
+/// When nothing listens there.
+pub fn connect(port: u16, channel: &OwnedFd) -> Result<(), Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).at(Step::Network)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+        Err(error) => return Err(Failure::about(Step::Network, address.to_string().as_bytes(), error)),
+    }
+    send(channel, &[socket]).at(Step::Network)
+}
+
 fn listener(address: &SocketAddr) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;

@@ -41,6 +41,9 @@ pub struct Greeting {
 pub enum Request {
     /// Run one job; answered by [`Reply::Exited`] or [`Reply::Failed`].
     Run(Box<JobSpec>),
+    /// Connect to a port of the container's loopback, and send the connection through the descriptor that comes with
+    /// this, a Unix socket (`SCM_RIGHTS`); answered by [`Reply::Connected`] or [`Reply::Failed`].
+    Connect(u16),
     /// Tell what is enforced; answered by [`Reply::Enforced`].
     Report,
     /// End as soon as no job runs; answered by [`Reply::Stopping`].
@@ -71,6 +74,8 @@ pub enum Reply {
     Suspended,
     /// What the kernel says of the agent and of a job's world.
     Enforced(Box<Enforced>),
+    /// The connection has been sent.
+    Connected,
     /// The agent accepts nothing more and ends with its last job.
     Stopping,
 }

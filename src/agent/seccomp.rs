@@ -465,7 +465,10 @@ mod tests {
                 let default = run(number, [0; 6], ARCHITECTURE).0;
                 let own = walk(&filter, number, [0; 6], ARCHITECTURE).0;
                 if number == call.number() {
-                    assert_eq!((default & 0xffff, own), (libc::EPERM.cast_unsigned(), libc::SECCOMP_RET_ALLOW));
+                    assert_eq!(
+                        (default & 0xffff, own),
+                        (libc::EPERM.cast_unsigned(), libc::SECCOMP_RET_ALLOW)
+                    );
                 } else {
                     assert_eq!(default, own, "{number} with {call}");
                 }

@@ -91,7 +91,10 @@ impl Spare {
     /// Whether it can take a job: one that needs mounts or a network of its own, or another filter, comes too late
     /// for it.
     pub fn suits(spec: &JobSpec) -> bool {
-        spec.files.is_empty() && spec.layered.is_empty() && spec.network.is_none() && spec.system_calls.is_empty()
+        spec.files.is_empty()
+            && spec.layered.is_empty()
+            && spec.network.is_none()
+            && spec.system_calls.is_empty()
     }
 
     /// Gives it its job.

@@ -7,6 +7,7 @@ use crate::policy::effective::{Denied, Effective};
 use crate::policy::file::BuildScripts;
 use crate::policy::kind::Kind;
 use crate::policy::limits::LimitName;
+use crate::policy::network::Network;
 use crate::policy::package::{Package, Provenance};
 use crate::policy::paths::PathRight;
 
@@ -38,7 +39,9 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     for said in &effective.env {
         let found = session.granted_variables.iter().find(|(name, _)| *name == *said.value);
         // What cargo, or a build script's own directive, has set is what is meant for this job.
-        if let Some((name, value)) = found.filter(|(name, _)| request.variable(&said.value).is_none() && !name.is_empty()) {
+        if let Some((name, value)) =
+            found.filter(|(name, _)| request.variable(&said.value).is_none() && !name.is_empty())
+        {
             job.spec.env.push([name.as_bytes(), b"=", &value.clone().into_vec()].concat());
         }
     }
@@ -48,6 +51,10 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     job.spec.system_calls.dedup();
     job.ports = effective.ports.iter().map(|said| said.value).collect();
     job.network = effective.network.value;
+    if job.network == Network::Host {
+        // Sockets of the user's that have a name and no place in a file system would be reached.
+        job.spec.local_sockets = false;
+    }
     Ok(())
 }
 

@@ -132,7 +132,10 @@ fn of_manifest(directory: &Path) -> Option<Package> {
     use std::io::Read as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = fs::OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(directory.join("Cargo.toml"));
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(directory.join("Cargo.toml"));
     let file = file.ok().filter(|file| file.metadata().is_ok_and(|file| file.is_file()))?;
     let mut text = String::new();
     file.take(LONGEST_MANIFEST).read_to_string(&mut text).ok()?;
@@ -187,7 +190,13 @@ mod tests {
 
     fn request(session: &Session) -> Request {
         fs::create_dir_all(session.directories.packages()).unwrap();
-        Request { exe: "/x".into(), cwd: "/w/app".into(), argv: Vec::new(), env: Vec::new(), descriptors: Vec::new() }
+        Request {
+            exe: "/x".into(),
+            cwd: "/w/app".into(),
+            argv: Vec::new(),
+            env: Vec::new(),
+            descriptors: Vec::new(),
+        }
     }
 
     fn compile(session: &Session, package: &str, line: &str) -> Subject {
@@ -205,7 +214,9 @@ mod tests {
         compile(
             &session,
             &format!("{index}/derive-1.2.3"),
-            &format!("--crate-name derive x.rs --crate-type proc-macro --out-dir {build} -C extra-filename=-1"),
+            &format!(
+                "--crate-name derive x.rs --crate-type proc-macro --out-dir {build} -C extra-filename=-1"
+            ),
         );
         let facade = compile(
             &session,
@@ -230,7 +241,9 @@ mod tests {
         let last = compile(
             &session,
             &format!("{index}/last-1.0.0"),
-            &format!("--crate-name last x.rs --crate-type lib --out-dir {build} --extern user={build}/libuser-3.so"),
+            &format!(
+                "--crate-name last x.rs --crate-type lib --out-dir {build} --extern user={build}/libuser-3.so"
+            ),
         );
         assert_eq!(names(&last), ["user 1.0.0"]);
         fs::remove_dir_all(session.directories.packages()).unwrap();
@@ -260,7 +273,10 @@ mod tests {
         fs::create_dir_all(member.join("src")).unwrap();
         fs::write(member.join("Cargo.toml"), "[package]\nname = \"ring\"\nversion = \"0.17.8\"\n").unwrap();
         let package = of_source(&session, &Origin::Workspace, &member.join("src/lib.rs"));
-        assert_eq!((package.to_string().as_str(), package.provenance), ("ring 0.17.8", Provenance::Repository));
+        assert_eq!(
+            (package.to_string().as_str(), package.provenance),
+            ("ring 0.17.8", Provenance::Repository)
+        );
         let none = of_source(&session, &Origin::Workspace, &directory.path().join("lib.rs"));
         assert_eq!(none, Package::unknown());
     }

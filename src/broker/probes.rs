@@ -128,7 +128,7 @@ pub fn write_to(request: &Request, number: i32, text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::identify::{After, JobKind};
+    use super::super::identify::JobKind;
     use super::*;
     use crate::agent::protocol::JobSpec;
 

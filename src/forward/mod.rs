@@ -22,9 +22,11 @@ mod address;
 mod allowed;
 mod dial;
 mod plan;
+mod publish;
 mod serve;
 
 pub use address::{Reach, reach};
 pub use allowed::{Allowed, AllowedError, Host};
 pub use plan::{Plan, PlanError};
+pub use publish::{PublishError, Publisher};
 pub use serve::{Connection, Forwarder, Outcome};

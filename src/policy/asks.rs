@@ -23,7 +23,10 @@ pub fn items(text: &str, file: &PolicyFile, users: &Policy, base: &Base) -> Vec<
             line: line(mode.span().start),
             key: "build-scripts".into(),
             value: Some(format!("\"{}\"", mode.get_ref().name())),
-            effect: format!("build scripts run that your own configuration keeps from running (`{}`)", scripts.name()),
+            effect: format!(
+                "build scripts run that your own configuration keeps from running (`{}`)",
+                scripts.name()
+            ),
         });
     }
     for table in file.tables() {
@@ -38,7 +41,12 @@ pub fn items(text: &str, file: &PolicyFile, users: &Policy, base: &Base) -> Vec<
         };
         for (key, start) in spans(&table.rules) {
             for (value, effect) in effects(&table.rules, key, &who, (network, denies, scripts), &raises) {
-                items.push(Item { line: line(start), key: format!("{table}.{key}"), value: Some(value), effect });
+                items.push(Item {
+                    line: line(start),
+                    key: format!("{table}.{key}"),
+                    value: Some(value),
+                    effect,
+                });
             }
         }
         let listed = table.kind == Some(Kind::BuildScript) && scripts == BuildScripts::AllowListed;
@@ -84,7 +92,10 @@ fn effects(
             let list = rules.env.iter().flat_map(|list| list.get_ref());
             list.map(|name| {
                 let name = name.name();
-                (quoted(name), format!("{who} get the value that the variable `{name}` has in your environment"))
+                (
+                    quoted(name),
+                    format!("{who} get the value that the variable `{name}` has in your environment"),
+                )
             })
             .collect()
         }
@@ -96,7 +107,10 @@ fn effects(
             }
             Some(Network::Only(list)) => {
                 let shown = |endpoint: &super::network::Endpoint| {
-                    (quoted(&endpoint.to_string()), format!("{who} reach `{endpoint}`, and can send there what they read"))
+                    (
+                        quoted(&endpoint.to_string()),
+                        format!("{who} reach `{endpoint}`, and can send there what they read"),
+                    )
                 };
                 list.iter().map(shown).collect()
             }
@@ -125,7 +139,10 @@ fn effects(
             list.filter(|(name, value)| raises(*name, *value))
                 .map(|(name, value)| {
                     let value = value.map_or_else(|| "none".to_owned(), |value| name.show(value));
-                    (format!("{{ {name} = \"{value}\" }}"), format!("{who} may use up more: `{name}` is {value}"))
+                    (
+                        format!("{{ {name} = \"{value}\" }}"),
+                        format!("{who} may use up more: `{name}` is {value}"),
+                    )
                 })
                 .collect()
         }
@@ -134,7 +151,10 @@ fn effects(
             let value = value.as_ref().is_some_and(|value| *value.get_ref());
             let keeps = denies || scripts != BuildScripts::Allow;
             match (key == "allow") == value && keeps {
-                true => vec![(value.to_string(), format!("{who} run, though your own configuration may keep them from it"))],
+                true => vec![(
+                    value.to_string(),
+                    format!("{who} run, though your own configuration may keep them from it"),
+                )],
                 false => Vec::new(),
             }
         }

@@ -129,9 +129,13 @@ impl Policy {
             }
             let listed = || {
                 self.layers.iter().enumerate().any(|(other, by)| {
-                    let own = other == index && (by.source == Source::Repository || package.provenance == Provenance::Registry);
+                    let own = other == index
+                        && (by.source == Source::Repository || package.provenance == Provenance::Registry);
                     by.source != Source::Known
-                        && by.tables.iter().any(|table| lists(table, package) && (own || by.may_widen(table, package)))
+                        && by
+                            .tables
+                            .iter()
+                            .any(|table| lists(table, package) && (own || by.may_widen(table, package)))
                 })
             };
             let refused = match mode {
@@ -166,9 +170,7 @@ impl Effective {
                 self.network = Said { value, by: table.at("network") };
             }
         }
-        for (key, value, denies) in
-            [("deny", &rules.deny, true), ("allow", &rules.allow, false)]
-        {
+        for (key, value, denies) in [("deny", &rules.deny, true), ("allow", &rules.allow, false)] {
             let Some(value) = value else { continue };
             if *value.get_ref() == denies {
                 self.denied = Some(Denied::Table(table.at(key)));
@@ -188,7 +190,10 @@ impl Effective {
             return;
         }
         self.paths.extend(
-            table.paths.iter().map(|(right, path, by)| Said { value: (*right, path.clone()), by: by.clone() }),
+            table
+                .paths
+                .iter()
+                .map(|(right, path, by)| Said { value: (*right, path.clone()), by: by.clone() }),
         );
         let by = |key| table.at(key);
         let env = rules.env.iter().flat_map(|env| env.get_ref());

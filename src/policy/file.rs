@@ -144,7 +144,8 @@ by_kind! {
 impl PackageRules {
     /// What holds for all kinds of job.
     pub fn of_all(&self) -> Rules {
-        let Self { network, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } = self.clone();
+        let Self { network, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
+            self.clone();
         Rules { network, read, write, execute, env, limits, seccomp, ports, deny, allow }
     }
 }

@@ -239,9 +239,11 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
         let table = Table { selector, kind, rules: Rules::default(), start }.to_string();
         let mut lines = BTreeMap::new();
         let mut paths = Vec::new();
-        for (right, list) in
-            [(PathRight::Read, &rules.read), (PathRight::Execute, &rules.execute), (PathRight::Write, &rules.write)]
-        {
+        for (right, list) in [
+            (PathRight::Read, &rules.read),
+            (PathRight::Execute, &rules.execute),
+            (PathRight::Write, &rules.write),
+        ] {
             let Some(list) = list else { continue };
             for path in list.get_ref() {
                 let found = places.judge(path, right).map_err(|reason| Impossible {

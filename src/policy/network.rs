@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::nearest;
 
@@ -42,7 +42,9 @@ impl Network {
     pub fn join(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Host, _) | (_, Self::Host) => Self::Host,
-            (Self::None, one) | (one, Self::None) | (Self::Loopback, one) | (one, Self::Loopback) => one.clone(),
+            (Self::None, one) | (one, Self::None) | (Self::Loopback, one) | (one, Self::Loopback) => {
+                one.clone()
+            }
             (Self::Only(one), Self::Only(other)) => Self::Only(one.union(other).cloned().collect()),
         }
     }

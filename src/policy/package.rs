@@ -167,7 +167,9 @@ mod tests {
         assert!(matches("ring@0.17", "ring-0.17.8") && !matches("ring@0.17", "ring-0.18.0"));
         assert!(matches("ring@>=0.16, <0.18", "ring-0.17.8") && matches("ring@0.17", "ring-0.17.8-alpha.1"));
         assert!(matches("aws-*", "aws-lc-sys-0.1.0") && !matches("aws-*", "laws-0.1.0"));
-        assert!(matches("*-sys", "libz-sys-1.0.0") && matches("*", "x-1.0.0") && matches("a*b*", "axbx-1.0.0"));
+        assert!(
+            matches("*-sys", "libz-sys-1.0.0") && matches("*", "x-1.0.0") && matches("a*b*", "axbx-1.0.0")
+        );
         let unversioned = Package { version: None, ..package("ring-0.17.8") };
         assert!(!"ring@0.17".parse::<Selector>().unwrap().matches(&unversioned));
         for wrong in ["", "@1", "a b", "a@y", "../a", "a/b"] {

@@ -74,16 +74,32 @@ const CREDENTIALS: &[&str] = &[
 ];
 
 /// Directories with sockets and with windows into the kernel, and files that only root reads.
-const SYSTEM: &[&str] = &["/proc", "/sys", "/dev", "/run", "/var/run", "/etc/shadow", "/etc/gshadow", "/etc/ssl/private"];
+const SYSTEM: &[&str] =
+    &["/proc", "/sys", "/dev", "/run", "/var/run", "/etc/shadow", "/etc/gshadow", "/etc/ssl/private"];
 
 /// What no job writes outside of the project: the system's.
-const SYSTEM_PROGRAMS: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32", "/etc", "/boot", "/opt", "/root", "/var", "/nix"];
+const SYSTEM_PROGRAMS: &[&str] = &[
+    "/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32", "/etc", "/boot", "/opt", "/root", "/var",
+    "/nix",
+];
 
 /// What of a repository the host obeys.
 const OBEYED: &[&str] = &[
-    ".git", ".cargo", ".config", ".github", ".vscode", ".idea", ".envrc", "Cargo.toml", "Cargo.lock", "cargo-sandbox.toml",
-    "cargo-sandbox.lock", "rust-toolchain", "rust-toolchain.toml", "build.rs", "src",
+    ".git",
+    ".cargo",
+    ".config",
+    ".github",
+    ".vscode",
+    ".idea",
+    ".envrc",
+    "Cargo.toml",
+    "Cargo.lock",
+    "cargo-sandbox.toml",
+    "cargo-sandbox.lock",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    "build.rs",
+    "src",
 ];
 
 impl Places {
@@ -123,7 +139,8 @@ impl Places {
             return Err("is no directory and no plain file".into());
         }
         let inside = right == PathRight::Write && path.starts_with(&self.root);
-        if let Some(found) = OBEYED.iter().find(|name| inside && **name != "src" && path.join(name).exists()) {
+        if let Some(found) = OBEYED.iter().find(|name| inside && **name != "src" && path.join(name).exists())
+        {
             return Err(format!("has `{found}` in it, which is obeyed on this machine"));
         }
         Ok(Some(path))
@@ -152,7 +169,9 @@ impl Places {
     }
 
     fn allow(&self, path: &Path, right: PathRight) -> Result<(), String> {
-        let overlaps = |other: &Path| !other.as_os_str().is_empty() && (path.starts_with(other) || other.starts_with(path));
+        let overlaps = |other: &Path| {
+            !other.as_os_str().is_empty() && (path.starts_with(other) || other.starts_with(path))
+        };
         if path == Path::new("/") {
             return Err("is everything".into());
         }
@@ -172,7 +191,11 @@ impl Places {
             return Err(format!("is the system's own (`{found}`), or above that"));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name == ".env" || name.starts_with(".env.") || name.starts_with("credentials") || name.starts_with("id_") {
+        if name == ".env"
+            || name.starts_with(".env.")
+            || name.starts_with("credentials")
+            || name.starts_with("id_")
+        {
             return Err("has the name of a file with secrets".into());
         }
         if right == PathRight::Write { self.allow_writing(path) } else { Ok(()) }
@@ -210,7 +233,9 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn places(base: &Path) -> Places {
-        for directory in ["home/project/tests/snapshots", "home/project/.git", "home/.ssh", "home/data", "home/.cargo"] {
+        for directory in
+            ["home/project/tests/snapshots", "home/project/.git", "home/.ssh", "home/data", "home/.cargo"]
+        {
             fs::create_dir_all(base.join(directory)).unwrap();
         }
         fs::create_dir_all(base.join("home/project/member")).unwrap();
@@ -254,8 +279,21 @@ mod tests {
             assert!(judge(&places, &text, PathRight::Read).is_err(), "{text}");
         }
         for text in [
-            ".", "target", "target/x", ".git", ".git/hooks", ".cargo/config.toml", "src", "build.rs", "member",
-            "member/src", "Cargo.toml", "/usr/share", "/usr/local/bin/x", "/etc/x", "cargo-sandbox.toml",
+            ".",
+            "target",
+            "target/x",
+            ".git",
+            ".git/hooks",
+            ".cargo/config.toml",
+            "src",
+            "build.rs",
+            "member",
+            "member/src",
+            "Cargo.toml",
+            "/usr/share",
+            "/usr/local/bin/x",
+            "/etc/x",
+            "cargo-sandbox.toml",
         ] {
             assert!(judge(&places, text, PathRight::Write).is_err(), "{text}");
         }
@@ -284,7 +322,9 @@ mod tests {
         symlink(places.home.join("data"), places.root.join("out")).unwrap();
         symlink("tests", places.root.join("alias")).unwrap();
         symlink("/nowhere", places.root.join("dangling")).unwrap();
-        for (text, word) in [("out", "out of the project"), ("alias/snapshots", "name that"), ("dangling", "nowhere")] {
+        for (text, word) in
+            [("out", "out of the project"), ("alias/snapshots", "name that"), ("dangling", "nowhere")]
+        {
             let error = judge(&places, text, PathRight::Read).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
         }

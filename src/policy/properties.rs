@@ -28,17 +28,10 @@ impl Numbers {
 }
 
 const SELECTORS: &[&str] = &["a", "a@1", "a@>=2", "b", "b*", "*", "a*@1"];
-const NETWORKS: &[&str] = &[
-    "'none'",
-    "'loopback'",
-    "'host'",
-    "['x.example:1']",
-    "['x.example:1', 'y.example:2']",
-    "[]",
-];
-const KEYS: &[&str] = &[
-    "network", "read", "write", "execute", "env", "limits", "seccomp", "ports", "deny", "allow",
-];
+const NETWORKS: &[&str] =
+    &["'none'", "'loopback'", "'host'", "['x.example:1']", "['x.example:1', 'y.example:2']", "[]"];
+const KEYS: &[&str] =
+    &["network", "read", "write", "execute", "env", "limits", "seccomp", "ports", "deny", "allow"];
 const LIMITS: &[&str] = &["memory", "processes", "open-files", "file-size", "disk-writes", "wall-time"];
 
 /// A table's keys, each at most once; a policy that contradicts itself is refused, which is another test's business.
@@ -50,9 +43,9 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
         }
         let value = match *key {
             "network" => numbers.pick(NETWORKS).to_owned(),
-            "read" | "write" | "execute" => {
-                numbers.pick(&["['/var/tmp']", "['data', '/srv']", "[]", "['/srv/x']"]).replace("/var/tmp", "/srv")
-            }
+            "read" | "write" | "execute" => numbers
+                .pick(&["['/var/tmp']", "['data', '/srv']", "[]", "['/srv/x']"])
+                .replace("/var/tmp", "/srv"),
             "env" => numbers.pick(&["['X_ONE']", "['X_ONE', 'X_TWO']"]).to_owned(),
             "limits" => {
                 let name = numbers.pick(LIMITS);
@@ -78,7 +71,10 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
 fn policy(numbers: &mut Numbers) -> String {
     let mut text = String::new();
     if numbers.below(3) == 0 {
-        text.push_str(&format!("build-scripts = {}\n", numbers.pick(&["'allow'", "'allow-listed'", "'deny'"])));
+        text.push_str(&format!(
+            "build-scripts = {}\n",
+            numbers.pick(&["'allow'", "'allow-listed'", "'deny'"])
+        ));
     }
     for kind in Kind::ALL {
         if numbers.below(6) == 0 {
@@ -117,7 +113,8 @@ fn jobs(policy: &Policy) -> impl Iterator<Item = (String, Effective)> {
     let packages = packages();
     packages.clone().into_iter().flat_map(move |package| {
         let macros: Vec<Package> = packages.iter().step_by(3).cloned().collect();
-        let with_macros = (format!("macros {package}"), policy.effective_with_macros(&package, Kind::Compile, &macros));
+        let with_macros =
+            (format!("macros {package}"), policy.effective_with_macros(&package, Kind::Compile, &macros));
         let mut all: Vec<(String, Effective)> = Kind::ALL
             .into_iter()
             .map(|kind| (format!("{kind} {package}"), policy.effective(&package, kind)))
@@ -129,7 +126,14 @@ fn jobs(policy: &Policy) -> impl Iterator<Item = (String, Effective)> {
 
 fn places(root: &Path) -> Places {
     let (root, home) = (root.to_owned(), PathBuf::from("/home/nobody"));
-    Places { target_dir: root.join("target"), cargo_home: home.join(".cargo"), sysroot: "/t".into(), root, home, own: vec![] }
+    Places {
+        target_dir: root.join("target"),
+        cargo_home: home.join(".cargo"),
+        sysroot: "/t".into(),
+        root,
+        home,
+        own: vec![],
+    }
 }
 
 #[test]
@@ -175,7 +179,10 @@ fn no_repositorys_file_widens_anything_without_trust() {
         widened += usize::from(more);
     }
     // What is tried is worth trying.
-    assert!(asked > 100 && widened > 100 && narrowed > 100, "{asked} asked, {widened} widened, {narrowed} narrowed");
+    assert!(
+        asked > 100 && widened > 100 && narrowed > 100,
+        "{asked} asked, {widened} widened, {narrowed} narrowed"
+    );
 }
 
 #[test]

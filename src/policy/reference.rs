@@ -123,7 +123,8 @@ const BUILD_SCRIPTS: [(BuildScripts, &str); 3] = [
 
 /// The reference, as `docs/policy.md` has it.
 pub fn page() -> String {
-    let mut text = String::from("`build-scripts` stands at the top of the file:\n\n| value | what runs |\n|---|---|\n");
+    let mut text =
+        String::from("`build-scripts` stands at the top of the file:\n\n| value | what runs |\n|---|---|\n");
     for (mode, words) in BUILD_SCRIPTS {
         let _infallible = writeln!(text, "| `\"{}\"` | {words} |", mode.name());
     }
@@ -149,16 +150,17 @@ pub fn schema() -> Value {
     let kinds = |keys: &mut serde_json::Map<String, Value>| {
         for kind in Kind::ALL {
             let rules = if kind == Kind::Run { "run" } else { "rules" };
-            keys.insert(kind.name().into(), json!({ "$ref": format!("#/$defs/{rules}"), "description": kind.words() }));
+            keys.insert(
+                kind.name().into(),
+                json!({ "$ref": format!("#/$defs/{rules}"), "description": kind.words() }),
+            );
         }
     };
     let mut defaults = serde_json::Map::new();
     kinds(&mut defaults);
     let mut package = rules(false);
     kinds(&mut package);
-    let table = |properties: serde_json::Map<String, Value>| {
-        json!({ "type": "object", "properties": properties, "additionalProperties": false })
-    };
+    let table = |properties: serde_json::Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
     let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -253,7 +255,11 @@ mod tests {
         for (mode, _) in BUILD_SCRIPTS {
             PolicyFile::parse(&format!("build-scripts = \"{}\"", mode.name())).unwrap();
         }
-        let all: String = KEYS.iter().filter(|key| key.name != "deny").map(|key| format!("{} = {}\n", key.name, key.example)).collect();
+        let all: String = KEYS
+            .iter()
+            .filter(|key| key.name != "deny")
+            .map(|key| format!("{} = {}\n", key.name, key.example))
+            .collect();
         PolicyFile::parse(&format!("[packages.x.run]\n{all}")).unwrap();
     }
 
@@ -261,7 +267,8 @@ mod tests {
     fn the_schema_knows_the_same_keys() {
         let schema = schema();
         for (table, more) in [("run", vec!["ports"]), ("rules", vec![])] {
-            let keys: Vec<&String> = schema["$defs"][table]["properties"].as_object().unwrap().keys().collect();
+            let keys: Vec<&String> =
+                schema["$defs"][table]["properties"].as_object().unwrap().keys().collect();
             assert_eq!(keys.len(), KEYS.len() - 1 + more.len(), "{table}");
             assert!(more.iter().all(|more| keys.iter().any(|key| key == more)));
         }

@@ -67,7 +67,12 @@ impl RepositoryPolicy {
     ///
     /// # Errors
     /// When it is not understood.
-    pub fn parse(path: PathBuf, text: String, users: &Policy, base: &Base) -> Result<Self, RepositoryPolicyError> {
+    pub fn parse(
+        path: PathBuf,
+        text: String,
+        users: &Policy,
+        base: &Base,
+    ) -> Result<Self, RepositoryPolicyError> {
         let file = PolicyFile::parse(&text).and_then(|file| refuse_secrets(&text, &file).map(|()| file));
         let file = file.map_err(|mistake| RepositoryPolicyError::Invalid { path: path.clone(), mistake })?;
         let items = asks::items(&text, &file, users, base);

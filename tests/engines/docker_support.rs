@@ -106,6 +106,8 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
     let world = system_world(&directory.join("etc"), &user).unwrap();
     let per_job = JobLimits { processes: 256, ..JobLimits::default() };
     ContainerSpec {
+        host_network: false,
+        system_calls: Default::default(),
         project: project.into(),
         project_root: directory.into(),
         containers_directory: directory.join("containers"),

@@ -62,6 +62,8 @@ impl Container {
             .collect();
         let per_job = JobLimits { processes: 256, ..JobLimits::default() };
         let spec = ContainerSpec {
+            host_network: false,
+            system_calls: Default::default(),
             project: "p1".into(),
             project_root: project.clone(),
             containers_directory: containers,

@@ -16,18 +16,29 @@ fn a_build_script_reads_what_it_is_granted_and_another_kind_of_job_does_not() {
     world.write(&shared.join("model.bin"), "the model");
     let path = shared.join("model.bin").display().to_string();
     let script = READS.replace("PATH", &path);
-    let program = format!("fn main() {{ println!(\"{{:?}}\", std::fs::read_to_string({path:?}).is_ok()) }}\n");
+    let program =
+        format!("fn main() {{ println!(\"{{:?}}\", std::fs::read_to_string({path:?}).is_ok()) }}\n");
     for engine in engines() {
         let name = format!("reads-{engine}");
-        let project = project(&world, &name, &Parts { script: &script, program: &program, ..Parts::default() });
+        let project =
+            project(&world, &name, &Parts { script: &script, program: &program, ..Parts::default() });
         let output = run(&mut sandbox(&world, engine, &project, "check")).success("check");
-        assert!(!output.stderr.contains("the model") && output.stderr.contains("read Err"), "{}", output.stderr);
+        assert!(
+            !output.stderr.contains("the model") && output.stderr.contains("read Err"),
+            "{}",
+            output.stderr
+        );
 
         let rule = format!("[packages.\"{name}\".build-script]\nread = [\"{}\"]\n", shared.display());
         policy(&world, &project, &rule);
         fails(
             &mut sandbox(&world, engine, &project, "check"),
-            &["cargo-sandbox.toml:2: packages.\"reads-", "build-script.read", "build scripts of `reads-", "self trust"],
+            &[
+                "cargo-sandbox.toml:2: packages.\"reads-",
+                "build-script.read",
+                "build scripts of `reads-",
+                "self trust",
+            ],
         );
         trust(&world, engine, &project);
         run(&mut sandbox(&world, engine, &project, "clean")).success("clean");
@@ -81,7 +92,8 @@ fn it() {
     for engine in engines() {
         let project = project(&world, &format!("writes-{engine}"), &Parts { test, ..Parts::default() });
         let tried = |expected: &str| {
-            let output = run(&mut sandbox(&world, engine, &project, "test --test it -- --nocapture")).success("test");
+            let output =
+                run(&mut sandbox(&world, engine, &project, "test --test it -- --nocapture")).success("test");
             assert!(output.stdout.contains(expected), "{expected}: {}", output.stdout);
         };
         tried("<false false false false>");
@@ -150,7 +162,9 @@ fn a_variable_passes_to_the_package_that_it_is_granted_to() {
     policy(&world, &project, "[packages.variable.build-script]\nenv = [\"DATABASE_ADDRESS\"]\n");
     trust(&world, Engine::Native, &project);
     check("<Ok(\"db.example\")>");
-    for (name, word) in [("CARGO_REGISTRY_TOKEN", ""), ("LD_PRELOAD", "loader"), ("MY_SECRET", "name of a secret")] {
+    for (name, word) in
+        [("CARGO_REGISTRY_TOKEN", ""), ("LD_PRELOAD", "loader"), ("MY_SECRET", "name of a secret")]
+    {
         policy(&world, &project, &format!("[packages.variable]\nenv = [\"{name}\"]\n"));
         fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["line 2, column 7", name, word]);
     }

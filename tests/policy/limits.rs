@@ -33,7 +33,11 @@ fn a_package_has_less_than_others_without_trust_and_more_with_it() {
 fn a_package_that_uses_more_than_its_own_limits_ends() {
     let Some(world) = world("policy-bombs") else { return };
     let bombs = [
-        ("wall-time = \"1s\"", "loop { std::thread::sleep(std::time::Duration::from_secs(1)); }", "wall-time"),
+        (
+            "wall-time = \"1s\"",
+            "loop { std::thread::sleep(std::time::Duration::from_secs(1)); }",
+            "wall-time",
+        ),
         (
             "memory = \"100M\"",
             "let mut all = Vec::new(); loop { all.push(vec![1u8; 1 << 20]); \
@@ -57,7 +61,11 @@ fn a_package_that_uses_more_than_its_own_limits_ends() {
         world.write(&project.join("build.rs"), &format!("fn main() {{ {body} }}\n"));
         policy(&world, &project, &format!("[packages.bomb.build-script]\nlimits = {{ {limit} }}\n"));
         let output = fails(&mut sandbox(&world, Engine::Native, &project, "check"), &[word]);
-        assert!(output.stderr.contains("limit") || output.stderr.contains("large"), "{limit}: {}", output.stderr);
+        assert!(
+            output.stderr.contains("limit") || output.stderr.contains("large"),
+            "{limit}: {}",
+            output.stderr
+        );
     }
     world.stop(Engine::Native, &project);
 }

@@ -7,7 +7,8 @@ use super::*;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cargo-sandbox.schema.json");
-const START: &str = "<!-- made from src/policy/reference.rs: CSB_UPDATE_DOCS=1 cargo test --test policy page -->\n";
+const START: &str =
+    "<!-- made from src/policy/reference.rs: CSB_UPDATE_DOCS=1 cargo test --test policy page -->\n";
 const END: &str = "<!-- end of what is made -->\n";
 
 fn read(path: &str) -> String {
@@ -62,7 +63,8 @@ fn the_walk_through_works() {
         trust(&world, engine, &project);
         let output = run(&mut sandbox(&world, engine, &project, "run -q")).success("run");
         assert_eq!(output.stdout, block(&page, "output"));
-        let explained = run(&mut sandbox(&world, engine, &project, "self explain downloads")).success("self explain");
+        let explained =
+            run(&mut sandbox(&world, engine, &project, "self explain downloads")).success("self explain");
         for line in own(block(&page, "explained")).lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let found = explained.stdout.lines().any(|said| {

@@ -32,7 +32,10 @@ fn a_build_script_that_nobody_names_does_not_run() {
     // The line of the error; it is the repository's, and so needs trust.
     let line = "[packages.\"scripted\".build-script]\nallow = true\n";
     policy(&world, &project, line);
-    fails(&mut check(&project), &["needs your trust", "cargo-sandbox.toml:2", "though your own configuration"]);
+    fails(
+        &mut check(&project),
+        &["needs your trust", "cargo-sandbox.toml:2", "though your own configuration"],
+    );
     trust(&world, Engine::Native, &project);
     let output = run(&mut check(&project)).success("trusted");
     assert!(output.stderr.contains("the script ran"), "{}", output.stderr);
@@ -60,7 +63,10 @@ fn a_repository_narrows_at_once_what_dependencies_do() {
     );
     policy(&world, &project, "[defaults.test]\ndeny = true\n");
     run(&mut sandbox(&world, Engine::Native, &project, "check")).success("no test");
-    fails(&mut sandbox(&world, Engine::Native, &project, "test"), &["does not run: `deny`", "[defaults.test]"]);
+    fails(
+        &mut sandbox(&world, Engine::Native, &project, "test"),
+        &["does not run: `deny`", "[defaults.test]"],
+    );
     policy(&world, &project, "build-scripts = \"allow-listed\"\n[packages.denies.build-script]\n");
     run(&mut sandbox(&world, Engine::Native, &project, "check")).success("its own list needs no trust");
     policy(&world, &project, "build-scripts = \"allow-listed\"\n[packages.other.build-script]\n");
@@ -80,7 +86,10 @@ fn a_macros_grant_is_for_the_compilers_that_load_it() {
     let manifest = |name: &str, more: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{more}")
     };
-    world.write(&root.join("Cargo.toml"), "[workspace]\nmembers = [\"maker\", \"facade\", \"user\"]\nresolver = \"3\"\n");
+    world.write(
+        &root.join("Cargo.toml"),
+        "[workspace]\nmembers = [\"maker\", \"facade\", \"user\"]\nresolver = \"3\"\n",
+    );
     world.write(&root.join("maker/Cargo.toml"), &manifest("maker", "[lib]\nproc-macro = true\n"));
     let maker = format!(
         "#[proc_macro]\npub fn schema(_: proc_macro::TokenStream) -> proc_macro::TokenStream {{\n\
@@ -88,9 +97,15 @@ fn a_macros_grant_is_for_the_compilers_that_load_it() {
          format!(\"{{text:?}}\").parse().unwrap() }}\n"
     );
     world.write(&root.join("maker/src/lib.rs"), &maker);
-    world.write(&root.join("facade/Cargo.toml"), &manifest("facade", "[dependencies]\nmaker = { path = \"../maker\" }\n"));
+    world.write(
+        &root.join("facade/Cargo.toml"),
+        &manifest("facade", "[dependencies]\nmaker = { path = \"../maker\" }\n"),
+    );
     world.write(&root.join("facade/src/lib.rs"), "pub use maker::schema;\n");
-    world.write(&root.join("user/Cargo.toml"), &manifest("user", "[dependencies]\nfacade = { path = \"../facade\" }\n"));
+    world.write(
+        &root.join("user/Cargo.toml"),
+        &manifest("user", "[dependencies]\nfacade = { path = \"../facade\" }\n"),
+    );
     world.write(&root.join("user/src/main.rs"), "fn main() { println!(\"{}\", facade::schema!()) }\n");
     let says = |expected: &str| {
         let output = run(&mut sandbox(&world, Engine::Native, &root, "run -q")).success("run");
@@ -103,6 +118,9 @@ fn a_macros_grant_is_for_the_compilers_that_load_it() {
     says("the schema");
     policy(&world, &root, "[packages.maker.macro]\ndeny = true\n");
     world.write(&root.join("user/src/main.rs"), "fn main() { println!(\"{} \", facade::schema!()) }\n");
-    fails(&mut sandbox(&world, Engine::Native, &root, "check"), &["rustc of facade 0.1.0 does not run", "[packages.\"maker\".macro]"]);
+    fails(
+        &mut sandbox(&world, Engine::Native, &root, "check"),
+        &["rustc of facade 0.1.0 does not run", "[packages.\"maker\".macro]"],
+    );
     world.stop(Engine::Native, &root);
 }

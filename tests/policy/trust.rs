@@ -28,15 +28,21 @@ fn each_grant_is_asked_for_in_words_and_a_changed_file_asks_again() {
     policy(&world, &project, &text.replace("a.example", "evil.example"));
     fails(
         &mut sandbox(&world, Engine::Native, &project, "check"),
-        &["changed since you trusted it", "- network = [\"a.example:443\"]", "+ network = [\"evil.example:443\"]"],
+        &[
+            "changed since you trusted it",
+            "- network = [\"a.example:443\"]",
+            "+ network = [\"evil.example:443\"]",
+        ],
     );
     // In CI the error has the very command, which is for this content alone.
     let output = fails(
         sandbox(&world, Engine::Native, &project, "check").env("CI", "true"),
         &["cargo-sandbox self trust --hash "],
     );
-    let hash = output.stderr.rsplit("--hash ").next().expect("a hash").trim().trim_end_matches('`').to_owned();
-    run(&mut sandbox(&world, Engine::Native, &project, &format!("self trust --hash {hash}"))).success("trust");
+    let hash =
+        output.stderr.rsplit("--hash ").next().expect("a hash").trim().trim_end_matches('`').to_owned();
+    run(&mut sandbox(&world, Engine::Native, &project, &format!("self trust --hash {hash}")))
+        .success("trust");
     run(sandbox(&world, Engine::Native, &project, "check").env("CI", "true")).success("trusted");
     run(&mut sandbox(&world, Engine::Native, &project, "self trust --revoke")).success("revoke");
     fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["needs your trust"]);
@@ -57,7 +63,10 @@ fn a_mistake_stops_every_command_with_its_place() {
     // A file that leads elsewhere is none of the repository's.
     fs::remove_file(project.join("cargo-sandbox.toml")).expect("removed");
     std::os::unix::fs::symlink("/etc/passwd", project.join("cargo-sandbox.toml")).expect("link");
-    let output = fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["failed to read", "cargo-sandbox.toml"]);
+    let output = fails(
+        &mut sandbox(&world, Engine::Native, &project, "check"),
+        &["failed to read", "cargo-sandbox.toml"],
+    );
     assert!(!output.stderr.contains("root:"), "{}", output.stderr);
 }
 
@@ -79,7 +88,11 @@ fn plain_cargo_gives_nothing_that_is_not_trusted() {
         let _gone = fs::remove_dir_all(project.join("target"));
         output
     };
-    policy(&world, &project, &format!("[packages.plainly.build-script]\nread = [\"{}\"]\n", shared.display()));
+    policy(
+        &world,
+        &project,
+        &format!("[packages.plainly.build-script]\nread = [\"{}\"]\n", shared.display()),
+    );
     let output = build().success("build");
     assert!(output.stderr.contains("<false>"), "{}", output.stderr);
     trust(&world, Engine::Native, &project);

@@ -86,7 +86,9 @@ fn packages(root: &Path, text: &str) -> anyhow::Result<Vec<Package>> {
 fn explain(policy: &Policy, package: &Package) -> String {
     let from = match package.provenance {
         Provenance::Registry => "from crates.io",
-        Provenance::Repository => "the repository's own, or not from crates.io: what you grant by name is not for it",
+        Provenance::Repository => {
+            "the repository's own, or not from crates.io: what you grant by name is not for it"
+        }
     };
     let mut text = format!("{} ({from})\n", visible(&package.to_string()));
     for kind in Kind::ALL {
@@ -101,7 +103,9 @@ fn explain(policy: &Policy, package: &Package) -> String {
 
 /// Key, value and place of everything that is said of a job.
 fn lines(job: &Effective) -> Vec<(String, String, String)> {
-    let line = |key: &str, value: String, by: &dyn std::fmt::Display| (key.to_owned(), visible(&value), by.to_string());
+    let line = |key: &str, value: String, by: &dyn std::fmt::Display| {
+        (key.to_owned(), visible(&value), by.to_string())
+    };
     let mut all = Vec::new();
     if let Some(denied) = &job.denied {
         all.push(line("denied", "does not run".into(), denied));
