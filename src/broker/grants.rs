@@ -25,7 +25,12 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     let effective = session.policy.effective_with_macros(package, *kind, macros);
     if let Some(why) = effective.denied {
         let hint = hint(&why, package, *kind);
-        return Err(Refusal::Denied { kind: job.kind, package: package.clone(), why, hint });
+        return Err(Refusal::Denied(format!(
+            "the {} of {package} does not run: {why}
+
+{hint}",
+            job.kind.name()
+        )));
     }
     for said in &effective.paths {
         let (right, path) = &said.value;

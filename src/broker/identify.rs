@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
-use crate::policy::effective::Denied;
 use crate::policy::kind::Kind;
 use crate::policy::network::{Network, PublishedPort};
-use crate::policy::package::Package;
 
 use super::access;
 use super::environment;
@@ -166,18 +164,9 @@ pub enum Refusal {
     /// A program that is no artifact of this project.
     #[error("`{}` is not in the target or build directory of this project, and is not run", .0.display())]
     Program(PathBuf),
-    /// A policy keeps the job from running.
-    #[error("the {} of {package} does not run: {why}\n\n{hint}", kind.name())]
-    Denied {
-        /// What it is.
-        kind: JobKind,
-        /// Whose.
-        package: Package,
-        /// What says so.
-        why: Denied,
-        /// What would let it run.
-        hint: String,
-    },
+    /// A policy keeps the job from running: which, what says so, and what would let it run.
+    #[error("{0}")]
+    Denied(String),
     /// A path that cannot be where it is said to be.
     #[error("`{}` is no path that can be used", .0.display())]
     Path(PathBuf),

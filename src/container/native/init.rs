@@ -153,8 +153,8 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let listener = bind().map_err(|error| Trouble::step("cannot make the agent's socket", error))?;
     let socket = fs::symlink_metadata(AGENT_SOCKET).map(|socket| (socket.dev(), socket.ino())).ok();
     let (ours, theirs) = UnixStream::pair().map_err(|error| Trouble::step("cannot make a socket", error))?;
-    // SAFETY: this process has one thread.
     let network = if plan.host_network { 0 } else { libc::CLONE_NEWNET };
+    // SAFETY: this process has one thread.
     let cloned = unsafe { process::clone(NAMESPACES | network) };
     let child = match cloned.map_err(|error| Trouble::namespaces("cannot make namespaces", error))? {
         Cloned::Child => {
