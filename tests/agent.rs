@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::AgentConnection;
 use cargo_sandbox::agent::protocol::{
-    AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobSpec, Reply, Request, Rights,
+    AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobNetwork, JobSpec, Reply, Request, Rights,
 };
 use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
 
@@ -164,6 +164,8 @@ fn job(argv: &[&str]) -> JobSpec {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
     }
@@ -290,7 +292,7 @@ fn the_kernels_limits_of_a_job_cannot_be_raised() {
 #[test]
 fn a_job_ends_when_its_time_is_up() {
     for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
-        let budget = Budget { seconds: Some(1), disk_writes: None };
+        let budget = Budget { seconds: Some(1), ..Budget::default() };
         let spec = JobSpec { budget, ..shell("setsid sleep 60 & trap '' TERM INT; sleep 60") };
         assert_eq!(agent.run(spec).0, Reply::Exceeded(Exceeded::Time { seconds: 1 }));
     }
@@ -539,6 +541,17 @@ fn the_agents_socket_is_out_of_reach_for_a_job() {
     let agent = Agent::start_flat();
     let socket = agent.path().join("run").join(AGENT_SOCKET);
     assert_eq!(agent.run(script(&socket)).0, exited(8), "recognised as a process of the container");
+}
+
+#[test]
+fn without_namespaces_a_job_gets_no_network_of_its_own() {
+    let agent = Agent::start_flat();
+    let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let network = JobNetwork { hosts: String::new(), listeners: Vec::new() };
+    let spec = JobSpec { network: Some(network), descriptors: Vec::new(), ..shell("true") };
+    let reply = agent.ask(&Request::Run(Box::new(spec)), &[theirs.as_fd()]);
+    let Reply::Failed { message, .. } = reply else { panic!("{reply:?}") };
+    assert!(message.contains("cannot make a network of its own"), "{message}");
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub enum Step {
     /// The files that come with the request.
     #[error("cannot write the job's files")]
     Files,
+    /// The network of its own.
+    #[error("cannot make a network of its own for the job")]
+    Network,
     /// Limits of the kernel's.
     #[error("cannot set the job's limits")]
     Limits,

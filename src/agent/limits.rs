@@ -6,6 +6,8 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use super::protocol::Budget;
+
 /// Limits of one job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobLimits {
@@ -50,6 +52,17 @@ pub fn limit_job(limits: &JobLimits, processes: Option<u64>) -> io::Result<()> {
         lower(Resource::Nofile, number)?;
     }
     processes.map_or(Ok(()), |number| lower(Resource::Nproc, number))
+}
+
+/// Lowers, for this process and all that it will start, what a job may have less of than others.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn lower_for(budget: &Budget) -> io::Result<()> {
+    if let Some(number) = budget.open_files {
+        lower(Resource::Nofile, number)?;
+    }
+    budget.file_size.map_or(Ok(()), |bytes| lower(Resource::Fsize, bytes))
 }
 
 /// No core dumps. One byte and not none: a program of the host's to which the kernel pipes dumps would be

@@ -8,6 +8,7 @@ mod failure;
 pub(crate) mod landlock;
 mod leader;
 mod limits;
+mod network;
 mod peer;
 pub mod process;
 pub mod protocol;
@@ -33,6 +34,7 @@ pub use landlock::{
     OLDEST_ABI as OLDEST_LANDLOCK_ABI, SCOPING_ABI as SCOPING_LANDLOCK_ABI, kernel_abi as landlock_abi,
 };
 pub use limits::JobLimits;
+pub use network::raise_loopback;
 pub use peer::Peers;
 pub use report::{Origin, limit_of};
 pub use spawn::ProcessTree;

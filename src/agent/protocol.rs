@@ -8,12 +8,15 @@
 //! A message is a length (4 bytes, little endian) and that many bytes of [postcard].
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use crate::policy::calls::SystemCall;
+
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -38,6 +41,9 @@ pub struct Greeting {
 pub enum Request {
     /// Run one job; answered by [`Reply::Exited`] or [`Reply::Failed`].
     Run(Box<JobSpec>),
+    /// Connect to a port of the container's loopback, and send the connection through the descriptor that comes with
+    /// this, a Unix socket (`SCM_RIGHTS`); answered by [`Reply::Connected`] or [`Reply::Failed`].
+    Connect(u16),
     /// Tell what is enforced; answered by [`Reply::Enforced`].
     Report,
     /// End as soon as no job runs; answered by [`Reply::Stopping`].
@@ -68,6 +74,8 @@ pub enum Reply {
     Suspended,
     /// What the kernel says of the agent and of a job's world.
     Enforced(Box<Enforced>),
+    /// The connection has been sent.
+    Connected,
     /// The agent accepts nothing more and ends with its last job.
     Stopping,
 }
@@ -102,7 +110,25 @@ pub struct JobSpec {
     pub local_sockets: bool,
     /// What the job may use up.
     pub budget: Budget,
+    /// A network of the job's own, in which some names lead out. `None`: it has that of the container, a loopback that
+    /// leads nowhere. Behind the job's descriptors then comes one more, a Unix socket, on which the agent sends the
+    /// listening sockets (`SCM_RIGHTS`), in their order, before the job starts.
+    pub network: Option<JobNetwork>,
+    /// System calls that the filter refuses to other jobs.
+    pub system_calls: Vec<SystemCall>,
 }
+
+/// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobNetwork {
+    /// The whole content of the job's `/etc/hosts`.
+    pub hosts: String,
+    /// Where something listens. An address that is none of loopback's is added to it.
+    pub listeners: Vec<SocketAddr>,
+}
+
+/// Most sockets that one job's network may have: so many descriptors go into one message.
+pub const MAX_LISTENERS: usize = 64;
 
 /// What a job may use up before it is ended; `None`: as much as it likes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +137,14 @@ pub struct Budget {
     pub seconds: Option<u64>,
     /// Bytes written to disk, in all.
     pub disk_writes: Option<u64>,
+    /// Bytes of memory, where it is to be less than the container's.
+    pub memory: Option<u64>,
+    /// Processes and threads, where there are to be fewer than others may have.
+    pub processes: Option<u64>,
+    /// Open files of each process, where there are to be fewer.
+    pub open_files: Option<u64>,
+    /// Bytes of each file, where there are to be fewer.
+    pub file_size: Option<u64>,
 }
 
 /// The limit that ended a job.

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 
 use super::connection::{Incoming, Outgoing, Progress, Said, hear};
 use super::failure::{AtStep as _, Failure, Step};
+use super::network;
 use super::peer::{Peers, may_connect};
 use super::protocol::{
     Budget, Exceeded, Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, SUBREAPER, encode,
@@ -276,6 +277,7 @@ impl Server {
         let started = match request {
             Request::Run(spec) => self.run(spec, descriptors),
             Request::Report => self.probe(),
+            Request::Connect(port) => return Err(connect(port, &descriptors)),
             Request::Stop => return Err(Reply::Stopping),
         };
         started.map_err(Failure::into_reply)
@@ -427,6 +429,15 @@ impl Server {
             Err(failure) => failure.into_reply(),
         }
     }
+}
+
+/// Connects to a port of this loopback. The kernel answers at once there.
+fn connect(port: u16, descriptors: &[OwnedFd]) -> Reply {
+    let connected = match descriptors {
+        [channel] => network::connect(port, channel),
+        _ => Err(Failure::request("a connection is sent through one descriptor")),
+    };
+    connected.map_or_else(Failure::into_reply, |()| Reply::Connected)
 }
 
 impl Connection {

@@ -59,7 +59,7 @@ impl Confinement {
 
     /// The process that becomes the job; returns only if it cannot.
     fn become_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place) {
-        let ready = self.make_ready(place);
+        let ready = self.make_ready(place, &[]);
         let Some((spec, descriptors)) = receive(stream) else {
             // The agent has no use for it any more.
             process::exit_now(0);
@@ -88,9 +88,13 @@ fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
 }
 
 impl Spare {
-    /// Whether it can take a job: one that needs mounts of its own comes too late for it.
+    /// Whether it can take a job: one that needs mounts or a network of its own, or another filter, comes too late
+    /// for it.
     pub fn suits(spec: &JobSpec) -> bool {
-        spec.files.is_empty() && spec.layered.is_empty()
+        spec.files.is_empty()
+            && spec.layered.is_empty()
+            && spec.network.is_none()
+            && spec.system_calls.is_empty()
     }
 
     /// Gives it its job.

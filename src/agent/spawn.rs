@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Access, Exceeded, JobSpec, Reply};
+use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply, SystemCall};
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
-use super::{landlock, leader, seccomp, signals, tree};
+use super::{landlock, leader, network, seccomp, signals, tree};
 use crate::switch_off::{Defence, is_off};
 
 /// How a job's process tree is ended.
@@ -84,6 +84,9 @@ pub struct Program {
     files: Vec<(String, Vec<u8>)>,
     layered: Vec<Vec<u8>>,
     local_sockets: bool,
+    network: Option<JobNetwork>,
+    budget: Budget,
+    system_calls: Vec<SystemCall>,
 }
 
 impl Work {
@@ -92,9 +95,13 @@ impl Work {
     /// # Errors
     /// When it contradicts itself.
     pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
-        if spec.descriptors.len() != received {
-            let numbers = spec.descriptors.len();
+        // The last one is for the network.
+        let numbers = spec.descriptors.len() + usize::from(spec.network.is_some());
+        if numbers != received {
             return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
+        }
+        if spec.network.as_ref().is_some_and(|network| network.listeners.len() > MAX_LISTENERS) {
+            return Err(Failure::request("too many listening sockets"));
         }
         let mut sorted = spec.descriptors.clone();
         sorted.sort_unstable();
@@ -128,6 +135,9 @@ impl Work {
             files: spec.files,
             layered: spec.layered,
             local_sockets: spec.local_sockets,
+            network: spec.network,
+            budget: spec.budget,
+            system_calls: spec.system_calls,
         })))
     }
 }
@@ -247,25 +257,38 @@ impl Confinement {
     }
 
     /// The job itself; returns only if it cannot be started, which it has then said.
-    pub(super) fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
+    pub(super) fn job(&self, work: &Work, mut descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
         // Before the filter, which forbids mounts.
         let ready = match work {
             Work::Execute(program) => {
                 if self.tree == ProcessTree::Namespace {
                     world::make_layers(place, &program.layered);
                 }
-                world::make_private_files(place, &program.files)
+                let channel = program.network.as_ref().and_then(|_| descriptors.pop());
+                let network = program.network.as_ref().zip(channel);
+                let connected = network
+                    .map_or(Ok(()), |(wanted, channel)| network::enter(wanted, &channel, self.tree, place));
+                connected.and_then(|()| world::make_private_files(place, &program.files))
             }
             Work::Probe => Ok(()),
         };
-        match ready.and_then(|()| self.make_ready(place)) {
+        let calls: &[SystemCall] = match work {
+            Work::Execute(program) => &program.system_calls,
+            Work::Probe => &[],
+        };
+        match ready.and_then(|()| self.make_ready(place, calls)) {
             Ok(ready) => self.confined_job(ready, work, descriptors, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
 
     /// Takes the steps that are the same for every job.
-    pub(super) fn make_ready(&self, place: &Place) -> Result<Ready, Failure> {
+    pub(super) fn make_ready(&self, place: &Place, calls: &[SystemCall]) -> Result<Ready, Failure> {
+        // What they reach is kept within the job by its process namespace and by Landlock, and by nothing else.
+        if !calls.is_empty() && (self.tree != ProcessTree::Namespace || self.landlock_abi == 0) {
+            let why = "system calls of a policy's need Landlock and process namespaces for each job";
+            return Err(Failure::about(Step::Seccomp, why.as_bytes(), rustix::io::Errno::PERM));
+        }
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
@@ -277,7 +300,11 @@ impl Confinement {
         }
         process::drop_capabilities().at(Step::Capabilities)?;
         if !is_off(Defence::JobFilter) {
-            self.filter.install().at(Step::Seccomp)?;
+            match calls {
+                [] => self.filter.install(),
+                calls => seccomp::Filter::allowing(calls).install(),
+            }
+            .at(Step::Seccomp)?;
         }
         Ok(prepared)
     }
@@ -312,6 +339,7 @@ impl Confinement {
         // First, while the rules still have their descriptor: it is closed at exec with all others.
         if let Work::Execute(program) = work {
             rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
+            limits::lower_for(&program.budget).at(Step::Limits)?;
             rustix::process::setsid().at(Step::Session)?;
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;

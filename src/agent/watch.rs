@@ -97,6 +97,10 @@ impl Watch {
             over.extend(self.own(job, usage, free).map(|exceeded| (index, exceeded)));
         }
         let used = self.fill_in_memory(&mut usage);
+        for (index, (job, usage)) in jobs.iter().zip(&usage).enumerate() {
+            let own = job.budget.memory.filter(|limit| !job.ending && uses_more(usage, *limit));
+            over.extend(own.map(|limit| (index, Exceeded::Memory { limit: Some(limit) })));
+        }
         // What a killed job gives back is not there at once; nobody else shall end for that.
         if !jobs.iter().any(|job| job.ending) {
             if let Some(end) = self.space(jobs, &usage, free) {
@@ -112,8 +116,9 @@ impl Watch {
 
     /// What a job exceeds for itself.
     fn own(&self, job: &Watched, usage: &Usage, free: Option<u64>) -> Option<Exceeded> {
-        if usage.processes > self.limits.processes {
-            return Some(Exceeded::Processes { found: usage.processes, limit: self.limits.processes });
+        let processes = job.budget.processes.unwrap_or(u64::MAX).min(self.limits.processes);
+        if usage.processes > processes {
+            return Some(Exceeded::Processes { found: usage.processes, limit: processes });
         }
         let elapsed = job.started.elapsed().as_secs();
         if let Some(seconds) = job.budget.seconds.filter(|seconds| elapsed >= *seconds) {
@@ -163,6 +168,13 @@ impl Watch {
         let (index, _) = usage.iter().enumerate().max_by_key(|(_, usage)| usage.memory)?;
         Some((index, Exceeded::Memory { limit: Some(limit) }))
     }
+}
+
+/// Whether a job uses more memory than it may for itself: by a sum that counts too much first, then exactly.
+fn uses_more(usage: &Usage, limit: u64) -> bool {
+    let files = temporary_files(&usage.pids);
+    usage.memory.saturating_add(files) > limit
+        && usage.pids.iter().map(|pid| own_memory(*pid)).sum::<u64>().saturating_add(files) > limit
 }
 
 /// How much less is free than when the job was first seen.
@@ -394,7 +406,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_measured_by_what_is_gone() {
         let watch = watch(JobLimits { processes: 9, ..JobLimits::default() }, None);
-        let budget = Budget { disk_writes: Some(100), seconds: None };
+        let budget = Budget { disk_writes: Some(100), ..Budget::default() };
         let job = Watched { budget, ..job(500) };
         let hidden = Usage { written: None, ..Usage::default() };
         assert_eq!(watch.own(&job, &hidden, Some(450)), None);

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
+use crate::policy::kind::Kind;
+use crate::policy::network::{Network, PublishedPort};
+
 use super::access;
 use super::environment;
+use super::grants;
+use super::packages::Subject;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Origin, Purpose, Session, normalized};
@@ -76,6 +81,20 @@ pub struct Job {
     pub spec: JobSpec,
     /// What is to be done when it has succeeded.
     pub after: After,
+    /// Whom a policy is asked about; nobody for what is no package's.
+    pub subject: Option<Subject>,
+    /// What it reaches.
+    pub network: Network,
+    /// Ports of it that this machine gets.
+    pub ports: Vec<PublishedPort>,
+}
+
+impl Job {
+    /// A job that nothing is to be done after, and that no policy is asked about.
+    pub(super) fn new(kind: JobKind, package: String, spec: JobSpec) -> Self {
+        let (after, network) = (After::Nothing, Network::Loopback);
+        Self { kind, package, spec, after, subject: None, network, ports: Vec::new() }
+    }
 }
 
 /// What is to be done when a job has succeeded.
@@ -145,6 +164,9 @@ pub enum Refusal {
     /// A program that is no artifact of this project.
     #[error("`{}` is not in the target or build directory of this project, and is not run", .0.display())]
     Program(PathBuf),
+    /// A policy keeps the job from running: which, what says so, and what would let it run.
+    #[error("{0}")]
+    Denied(String),
     /// A path that cannot be where it is said to be.
     #[error("`{}` is no path that can be used", .0.display())]
     Path(PathBuf),
@@ -155,6 +177,13 @@ pub enum Refusal {
 /// # Errors
 /// When it must not run.
 pub fn identify(session: &Session, request: &Request) -> Result<Job, Refusal> {
+    let mut job = understand(session, request)?;
+    grants::apply(session, request, &mut job)?;
+    Ok(job)
+}
+
+/// What a request means where no policy says anything.
+fn understand(session: &Session, request: &Request) -> Result<Job, Refusal> {
     let directories = &session.directories;
     if let Ok(place) = request.exe.strip_prefix(directories.shims()) {
         return build_script(session, request, place);
@@ -202,6 +231,7 @@ fn compile(
     let mut argv = vec![program.clone().into_os_string()];
     argv.extend_from_slice(before);
     argv.extend(arguments.given);
+    let mut subject = None;
     let (kind, package, access, after) =
         if parsed.query && parsed.out_dir.is_none() && parsed.output.is_none() {
             (JobKind::Query, "the toolchain".to_owned(), access::query(session), After::Nothing)
@@ -214,6 +244,7 @@ fn compile(
                 return Err(Refusal::Path(stem.into()));
             }
             let access = access::rustc(session, &origin, &parsed, request)?;
+            subject = Some(Subject::of_compiler(session, request, &origin, &parsed, Kind::Compile));
             if parsed.is_build_script(&build) {
                 let directory = parsed.out_dir.clone().unwrap_or_default();
                 (
@@ -236,7 +267,7 @@ fn compile(
         spec.cwd = session.project.root.as_os_str().as_bytes().to_vec();
     }
     let spec = JobSpec { files: arguments.files, ..spec };
-    Ok(Job { kind, package, spec, after })
+    Ok(Job { after, subject, ..Job::new(kind, package, spec) })
 }
 
 /// rustdoc: documentation or doctests, which it compiles and runs itself.
@@ -246,10 +277,13 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let mut parsed = RustcArguments::parse(&arguments.expanded);
     parsed.out_dir = parsed.out_dir.or(parsed.output.take());
     let query = parsed.query && parsed.input.is_none();
+    let mut subject = None;
     let (package, access) = if query {
         ("the toolchain".to_owned(), access::query(session))
     } else {
         let origin = source_origin(session, request, &parsed)?;
+        let kind = if parsed.test { Kind::Doctest } else { Kind::Rustdoc };
+        subject = Some(Subject::of_compiler(session, request, &origin, &parsed, kind));
         (package_name(session, request, &origin), access::rustdoc(session, &origin, &parsed, request)?)
     };
     let mut argv = vec![program.clone().into_os_string()];
@@ -259,7 +293,7 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     // Documentation tests are programs of the project.
     let budget = if parsed.test { session.budgets.program } else { spec.budget };
     let spec = JobSpec { files: arguments.files, local_sockets: parsed.test, budget, ..spec };
-    Ok(Job { kind, package, spec, after: After::Nothing })
+    Ok(Job { subject, ..Job::new(kind, package, spec) })
 }
 
 /// Doctests run where rustdoc runs: inside. The runner, which cargo names for them, is for the host.
@@ -294,7 +328,8 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
     let spec = JobSpec { layered, ..spec };
     let package = package_name(session, request, &origin);
-    Ok(Job { kind: JobKind::BuildScript, package, spec, after: After::Nothing })
+    let subject = Some(Subject::of_script(session, request, &origin));
+    Ok(Job { subject, ..Job::new(JobKind::BuildScript, package, spec) })
 }
 
 /// The runner: a program that was built here.
@@ -308,7 +343,8 @@ fn program(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let access = access::program(session, &path);
     let spec = spec(session, request, JobKind::Program, path.clone(), given.to_vec(), access);
     let package = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Job { kind: JobKind::Program, package, spec, after: After::Nothing })
+    let subject = Some(Subject::of_program(session, &path));
+    Ok(Job { subject, ..Job::new(JobKind::Program, package, spec) })
 }
 
 /// cargo itself. What it runs was said by the front end, and not by the wrapper.
@@ -320,7 +356,7 @@ fn cargo(session: &Session, request: &Request) -> Result<Job, Refusal> {
     let spec = spec(session, request, JobKind::Cargo, program, argv, access::inside(session, inside));
     let spec = JobSpec { cwd: inside.directory.as_os_str().as_bytes().to_vec(), ..spec };
     let package = crate::project::file_name(&session.project.root);
-    Ok(Job { kind: JobKind::Cargo, package, spec, after: After::Nothing })
+    Ok(Job::new(JobKind::Cargo, package, spec))
 }
 
 /// A job without files of its own; descriptors are the broker's business.
@@ -343,6 +379,8 @@ fn spec(
         layered: Vec::new(),
         umask: session.umask,
         terminal: None,
+        network: None,
+        system_calls: Vec::new(),
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
     }

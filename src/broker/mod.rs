@@ -2,7 +2,7 @@
 //! agent.
 //!
 //! Follow a request in this order: [`request`] (what came), [`identify`] (what it means), [`access`] and
-//! [`environment`] (what the job gets), [`server`] (run it and answer), [`relay`] and [`directives`] (what a build script
+//! [`environment`] (what the job gets), [`packages`] and [`grants`] (whose it is, and what a policy gives and takes), [`server`] (run it and answer), [`relay`] and [`directives`] (what a build script
 //! says to cargo), [`scripts`] and [`probes`] (what is
 //! kept of it), [`exceeded`] (what is said of a job that a limit ended). Nothing here believes a variable: a build script sets any of them in the wrapper
 //! (`cargo::rustc-env`). Arguments and the working directory are cargo's own.
@@ -13,10 +13,13 @@ pub mod environment;
 pub mod escapes;
 pub mod exceeded;
 mod foreground;
+pub mod grants;
 pub mod identify;
 pub mod jobserver;
 pub mod messages;
+pub mod network;
 pub mod outputs;
+pub mod packages;
 pub mod probes;
 pub mod relay;
 pub mod request;

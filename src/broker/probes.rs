@@ -128,7 +128,7 @@ pub fn write_to(request: &Request, number: i32, text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::identify::{After, JobKind};
+    use super::super::identify::JobKind;
     use super::*;
     use crate::agent::protocol::JobSpec;
 
@@ -145,9 +145,11 @@ mod tests {
             local_sockets: false,
             umask: 0o022,
             terminal: None,
+            network: None,
+            system_calls: Vec::new(),
             budget: crate::agent::protocol::Budget::default(),
         };
-        Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }
+        Job::new(JobKind::Query, String::new(), spec)
     }
 
     fn request(env: &[&str]) -> Request {

@@ -23,6 +23,8 @@ pub struct RustcArguments {
     pub input: Option<PathBuf>,
     /// The directories of `-L` and of the files that `--extern` names.
     pub search: Vec<PathBuf>,
+    /// The files of `--extern`: libraries and macros of the crate's own dependencies.
+    pub externs: Vec<PathBuf>,
     /// Whether the compiler is asked about itself only (`-vV`, `--print`).
     pub query: bool,
     /// Whether rustdoc shall run tests (`--test`).
@@ -134,6 +136,7 @@ impl RustcArguments {
                 if let Some(equals) = bytes.iter().position(|byte| *byte == b'=') {
                     let path = Path::new(OsStr::from_bytes(&bytes[equals + 1..]));
                     self.search.extend(path.parent().map(Path::to_owned));
+                    self.externs.push(path.to_owned());
                 }
             }
             _ => {}

@@ -25,6 +25,7 @@ use super::exceeded;
 use super::identify::{After, Job, JobKind, identify};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
+use super::network;
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
 use super::relay::{Judge, Relay};
@@ -41,7 +42,7 @@ const FAILED: Reply = Reply::Exit(101);
 /// What all threads of a broker share. It runs as long as the process.
 #[derive(Debug)]
 pub struct Broker {
-    session: Session,
+    session: Arc<Session>,
     /// The wrapper's content, for shims.
     wrapper: Vec<u8>,
     /// Threads that wait for a wrapper.
@@ -62,7 +63,7 @@ impl Broker {
     /// # Errors
     /// When no thread can be started.
     pub fn listen_on(listener: UnixListener, session: Session, wrapper: Vec<u8>) -> io::Result<()> {
-        let broker = Self { session, wrapper, idle_workers: AtomicUsize::new(0) };
+        let broker = Self { session: Arc::new(session), wrapper, idle_workers: AtomicUsize::new(0) };
         spawn_worker(Arc::new(broker), Arc::new(listener))
     }
 }
@@ -126,7 +127,7 @@ impl Broker {
     }
 
     fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {
-        let session = &self.session;
+        let session = &*self.session;
         let mut job = identify(session, request)?;
         if let (Purpose::Rehearsal(reached), true) = (&session.purpose, job.kind != JobKind::Query) {
             reached.store(true, Ordering::SeqCst);
@@ -200,10 +201,15 @@ impl Broker {
             Some(*number)
         });
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
-        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(|(_, own)| *own).collect();
+        let _published = network::publish(job, &self.session)?;
         let mut attempts = 1;
         let reply = loop {
-            let agent = Arc::new(self.session.containers.connect(&self.session)?);
+            let served = network::serve(job)?;
+            job.spec.network = served.as_ref().map(|served| served.network.clone());
+            let channel = served.as_ref().map(|served| served.channel.as_fd());
+            let borrowed: Vec<BorrowedFd<'_>> =
+                descriptors.iter().map(|(_, own)| *own).chain(channel).collect();
+            let agent = Arc::new(self.session.containers.connect(&self.session, network::of_container(job))?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
             let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };

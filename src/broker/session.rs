@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicBool;
 use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
 use crate::missing::Advisor;
+use crate::policy::kind::Kind;
+use crate::policy::layers::Policy;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
 
@@ -41,6 +43,12 @@ pub struct Session {
     pub budgets: Budgets,
     /// Says what to install where a job fails without it.
     pub advisor: Advisor,
+    /// What jobs may do beyond what all jobs of their kind do, and what they may not.
+    pub policy: Policy,
+    /// What programs are run for.
+    pub programs: Kind,
+    /// Variables of the user's that the policy passes to some job.
+    pub granted_variables: Vec<(OsString, OsString)>,
     /// Say each job on standard error.
     pub verbose: bool,
     /// What the session is for, where it is not to build.
@@ -238,6 +246,9 @@ pub(crate) mod tests {
             umask: 0o022,
             budgets: Budgets::default(),
             advisor: Advisor::of_image("test"),
+            policy: Policy::default(),
+            programs: Kind::Test,
+            granted_variables: Vec::new(),
             verbose: false,
             purpose: Purpose::Build,
             plain: None,

@@ -133,6 +133,17 @@ const DECIDED: &[&str] = &[
     "CARGO_BUILD_BUILD_DIR",
 ];
 
+/// Whether this tool decides a variable itself, so that nobody passes it on.
+pub fn is_decided(name: &str) -> bool {
+    DECIDED.contains(&name) || name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER")
+}
+
+/// Whether a variable holds a secret, by its name.
+pub fn is_secret(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    SECRET_WORDS.iter().any(|word| upper.contains(word))
+}
+
 /// Whether a variable of the user's passes on to cargo. `asked` are the names that the user passed on by
 /// option.
 pub fn passes(name: &OsStr, asked: &[String]) -> bool {
@@ -140,11 +151,7 @@ pub fn passes(name: &OsStr, asked: &[String]) -> bool {
     if asked.iter().any(|asked| asked == name) {
         return true;
     }
-    let upper = name.to_ascii_uppercase();
-    if DECIDED.contains(&name) || SECRET_WORDS.iter().any(|word| upper.contains(word)) {
-        return false;
-    }
-    if name.starts_with("CARGO_TARGET_") && name.ends_with("_RUNNER") {
+    if is_decided(name) || is_secret(name) {
         return false;
     }
     NAMES.iter().any(|(known, _)| *known == name)

@@ -19,6 +19,7 @@ use crate::container::lifecycle::Containers;
 use crate::container::world::World;
 use crate::missing::Advisor;
 use crate::policy::bar::Bar;
+use crate::policy::kind::Kind;
 use crate::policy::question::Question;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
@@ -27,6 +28,7 @@ use crate::project::{
 };
 use crate::switch_off::{Defence, is_off};
 
+use super::policy::{self, Ground};
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
@@ -70,6 +72,9 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     {
         questions.extend(installed::nextest::question(root)?);
     }
+    if let Ok(root) = &root {
+        questions.extend(policy_question(front_end, options, root)?);
+    }
     let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
     trust::require(front_end, &scene, &questions)?;
     configuration.refuse_decided()?;
@@ -103,6 +108,12 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         }
         (_, Err(error)) => Err(error.into()),
     }
+}
+
+/// What the repository's policy asks for.
+fn policy_question(front_end: &FrontEnd, options: &Options, root: &Path) -> anyhow::Result<Option<Question>> {
+    let ground = Ground { root, target_dir: None, sysroot: None, limits: &options.limits };
+    Ok(policy::of_project(front_end, &ground)?.question)
 }
 
 /// cargo in a project, with everything that it starts of others' going through the broker.
@@ -219,7 +230,18 @@ pub(super) fn prepare(
         }
         Image::Named(name) => Advisor::of_image(name),
     };
+    let ground = Ground {
+        root: &project.root,
+        target_dir: Some(&target_dir),
+        sysroot: Some(&toolchain.sysroot),
+        limits: &options.limits,
+    };
+    let policy = policy::of_project(front_end, &ground)?.policy;
+    let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let session = Session {
+        programs: Kind::of_programs(&command.subcommand),
+        granted_variables: policy.variables().filter_map(granted).collect(),
+        policy,
         probes: state.probes(),
         toolchain: toolchain.clone(),
         cargo_home,

@@ -67,6 +67,14 @@ fn rehearse(
         );
     }
     let mut prepared = prepared(vetted, state, made_up, root)?;
+    if prepared.session.policy.narrows() {
+        bail!(
+            "`{}` runs all of cargo as one job, in which a policy that takes something away from single packages or kinds of \
+             job cannot be kept\n\nhint: `cargo-sandbox self explain <package>` shows what is said; apply the compiler's \
+             suggestions by hand",
+            vetted.command.subcommand
+        );
+    }
     let reached = Arc::new(AtomicBool::new(false));
     prepared.session.purpose = Purpose::Rehearsal(Arc::clone(&reached));
     let target_dir = prepared.session.target_dir.clone();

@@ -6,6 +6,7 @@ mod fix;
 mod front_end;
 mod install;
 mod own;
+mod policy;
 mod trust;
 mod vetted;
 
@@ -83,7 +84,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME=VALUE")]
     sandbox_limit: Vec<LimitSetting>,
 
-    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, stop, prune,
+    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, explain, stop, prune,
     /// completions, man
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
     command: Vec<OsString>,

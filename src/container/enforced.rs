@@ -13,7 +13,7 @@ use crate::switch_off::{Defence, is_off};
 ///
 /// # Errors
 /// When something that is promised is not so, with a list.
-pub fn check(enforced: &Enforced, bar: &Bar) -> anyhow::Result<BTreeSet<Weakness>> {
+pub fn check(enforced: &Enforced, bar: &Bar, host_network: bool) -> anyhow::Result<BTreeSet<Weakness>> {
     // Descriptors cannot cross to another kernel (a virtual machine's, another machine's).
     let own =
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("failed to read the boot id")?;
@@ -23,7 +23,10 @@ pub fn check(enforced: &Enforced, bar: &Bar) -> anyhow::Result<BTreeSet<Weakness
              be passed\n\nhint: use `--engine native`, or a Docker daemon on this machine"
         );
     }
-    let missing = missing(enforced);
+    let mut missing = missing(enforced);
+    if !host_network {
+        missing.extend(interfaces(enforced));
+    }
     if !missing.is_empty() {
         bail!(
             "jobs in the Build container would not be confined as promised: {}\n\nhint: `cargo-sandbox self doctor` \
@@ -93,15 +96,22 @@ pub fn missing(enforced: &Enforced) -> Vec<String> {
     if !enforced.landlock_enforced && enforced.landlock_abi > 0 && !is_off(Defence::JobLandlock) {
         missing.push(format!("Landlock is not in force (the kernel offers level {})", enforced.landlock_abi));
     }
-    for name in enforced.interfaces.iter().filter(|name| *name != "lo") {
-        missing.push(format!("there is a network interface `{name}`"));
-    }
     missing
+}
+
+/// The interfaces of a container that has no network, if it has one.
+pub fn interfaces(enforced: &Enforced) -> Vec<String> {
+    let others = enforced.interfaces.iter().filter(|name| *name != "lo");
+    others.map(|name| format!("there is a network interface `{name}`")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all_missing(enforced: &Enforced) -> Vec<String> {
+        [missing(enforced), interfaces(enforced)].concat()
+    }
 
     fn good() -> Enforced {
         let caps: String =
@@ -117,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_promised_passes() {
-        assert_eq!(missing(&good()), Vec::<String>::new());
+        assert_eq!(all_missing(&good()), Vec::<String>::new());
     }
 
     #[test]
@@ -128,14 +138,15 @@ mod tests {
         let network = Enforced { interfaces: vec!["lo".into(), "eth0".into()], ..good() };
         let open = Enforced { landlock_enforced: false, ..good() };
         for bad in [no_seccomp, capable, network, open] {
-            assert_eq!(missing(&bad).len(), 1, "{:?}", missing(&bad));
+            assert_eq!(all_missing(&bad).len(), 1, "{:?}", all_missing(&bad));
         }
-        assert_eq!(missing(&Enforced { landlock_enforced: true, ..Enforced::default() }).len(), 7);
+        assert_eq!(all_missing(&Enforced { landlock_enforced: true, ..Enforced::default() }).len(), 7);
     }
 
     #[test]
     fn another_kernel_is_refused() {
-        let error = check(&Enforced { boot_id: "other".into(), ..good() }, &Bar::default()).unwrap_err();
+        let error =
+            check(&Enforced { boot_id: "other".into(), ..good() }, &Bar::default(), false).unwrap_err();
         assert!(error.to_string().contains("another kernel"), "{error}");
     }
 
@@ -148,19 +159,19 @@ mod tests {
         let scoped = Enforced { process_tree: SUBREAPER.into(), ..here.clone() };
         let flat = Enforced { landlock_abi: 5, ..scoped.clone() };
         for whole in [&here, &scoped] {
-            assert_eq!(check(whole, &Bar::default()).unwrap(), BTreeSet::new());
+            assert_eq!(check(whole, &Bar::default(), false).unwrap(), BTreeSet::new());
         }
         for (enforced, weakness) in
             [(none, Weakness::Landlock), (old, Weakness::LandlockLevel), (flat, Weakness::JobNamespaces)]
         {
-            let error = check(&enforced, &Bar::default()).unwrap_err().to_string();
+            let error = check(&enforced, &Bar::default(), false).unwrap_err().to_string();
             assert!(error.contains(weakness.name()) && error.contains("hint: "), "{error}");
             let allowed = BTreeSet::from([weakness]);
-            assert_eq!(check(&enforced, &Bar::new(&allowed, true)).unwrap(), allowed);
+            assert_eq!(check(&enforced, &Bar::new(&allowed, true), false).unwrap(), allowed);
         }
         // Of these two one has to be there: only they keep the agent's socket from jobs.
         let both = [Weakness::Landlock, Weakness::JobNamespaces];
         let neither = Enforced { landlock_abi: 0, process_tree: SUBREAPER.into(), ..here };
-        assert!(check(&neither, &Bar::new(&both.into(), true)).is_err());
+        assert!(check(&neither, &Bar::new(&both.into(), true), false).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::policy::bar::Weakness;
 use crate::project::private_directory;
 
 use super::engines::{Engines, Selection};
-use super::world::World;
+use super::world::{Reachable, World};
 use super::{ContainerSpec, EngineKind, enforced};
 
 /// What of the promised confinement is missing in a container, in its directory.
@@ -30,12 +30,14 @@ pub struct Containers {
     world: World,
     /// What this command's first job chose; later jobs use the same.
     current: Mutex<Option<(EngineKind, ContainerSpec)>>,
+    /// The same for jobs that have the host's network: theirs is another container.
+    on_host_network: Mutex<Option<(EngineKind, ContainerSpec)>>,
 }
 
 impl Containers {
     /// Containers made to `world` by the engines that the user selects.
     pub fn new(engines: Engines, world: World) -> Self {
-        Self { engines, world, current: Mutex::new(None) }
+        Self { engines, world, current: Mutex::new(None), on_host_network: Mutex::new(None) }
     }
 
     /// Containers that cannot be started, for tests of what comes before.
@@ -67,9 +69,13 @@ impl Containers {
     ///
     /// # Errors
     /// When no engine can start it, with the cause and what to do.
-    pub fn connect(&self, session: &Session) -> anyhow::Result<AgentConnection> {
+    pub fn connect(&self, session: &Session, network: Reachable) -> anyhow::Result<AgentConnection> {
+        let current = match network {
+            Reachable::Nothing => &self.current,
+            Reachable::Host => &self.on_host_network,
+        };
         let mut current =
-            self.current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
+            current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
         if let Some((_, spec)) = current.as_ref()
             && let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint())
         {
@@ -78,7 +84,7 @@ impl Containers {
         self.world.prepare(session)?;
         // A container that is there already needs no look for an engine.
         for kind in self.engines.preference() {
-            let spec = self.world.spec(session, *kind)?;
+            let spec = self.world.spec(session, *kind, network)?;
             if let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint()) {
                 self.admit(&spec);
                 *current = Some((*kind, spec));
@@ -86,13 +92,13 @@ impl Containers {
             }
         }
         let mut kind = self.engines.choose()?;
-        let mut spec = self.world.spec(session, kind)?;
+        let mut spec = self.world.spec(session, kind, network)?;
         let agent = match self.start(session, kind, &spec) {
             Err(error) if self.engines.selection() == Selection::Auto && kind == EngineKind::Docker => {
                 // A daemon that answers and cannot make what is needed: the other engine confines no less.
                 eprintln!("warning: {error:#}\nwarning: going on with the native engine");
                 kind = EngineKind::Native;
-                spec = self.world.spec(session, kind)?;
+                spec = self.world.spec(session, kind, network)?;
                 self.start(session, kind, &spec)?
             }
             result => result?,
@@ -117,14 +123,14 @@ impl Containers {
             self.admit(spec);
             return Ok(agent);
         }
-        let build = session.directories.mounted();
+        let build = made_for(&session.directories.mounted(), spec);
         retire_others(&containers, &directory, &build);
         if directory.exists() {
             std::fs::remove_dir_all(&directory)
                 .with_context(|| format!("failed to clear `{}`", directory.display()))?;
         }
         private_directory(&directory)?;
-        std::fs::write(directory.join(BUILD), build.as_os_str().as_bytes())
+        std::fs::write(directory.join(BUILD), &build)
             .context("failed to write down what a container is for")?;
         let engine = self.engines.engine(kind)?;
         if let Err(error) = engine.start(spec) {
@@ -133,7 +139,7 @@ impl Containers {
         }
         let agent = AgentConnection::open(&directory, &spec.fingerprint())
             .context("the container started, but its agent does not answer")?;
-        let weaknesses = match self.check(&agent) {
+        let weaknesses = match self.check(&agent, spec) {
             Ok(weaknesses) => weaknesses,
             Err(error) => {
                 let _stopping = AgentConnection::open(&directory, &spec.fingerprint())
@@ -150,10 +156,10 @@ impl Containers {
     }
 
     /// Looks at what is really in force before the first job. Returns what is missing and may be.
-    fn check(&self, agent: &AgentConnection) -> anyhow::Result<BTreeSet<Weakness>> {
+    fn check(&self, agent: &AgentConnection, spec: &ContainerSpec) -> anyhow::Result<BTreeSet<Weakness>> {
         agent.send(&Request::Report, &[])?;
         match agent.read_reply()? {
-            Reply::Enforced(enforced) => enforced::check(&enforced, &self.world.bar),
+            Reply::Enforced(enforced) => enforced::check(&enforced, &self.world.bar, spec.host_network),
             Reply::Failed { message, .. } => Err(anyhow!(
                 "jobs cannot be confined as promised: {message}\n\nhint: `cargo-sandbox self doctor` shows what this \
                  machine offers"
@@ -186,16 +192,22 @@ impl Containers {
 /// Which build directory a container is for, in the container's own directory.
 const BUILD: &str = "build";
 
+/// What a container is for: one with the host's network stays beside the other.
+fn made_for(build: &Path, spec: &ContainerSpec) -> Vec<u8> {
+    let network: &[u8] = if spec.host_network { b"\0host" } else { b"" };
+    [build.as_os_str().as_bytes(), network].concat()
+}
+
 /// Asks containers that were made to something else to end with their last job. Those for another build directory
 /// stay: two cargos that build in two of them at the same time would end each other's for each job.
-fn retire_others(containers: &Path, keep: &Path, build: &Path) {
+fn retire_others(containers: &Path, keep: &Path, build: &[u8]) {
     for entry in std::fs::read_dir(containers).into_iter().flatten().flatten() {
         let directory = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if directory == keep || !directory.join(AGENT_SOCKET).exists() {
             continue;
         }
-        if std::fs::read(directory.join(BUILD)).is_ok_and(|other| other != build.as_os_str().as_bytes()) {
+        if std::fs::read(directory.join(BUILD)).is_ok_and(|other| other != build) {
             continue;
         }
         if let Ok(agent) = AgentConnection::open(&directory, &name) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::agent::{AgentConfig, JobLimits};
 use crate::policy::bar::{Weakness, landlock_abi};
+use crate::policy::calls::SystemCall;
 
 /// A container's whole description. Two specs with the same [`fingerprint`](Self::fingerprint) may share a
 /// container; anything that differs asks for a new one.
@@ -33,6 +34,11 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// What the user allows to be missing of the promised confinement.
     pub allowed: BTreeSet<Weakness>,
+    /// Whether it has the host's network instead of a loopback that leads nowhere: for jobs of a policy that says so,
+    /// and for no other.
+    pub host_network: bool,
+    /// System calls that some job may be granted beyond the default: an engine's own filter lets them pass.
+    pub system_calls: BTreeSet<SystemCall>,
     /// The agent ends, and the container with it, after this long without a job.
     pub idle: Duration,
     /// The executable that is the agent (this program), on the host.

@@ -13,6 +13,7 @@ use crate::broker::Session;
 use crate::policy::bar::Bar;
 #[cfg(test)]
 use crate::policy::limits::LimitSettings;
+use crate::policy::paths::PathRight;
 use crate::project::{create_cache_directory, private_directory};
 
 use super::EngineKind;
@@ -22,6 +23,15 @@ use super::spec::{ContainerSpec, Image, Limits, Mount};
 /// Where an image has its programs and libraries.
 const IMAGE_DIRECTORIES: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store"];
+
+/// What a container's network leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachable {
+    /// Nothing.
+    Nothing,
+    /// What the host's does.
+    Host,
+}
 
 /// What of a container does not depend on the project.
 #[derive(Debug)]
@@ -89,13 +99,33 @@ impl World {
     ///
     /// # Errors
     /// When something that is to be mounted is not there.
-    pub fn spec(&self, session: &Session, kind: EngineKind) -> anyhow::Result<ContainerSpec> {
+    pub fn spec(
+        &self,
+        session: &Session,
+        kind: EngineKind,
+        network: Reachable,
+    ) -> anyhow::Result<ContainerSpec> {
         let mut mounts = self.system.mounts.clone();
         mounts.push(Mount::read_only(&session.toolchain.sysroot));
         mounts.push(Mount::read_only(session.registry_sources()));
         mounts.push(Mount::read_only(session.git_checkouts()));
         mounts.push(Mount::read_only(&session.project.root));
         mounts.extend(session.extra_reads.iter().map(Mount::read_only));
+        for (path, right) in session.policy.paths() {
+            // What is below the project is shown with it.
+            let writable = right == PathRight::Write;
+            if writable || !path.starts_with(&session.project.root) {
+                mounts.push(Mount { source: path.to_owned(), target: path.to_owned(), writable });
+            }
+        }
+        if network == Reachable::Host {
+            // How names are looked up there; the one that is written for containers knows of no server.
+            let names = ["/etc/resolv.conf", "/etc/hosts"].map(PathBuf::from).into_iter();
+            mounts.extend(names.filter_map(|target| {
+                let source = target.canonicalize().ok()?;
+                Some(Mount { source, target, writable: false })
+            }));
+        }
         if self.shows_target(session) {
             let target = session.target_dir.clone();
             mounts.push(Mount { source: target.clone(), target, writable: self.documents });
@@ -123,6 +153,8 @@ impl World {
             gid: self.user.gid,
             limits: self.limits.clone(),
             allowed: self.bar.allowed().clone(),
+            host_network: network == Reachable::Host,
+            system_calls: session.policy.system_calls().collect(),
             idle: self.idle,
             agent: self.agent.clone(),
             agent_stamp: format!("{kind} {stamp}"),

@@ -83,6 +83,15 @@ const ROWS: [Row; 9] = [
 ];
 
 impl LimitName {
+    /// What a value is, for the reference page.
+    pub fn form(self) -> &'static str {
+        match self.row().unit {
+            Unit::Bytes => "a size such as `512M` or `8G`",
+            Unit::Number => "a whole number",
+            Unit::Seconds => "a time such as `90s`, `30min` or `2h`",
+        }
+    }
+
     fn row(self) -> &'static Row {
         // Every name has a row: a test looks.
         ROWS.iter().find(|row| row.limit == self).unwrap_or(&ROWS[0])
@@ -189,6 +198,16 @@ impl LimitSettings {
         self
     }
 
+    /// What it sets; `None` switches a limit off.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitName, Option<u64>)> + '_ {
+        self.0.iter().map(|(name, value)| (*name, *value))
+    }
+
+    /// The names of what it sets.
+    pub fn names(&self) -> impl Iterator<Item = LimitName> + '_ {
+        self.0.keys().copied()
+    }
+
     /// What holds on a machine with so much memory.
     pub fn resolve(&self, machine: u64) -> Resolved {
         let value = |name, default: Option<u64>| self.0.get(&name).copied().unwrap_or(default);
@@ -201,9 +220,10 @@ impl LimitSettings {
             build: Budget {
                 seconds: value(LimitName::WallTime, Some(4 * 3600)),
                 disk_writes: value(LimitName::DiskWrites, Some(64 << 30)),
+                ..Budget::default()
             },
             // A server may run for days.
-            program: Budget { seconds: value(LimitName::ProgramTime, None), disk_writes: None },
+            program: Budget { seconds: value(LimitName::ProgramTime, None), ..Budget::default() },
         };
         let container = Limits {
             memory,

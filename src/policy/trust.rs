@@ -60,6 +60,11 @@ impl TrustStore {
         Self(directory)
     }
 
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
     /// What is trusted in a project.
     ///
     /// # Errors

@@ -6,18 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::container::engines::Selection;
 
 use super::bar::Weakness;
+use super::file::{BuildScripts, Defaults, Packages, PolicyFile};
+use super::invalid::Mistake;
 use super::limits::LimitSettings;
-use super::nearest;
 
 /// The file's name in the configuration directory.
 pub const FILE: &str = "cargo-sandbox/config.toml";
 
 /// What the user has written down. Options of a command line win.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UserConfig {
     /// As `--engine`.
@@ -35,11 +37,18 @@ pub struct UserConfig {
     /// What may be missing of the promised confinement. There is no option and no variable for it.
     #[serde(default, deserialize_with = "weaknesses")]
     pub allow_weaker_confinement: BTreeSet<Weakness>,
+    /// Which build scripts run at all, in every project.
+    pub build_scripts: Option<Spanned<BuildScripts>>,
+    /// What holds for every package.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// What holds for some that come from a registry.
+    #[serde(default)]
+    pub packages: Packages,
+    /// All of the file.
+    #[serde(skip)]
+    pub text: String,
 }
-
-/// The names at the top of the file, for hints.
-const KEYS: &[&str] =
-    &["engine", "image", "idle-seconds", "limits", "subcommands", "allow-weaker-confinement"];
 
 /// A list whose every entry is known.
 fn weaknesses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Weakness>, D::Error> {
@@ -64,16 +73,12 @@ pub enum UserConfigError {
         source: io::Error,
     },
     /// Something in it is not understood.
-    #[error("your configuration `{}` is not valid, line {line}, column {column}: {message}", path.display())]
+    #[error("your configuration `{}` is not valid, {mistake}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1, in characters.
-        column: usize,
-        /// What is wrong there, and behind an empty line what may have been meant.
-        message: String,
+        /// What, and where.
+        mistake: Mistake,
     },
 }
 
@@ -93,24 +98,19 @@ impl UserConfig {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, UserConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let span = error.span().unwrap_or_default();
-            let before = text.get(..span.start).unwrap_or_default();
-            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-            let message = match error.message() {
-                unknown if unknown.starts_with("unknown field") => {
-                    let key = text.get(span).unwrap_or_default();
-                    format!("unknown key `{key}`\n\n{}", nearest::hint(key, KEYS))
-                }
-                message => message.to_owned(),
-            };
-            UserConfigError::Invalid {
-                path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
-                message,
-            }
-        })
+        let read = || -> Result<Self, Mistake> {
+            let mut config: Self = toml::from_str(text).map_err(|error| Mistake::of(text, &error))?;
+            config.text = text.to_owned();
+            config.policy().check(text)?;
+            Ok(config)
+        };
+        read().map_err(|mistake| UserConfigError::Invalid { path: path.to_owned(), mistake })
+    }
+
+    /// The tables of a policy in it.
+    pub fn policy(&self) -> PolicyFile {
+        let Self { build_scripts, defaults, packages, .. } = self.clone();
+        PolicyFile { build_scripts, defaults, packages }
     }
 }
 

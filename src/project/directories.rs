@@ -159,6 +159,11 @@ impl ProjectDirectories {
         self.path.join("containers")
     }
 
+    /// What the broker remembers of what compilers make: whose it is, and which macros are in it. No job sees it.
+    pub fn packages(&self) -> PathBuf {
+        self.path.join("packages")
+    }
+
     /// cargo's temporary files. Always the same place: its name is part of what build scripts that look at
     /// `TMPDIR` depend on.
     pub fn temporary(&self) -> PathBuf {
@@ -195,6 +200,7 @@ impl ProjectDirectories {
             self.sessions(),
             self.containers(),
             self.temporary(),
+            self.packages(),
         ];
         private_directory(&self.path)?;
         all.iter().try_for_each(|path| private_directory(path))

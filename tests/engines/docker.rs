@@ -7,3 +7,5 @@ mod docker_life;
 mod docker_limits;
 mod docker_support;
 mod docker_world;
+#[path = "../support/forward.rs"]
+mod forward;

@@ -106,6 +106,8 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
     let world = system_world(&directory.join("etc"), &user).unwrap();
     let per_job = JobLimits { processes: 256, ..JobLimits::default() };
     ContainerSpec {
+        host_network: false,
+        system_calls: Default::default(),
         project: project.into(),
         project_root: directory.into(),
         containers_directory: directory.join("containers"),
@@ -149,6 +151,8 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         layered: Vec::new(),
         umask: 0o022,
         terminal: None,
+        network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
     };

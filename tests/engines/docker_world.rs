@@ -157,3 +157,19 @@ fn it_runs_on_this_kernel() {
     let ours = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     assert_eq!(report(&fixture.spec).boot_id.trim(), ours.trim());
 }
+
+#[test]
+fn a_job_reaches_what_it_is_allowed_and_nothing_else() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    crate::forward::exercise(&fixture.spec);
+    if !rustix::process::getuid().is_root() {
+        return eprintln!("skipped: only root can prepare a directory for another user");
+    }
+    let Some(mut fixture) = Fixture::new() else { return };
+    (fixture.spec.uid, fixture.spec.gid) = (12345, 12346);
+    prepare(&fixture.spec);
+    std::os::unix::fs::chown(fixture.spec.directory(), Some(12345), Some(12346)).unwrap();
+    fixture.engine.start(&fixture.spec).unwrap();
+    crate::forward::exercise(&fixture.spec);
+}

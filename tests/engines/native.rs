@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+#[path = "../support/forward.rs"]
+mod forward;
+
 use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
 use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
@@ -59,6 +62,8 @@ impl Container {
             .collect();
         let per_job = JobLimits { processes: 256, ..JobLimits::default() };
         let spec = ContainerSpec {
+            host_network: false,
+            system_calls: Default::default(),
             project: "p1".into(),
             project_root: project.clone(),
             containers_directory: containers,
@@ -120,6 +125,8 @@ impl Container {
             layered: Vec::new(),
             umask: 0o022,
             terminal: None,
+            network: None,
+            system_calls: Vec::new(),
             budget: Budget::default(),
             local_sockets: true,
         };
@@ -343,6 +350,20 @@ fn mounts_below_a_read_only_bind_are_read_only() {
     let report = container.report();
     let line = report.agent_mountinfo.lines().find(|line| line.contains("/sub ")).unwrap();
     assert!(line.split_whitespace().nth(5).unwrap().starts_with("ro,"), "{line}");
+}
+
+#[test]
+fn a_job_reaches_what_it_is_allowed_and_nothing_else() {
+    let mut container = Container::new();
+    let etc = container.base.path().join("etc");
+    fs::create_dir(&etc).unwrap();
+    for (name, content) in [("hosts", ""), ("nsswitch.conf", "hosts: files dns\n"), ("resolv.conf", "")] {
+        fs::write(etc.join(name), content).unwrap();
+    }
+    container.spec.mounts.push(Mount { source: etc, target: "/etc".into(), writable: false });
+    fs::create_dir_all(container.spec.directory()).unwrap();
+    container.engine.start(&container.spec).unwrap();
+    forward::exercise(&container.spec);
 }
 
 /// A repository could have a link where something is to be shown, and have that put elsewhere.

@@ -9,6 +9,7 @@ use crate::cargo::configuration::{Configuration, Place};
 use crate::cargo::domain::kernel;
 use crate::container::docker::DockerEngine;
 use crate::container::engines::{Selection, explain};
+use crate::container::world::Reachable;
 use crate::container::{Engine, EngineKind};
 use crate::policy::bar::Bar;
 use crate::project::Project;
@@ -118,7 +119,7 @@ fn policy(front_end: &FrontEnd, options: &Options) -> anyhow::Result<()> {
 /// Runs rustc in the container, after the check of what is enforced that every start makes, and says what that
 /// found.
 fn prove(session: &Session) -> anyhow::Result<()> {
-    let agent = session.containers.connect(session)?;
+    let agent = session.containers.connect(session, Reachable::Nothing)?;
     agent.send(&Request::Report, &[])?;
     if let Reply::Enforced(enforced) = agent.read_reply()? {
         let in_force = if enforced.landlock_enforced { "in force" } else { "NOT in force" };
@@ -152,9 +153,11 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         local_sockets: false,
         umask: 0o022,
         terminal: None,
+        network: None,
+        system_calls: Vec::new(),
         budget: Budget::default(),
     };
-    let agent = session.containers.connect(session)?;
+    let agent = session.containers.connect(session, Reachable::Nothing)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);
     agent.send(&Request::Run(Box::new(spec)), &[descriptor, descriptor])?;
     match agent.read_reply()? {

@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod explain;
 mod prune;
 mod setup;
 mod status;
@@ -44,6 +45,8 @@ enum OwnCommand {
     },
     /// Show what this repository's configuration asks for on this machine, and allow it
     Trust(trust::TrustArguments),
+    /// Say what the jobs of a package may do, and where each part of it is said
+    Explain(explain::ExplainArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
     /// Print a script for a shell that completes this program's words and cargo's
@@ -76,6 +79,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Trust(arguments) => return trust::run(front_end, arguments),
         OwnCommand::Completions(arguments) => return completions::run(front_end, arguments),
         OwnCommand::Man => return completions::man(),
+        OwnCommand::Explain(arguments) => return explain::run(front_end, options, arguments),
         _ => {}
     }
     let context = Context::new(front_end, options)?;
@@ -85,8 +89,10 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Prune => prune::run(&context),
-        // Above: they need neither engines nor the state directory.
-        OwnCommand::Trust(_) | OwnCommand::Completions(_) | OwnCommand::Man => Ok(EXIT_FAILURE),
+        // Above: they need no engines.
+        OwnCommand::Trust(_) | OwnCommand::Explain(_) | OwnCommand::Completions(_) | OwnCommand::Man => {
+            Ok(EXIT_FAILURE)
+        }
     }
 }
 

@@ -136,10 +136,10 @@ fn host_config(
     let memory = i64::try_from(spec.limits.memory).unwrap_or(i64::MAX);
     let tmpfs = format!("rw,exec,nosuid,nodev,size={},mode=1777", spec.limits.tmp);
     Ok(HostConfig {
-        network_mode: Some("none".into()),
+        network_mode: Some(if spec.host_network { "host" } else { "none" }.into()),
         // The engine writes the host's name servers into the container otherwise, though it has no network.
-        dns: (flavour == Flavour::Docker).then(|| vec!["127.0.0.1".into()]),
-        dns_search: (flavour == Flavour::Docker).then(|| vec![".".into()]),
+        dns: (flavour == Flavour::Docker && !spec.host_network).then(|| vec!["127.0.0.1".into()]),
+        dns_search: (flavour == Flavour::Docker && !spec.host_network).then(|| vec![".".into()]),
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".into()]),
@@ -195,7 +195,7 @@ fn security_options(spec: &ContainerSpec, flavour: Flavour) -> Result<Vec<String
 
 /// Docker takes the profile itself, Podman the name of a file on its host.
 fn seccomp_option(spec: &ContainerSpec, flavour: Flavour) -> Result<String, EngineError> {
-    let profile = seccomp::profile();
+    let profile = seccomp::profile(&spec.system_calls);
     if flavour == Flavour::Docker {
         return Ok(format!("seccomp={profile}"));
     }

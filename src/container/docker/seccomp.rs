@@ -5,9 +5,11 @@
 //! and what kernel exploits are made of is absent (`ABSENT` names the notable ones). The agent installs a
 //! stricter filter in each job; this one is what still holds if that ever failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+
+use crate::policy::calls::SystemCall;
 
 /// Socket families that jobs and the agent use. `AF_VSOCK` talks to a hypervisor, `AF_ALG` and `AF_PACKET` have
 /// been ways into the kernel; they and all others are refused.
@@ -439,7 +441,10 @@ const ABSENT: &[(&str, &str)] = &[
 ///
 /// Only the native instruction set of each machine is listed: 32-bit and x32 calls have tables of their own
 /// and would be other doors to the same rooms.
-pub fn profile() -> String {
+///
+/// `granted` are calls that a policy gives to single jobs: the container's filter has to let them pass, so that the
+/// job's own can.
+pub fn profile(granted: &BTreeSet<SystemCall>) -> String {
     let mut rules: Vec<Rule> = ALLOWED
         .iter()
         .map(|(reason, names)| Rule {
@@ -452,6 +457,12 @@ pub fn profile() -> String {
     rules.extend(equal("socket", 0, SOCKET_FAMILIES));
     rules.extend(equal("socketpair", 0, &SOCKET_FAMILIES[..1]));
     rules.extend(equal("personality", 0, PERSONALITIES));
+    rules.extend((!granted.is_empty()).then(|| Rule {
+        names: granted.iter().map(|call| call.name()).collect(),
+        action: ALLOW,
+        args: Vec::new(),
+        comment: "granted to some jobs by a policy; the filter of all others refuses it",
+    }));
     let profile = Profile {
         default_action: "SCMP_ACT_ERRNO",
         arch_map: ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"]
@@ -530,7 +541,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        let value: serde_json::Value = serde_json::from_str(&profile()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&profile(&BTreeSet::new())).unwrap();
         assert_eq!(value["defaultAction"], "SCMP_ACT_ERRNO");
         assert!(value["syscalls"].as_array().unwrap().iter().all(|rule| rule["action"] == ALLOW));
         assert!(

@@ -123,7 +123,8 @@ pub(super) fn inspect(
             wrong.push(what.to_owned());
         }
     };
-    expect(host.network_mode.as_deref() == Some("none"), "the network is not off");
+    let network = if spec.host_network { "host" } else { "none" };
+    expect(host.network_mode.as_deref() == Some(network), "the network is not as asked for");
     expect(host.readonly_rootfs == Some(true), "the root file system is not read-only");
     expect(host.privileged != Some(true), "it is privileged");
     // Engines write the name with and without its prefix.

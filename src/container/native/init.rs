@@ -21,18 +21,14 @@ use super::plan::Plan;
 use super::record::{POST_MORTEM, Record, start_time};
 use super::trees::DEVICES;
 use super::trouble::Trouble;
-use super::{LOG, network, root, trees};
+use super::{LOG, root, trees};
 use crate::agent::process::{self, Child, Cloned};
 use crate::agent::protocol::{AGENT_SOCKET, encode, read_message};
 use crate::agent::{self, Origin, Peers, ProcessTree, Surroundings};
 use crate::container::spec::KILLED_FIRST;
 
-const NAMESPACES: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS;
+const NAMESPACES: i32 =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
 
 /// What `main` calls when its first argument is [`super::INIT_ARGUMENT`]. Must come before anything starts a
 /// thread. The plan comes on standard input, the answer goes to standard output.
@@ -157,8 +153,9 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let listener = bind().map_err(|error| Trouble::step("cannot make the agent's socket", error))?;
     let socket = fs::symlink_metadata(AGENT_SOCKET).map(|socket| (socket.dev(), socket.ino())).ok();
     let (ours, theirs) = UnixStream::pair().map_err(|error| Trouble::step("cannot make a socket", error))?;
+    let network = if plan.host_network { 0 } else { libc::CLONE_NEWNET };
     // SAFETY: this process has one thread.
-    let cloned = unsafe { process::clone(NAMESPACES) };
+    let cloned = unsafe { process::clone(NAMESPACES | network) };
     let child = match cloned.map_err(|error| Trouble::namespaces("cannot make namespaces", error))? {
         Cloned::Child => {
             drop(ours);
@@ -372,8 +369,10 @@ fn inside(
     // Its own group is the top of the tree that it sees; without, it sees a path of the host.
     // SAFETY: this flag changes nothing that Rust code relies on.
     let _ = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) };
-    network::raise_loopback()
-        .map_err(|error| Trouble::step("cannot switch on the container's loopback", error))?;
+    if !plan.host_network {
+        agent::raise_loopback()
+            .map_err(|error| Trouble::step("cannot switch on the container's loopback", error))?;
+    }
     root::enter(plan, trees)?;
 
     let mountinfo = fs::read("/proc/self/mountinfo")

@@ -16,7 +16,6 @@
 
 mod cgroup;
 mod init;
-mod network;
 mod plan;
 mod record;
 mod root;

@@ -25,6 +25,8 @@ pub struct Plan {
     pub memory: u64,
     /// Limit on processes.
     pub pids: u64,
+    /// Whether it has the host's network.
+    pub host_network: bool,
     /// What the record says.
     pub project: String,
     /// What the record says.
@@ -68,6 +70,7 @@ impl Plan {
             gid: spec.gid,
             memory: spec.limits.memory,
             pids: spec.limits.pids,
+            host_network: spec.host_network,
             project: spec.project.clone(),
             project_root: spec.project_root.to_string_lossy().into_owned(),
             name: spec.container_name(),

@@ -1,0 +1,127 @@
+//! `self explain`: what the jobs of a package may do, and where each part of it is said.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::broker::escapes::visible;
+use crate::policy::effective::{Effective, Said};
+use crate::policy::kind::Kind;
+use crate::policy::layers::Policy;
+use crate::policy::package::{Package, Provenance};
+use crate::project::{find_manifest, workspace_root};
+
+use super::super::policy::{Ground, of_project};
+use super::super::trust::trusted;
+use super::super::{FrontEnd, Options};
+
+/// Which package.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The package: `name` for each version in Cargo.lock, or `name@version`
+    package: String,
+}
+
+/// Where Cargo.lock says that a package of crates.io comes from.
+const CRATES_IO: [&str; 2] =
+    ["registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
+
+/// Prints what holds for a package.
+pub fn run(front_end: &FrontEnd, options: &Options, arguments: &ExplainArguments) -> anyhow::Result<u8> {
+    let root = workspace_root(&find_manifest(&front_end.cwd, None)?)?;
+    let ground = Ground { root: &root, target_dir: None, sysroot: None, limits: &options.limits };
+    let found = of_project(front_end, &ground)?;
+    for package in packages(&root, &arguments.package)? {
+        print!("{}", explain(&found.policy, &package));
+    }
+    if let Some(question) = &found.question
+        && !trusted(front_end, &root)?.covers(question)
+    {
+        println!(
+            "\n{} asks for more, which you do not trust; only what it takes away holds\n\nhint: `cargo-sandbox self trust` \
+             shows it",
+            visible(&question.file.display().to_string())
+        );
+    }
+    Ok(0)
+}
+
+/// The packages that a name stands for: those of Cargo.lock, or one of crates.io that is not there yet.
+fn packages(root: &Path, text: &str) -> anyhow::Result<Vec<Package>> {
+    let (name, version) = match text.split_once('@') {
+        Some((name, version)) => {
+            let version = version.parse().with_context(|| format!("`{version}` is no version"))?;
+            (name, Some(version))
+        }
+        None => (text, None),
+    };
+    if name.is_empty() {
+        bail!("`{text}` names no package\n\nhint: `name` or `name@1.2.3`");
+    }
+    let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    let lock: toml::Table = toml::from_str(&lock).unwrap_or_default();
+    let listed = lock.get("package").and_then(|list| list.as_array()).cloned().unwrap_or_default();
+    let mut all: Vec<Package> = listed
+        .iter()
+        .filter_map(|entry| {
+            let field = |key: &str| entry.get(key).and_then(|value| value.as_str());
+            let provenance = match field("source").is_some_and(|source| CRATES_IO.contains(&source)) {
+                true => Provenance::Registry,
+                false => Provenance::Repository,
+            };
+            let own: Option<semver::Version> = field("version").and_then(|version| version.parse().ok());
+            let meant = field("name") == Some(name) && (version.is_none() || own == version);
+            meant.then(|| Package { name: name.to_owned(), version: own, provenance })
+        })
+        .collect();
+    if all.is_empty() {
+        all.push(Package { name: name.to_owned(), version, provenance: Provenance::Registry });
+    }
+    Ok(all)
+}
+
+fn explain(policy: &Policy, package: &Package) -> String {
+    let from = match package.provenance {
+        Provenance::Registry => "from crates.io",
+        Provenance::Repository => {
+            "the repository's own, or not from crates.io: what you grant by name is not for it"
+        }
+    };
+    let mut text = format!("{} ({from})\n", visible(&package.to_string()));
+    for kind in Kind::ALL {
+        let job = policy.effective(package, kind);
+        let _infallible = writeln!(text, "  {kind}");
+        for (key, value, by) in lines(&job) {
+            let _infallible = writeln!(text, "    {key:<9} {value:<32} {}", visible(&by));
+        }
+    }
+    text
+}
+
+/// Key, value and place of everything that is said of a job.
+fn lines(job: &Effective) -> Vec<(String, String, String)> {
+    let line = |key: &str, value: String, by: &dyn std::fmt::Display| {
+        (key.to_owned(), visible(&value), by.to_string())
+    };
+    let mut all = Vec::new();
+    if let Some(denied) = &job.denied {
+        all.push(line("denied", "does not run".into(), denied));
+    }
+    all.push(line("network", job.network.value.to_string(), &job.network.by));
+    for Said { value: (right, path), by } in &job.paths {
+        all.push(line(right.name(), path.display().to_string(), by));
+    }
+    all.extend(job.env.iter().map(|said| line("env", said.value.clone(), &said.by)));
+    all.extend(job.calls.iter().map(|said| line("seccomp", said.value.to_string(), &said.by)));
+    all.extend(job.ports.iter().map(|said| line("ports", said.value.to_string(), &said.by)));
+    for (name, said) in &job.limits {
+        let value = said.value.map_or_else(|| "none".to_owned(), |value| name.show(value));
+        all.push(line("limits", format!("{name} = {value}"), &said.by));
+    }
+    let mut seen = BTreeSet::new();
+    all.retain(|line| seen.insert(line.clone()));
+    all
+}

@@ -1,0 +1,402 @@
+//! The tables of a policy, as they are written: in a repository's `cargo-sandbox.toml` and in the user's own
+//! configuration. Everything in them must be known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::broker::directives::obeyed_variable;
+use crate::cargo::environment::is_decided;
+
+use super::calls::SystemCall;
+use super::invalid::Mistake;
+use super::kind::Kind;
+use super::limits::{LimitName, LimitSettings};
+use super::network::{Network, PublishedPort};
+use super::package::Selector;
+
+/// A policy as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Which build scripts run at all.
+    pub build_scripts: Option<Spanned<BuildScripts>>,
+    /// What holds for every package.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// What holds for some.
+    #[serde(default)]
+    pub packages: Packages,
+}
+
+/// The entries below `packages`.
+pub type Packages = BTreeMap<Selector, PackageRules>;
+
+/// Which build scripts run at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildScripts {
+    /// None.
+    Deny,
+    /// Those of packages that an entry names.
+    AllowListed,
+    /// All, confined.
+    Allow,
+}
+
+impl BuildScripts {
+    /// As files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::AllowListed => "allow-listed",
+            Self::Allow => "allow",
+        }
+    }
+}
+
+/// One table of rules.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rules {
+    /// What may be reached.
+    pub network: Option<Spanned<Network>>,
+    /// What may be read beside the rest.
+    pub read: Option<Spanned<Vec<GrantedPath>>>,
+    /// What may be written, and read.
+    pub write: Option<Spanned<Vec<GrantedPath>>>,
+    /// What may be executed, and read.
+    pub execute: Option<Spanned<Vec<GrantedPath>>>,
+    /// Variables of the user's that pass.
+    pub env: Option<Spanned<Vec<Variable>>>,
+    /// What may be used up.
+    pub limits: Option<Spanned<JobLimitSettings>>,
+    /// System calls beyond the default.
+    pub seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
+    /// Ports of `run` that this machine gets.
+    pub ports: Option<Spanned<Vec<PublishedPort>>>,
+    /// Such jobs do not run.
+    pub deny: Option<Spanned<bool>>,
+    /// They run, whatever is said in general.
+    pub allow: Option<Spanned<bool>>,
+}
+
+macro_rules! by_kind {
+    ($(#[$doc:meta])* $name:ident { $($own:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+        pub struct $name {
+            $(#[allow(missing_docs, reason = "as in `Rules`")] pub $own: $type,)*
+            build_script: Option<Spanned<Rules>>,
+            compile: Option<Spanned<Rules>>,
+            #[serde(rename = "macro")]
+            macros: Option<Spanned<Rules>>,
+            rustdoc: Option<Spanned<Rules>>,
+            doctest: Option<Spanned<Rules>>,
+            test: Option<Spanned<Rules>>,
+            bench: Option<Spanned<Rules>>,
+            run: Option<Spanned<Rules>>,
+        }
+
+        impl $name {
+            /// The table of a kind of job.
+            pub fn of_kind(&self, kind: Kind) -> Option<&Spanned<Rules>> {
+                match kind {
+                    Kind::BuildScript => self.build_script.as_ref(),
+                    Kind::Compile => self.compile.as_ref(),
+                    Kind::Macro => self.macros.as_ref(),
+                    Kind::Rustdoc => self.rustdoc.as_ref(),
+                    Kind::Doctest => self.doctest.as_ref(),
+                    Kind::Test => self.test.as_ref(),
+                    Kind::Bench => self.bench.as_ref(),
+                    Kind::Run => self.run.as_ref(),
+                }
+            }
+        }
+    };
+}
+
+by_kind! {
+    /// `[defaults.<kind>]`.
+    Defaults {}
+}
+
+by_kind! {
+    /// `[packages."name"]` with what holds for all kinds, and `[packages."name".<kind>]`.
+    PackageRules {
+        network: Option<Spanned<Network>>,
+        read: Option<Spanned<Vec<GrantedPath>>>,
+        write: Option<Spanned<Vec<GrantedPath>>>,
+        execute: Option<Spanned<Vec<GrantedPath>>>,
+        env: Option<Spanned<Vec<Variable>>>,
+        limits: Option<Spanned<JobLimitSettings>>,
+        seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
+        ports: Option<Spanned<Vec<PublishedPort>>>,
+        deny: Option<Spanned<bool>>,
+        allow: Option<Spanned<bool>>,
+    }
+}
+
+impl PackageRules {
+    /// What holds for all kinds of job.
+    pub fn of_all(&self) -> Rules {
+        let Self { network, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
+            self.clone();
+        Rules { network, read, write, execute, env, limits, seccomp, ports, deny, allow }
+    }
+}
+
+/// A path, as it is written: absolute, or relative to the project's root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GrantedPath(String);
+
+impl GrantedPath {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantedPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |reason: &str| Err(de::Error::custom(format!("`{text}` {reason}")));
+        if text.is_empty() || text.contains('\0') {
+            return wrong("is no path");
+        }
+        if text.starts_with('~') || text.contains('$') {
+            return wrong("is not written out: paths are absolute, or relative to the project's root");
+        }
+        if text.split('/').any(|part| part == "..") {
+            return wrong("leads upwards: write the path that is meant");
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The name of a variable of the environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variable(String);
+
+impl Variable {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let mut letters = name.chars();
+        let first = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+        if !first || !letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+            return Err(de::Error::custom(format!("`{name}` is no name of a variable")));
+        }
+        if obeyed_variable(&name).is_some() || is_decided(&name) {
+            return Err(de::Error::custom(format!(
+                "`{name}` is obeyed by the loader, the toolchain or cargo-sandbox itself, and is no policy's to pass"
+            )));
+        }
+        Ok(Self(name))
+    }
+}
+
+/// Limits of one job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobLimitSettings(pub LimitSettings);
+
+/// The limits that a job can have of its own.
+pub const JOB_LIMITS: [LimitName; 6] = [
+    LimitName::Memory,
+    LimitName::Processes,
+    LimitName::OpenFiles,
+    LimitName::FileSize,
+    LimitName::DiskWrites,
+    LimitName::WallTime,
+];
+
+impl<'de> Deserialize<'de> for JobLimitSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let settings = LimitSettings::deserialize(deserializer)?;
+        let other = settings.names().find(|name| !JOB_LIMITS.contains(name));
+        match other {
+            Some(name) => {
+                let known: Vec<String> = JOB_LIMITS.iter().map(ToString::to_string).collect();
+                Err(de::Error::custom(format!(
+                    "`{name}` is a limit of the whole container, which belongs into `[limits]` of your own \
+                     configuration\n\nhint: a job can have {}",
+                    known.join(", ")
+                )))
+            }
+            None => Ok(Self(settings)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl PartialOrd for Selector {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Selector {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.exactness().cmp(&other.exactness()).then_with(|| self.to_string().cmp(&other.to_string()))
+    }
+}
+
+/// A table of rules, and where it is.
+#[derive(Debug, Clone)]
+pub struct Table<'a> {
+    /// Whom it is about; nobody in particular: `defaults`.
+    pub selector: Option<&'a Selector>,
+    /// The kind of job; none: all.
+    pub kind: Option<Kind>,
+    /// What it says.
+    pub rules: Rules,
+    /// Where it starts, in bytes; the rules have places of their own.
+    pub start: usize,
+}
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.selector, self.kind) {
+            (None, Some(kind)) => write!(f, "defaults.{kind}"),
+            (Some(selector), None) => write!(f, "packages.\"{selector}\""),
+            (Some(selector), Some(kind)) => write!(f, "packages.\"{selector}\".{kind}"),
+            (None, None) => f.write_str("defaults"),
+        }
+    }
+}
+
+impl PolicyFile {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// When anything in it is not understood, or contradicts itself.
+    pub fn parse(text: &str) -> Result<Self, Mistake> {
+        let file: Self = toml::from_str(text).map_err(|error| Mistake::of(text, &error))?;
+        file.check(text)?;
+        Ok(file)
+    }
+
+    /// What the format cannot say: keys that do not go together.
+    ///
+    /// # Errors
+    /// The first such place.
+    pub fn check(&self, text: &str) -> Result<(), Mistake> {
+        for table in self.tables() {
+            let Rules { deny, allow, ports, .. } = &table.rules;
+            if let (Some(deny), Some(allow)) = (deny, allow)
+                && deny.get_ref() == allow.get_ref()
+            {
+                let message = format!("`{table}` says both `allow` and `deny`");
+                return Err(Mistake::at(text, allow.span().start, message));
+            }
+            if let Some(ports) = ports.as_ref().filter(|_| table.kind != Some(Kind::Run)) {
+                let message = "only programs of `run` have ports that are published\n\nhint: move `ports` to a table of \
+                               the kind `run`";
+                return Err(Mistake::at(text, ports.span().start, message.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every table, the one that says less about whom it is for before the one that says more.
+    pub fn tables(&self) -> Vec<Table<'_>> {
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            if let Some(rules) = self.defaults.of_kind(kind) {
+                let (start, rules) = (rules.span().start, rules.get_ref().clone());
+                all.push(Table { selector: None, kind: Some(kind), rules, start });
+            }
+        }
+        for (selector, entry) in &self.packages {
+            all.push(Table { selector: Some(selector), kind: None, rules: entry.of_all(), start: 0 });
+            for kind in Kind::ALL {
+                if let Some(rules) = entry.of_kind(kind) {
+                    let (start, rules) = (rules.span().start, rules.get_ref().clone());
+                    all.push(Table { selector: Some(selector), kind: Some(kind), rules, start });
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.build_scripts.is_none() && self.tables().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read() {
+        let file = PolicyFile::parse(
+            "build-scripts = \"allow-listed\"\n\
+             [defaults.test]\nnetwork = \"none\"\nwrite = [\"tests/snapshots\"]\n\
+             [packages.\"ring@0.17\".build-script]\nread = [\"/opt/x\"]\nexecute = [\"/opt/y\"]\nenv = [\"RING_X\"]\n\
+             network = [\"a.example:443\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\n\
+             [packages.app]\nread = [\"/opt/z\"]\n[packages.app.run]\nports = [\"8080\", \"8081:80\"]\n\
+             [packages.\"evil*\"]\ndeny = true\n[packages.x]\nmacro = { allow = true }\n",
+        )
+        .unwrap();
+        let tables: Vec<String> = file.tables().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            tables,
+            [
+                "defaults.test",
+                "packages.\"evil*\"",
+                "packages.\"x\"",
+                "packages.\"x\".macro",
+                "packages.\"app\"",
+                "packages.\"app\".run",
+                "packages.\"ring@0.17\"",
+                "packages.\"ring@0.17\".build-script"
+            ]
+        );
+        assert!(PolicyFile::parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_its_place() {
+        for (text, place, word) in [
+            ("build-script = \"deny\"", "line 1, column 1", "did you mean `build-scripts`?"),
+            ("build-scripts = \"no\"", "line 1, column 17", "allow-listed"),
+            ("[defaults.tests]", "line 1, column 11", "did you mean `test`?"),
+            ("[defaults.test]\nnetwrok = \"none\"", "line 2, column 1", "did you mean `network`?"),
+            ("[packages.a.build-scripts]", "line 1, column 13", "did you mean `build-script`?"),
+            ("[packages.\"a b\"]\ndeny = true", "line 1, column 11", "names no package"),
+            ("[packages.a]\nnetwork = \"hots\"", "line 2, column 11", "did you mean `host`?"),
+            ("[packages.a]\nnetwork = \"a:1\"", "line 2, column 11", "`[\"a:1\"]`"),
+            ("[packages.a]\nnetwork = [\"a\"]", "line 2, column 11", "`a`"),
+            ("[packages.a]\nread = [\"/x\", \"~/y\"]", "line 2, column 8", "absolute"),
+            ("[packages.a]\nread = [\"../y\"]", "line 2, column 8", "upwards"),
+            ("[packages.a]\nenv = [\"LD_PRELOAD\"]", "line 2, column 7", "loader"),
+            ("[packages.a]\nenv = [\"A=B\"]", "line 2, column 7", "no name"),
+            ("[packages.a]\nlimits = { memry = 1 }", "line 2, column 12", "did you mean `memory`?"),
+            ("[packages.a]\nlimits = { tmp = \"1G\" }", "line 2, column 10", "whole container"),
+            ("[packages.a]\nseccomp = [\"bpf\"]", "line 2, column 12", "ptrace"),
+            ("[packages.a]\nallow = true\ndeny = true", "line 2, column 9", "both"),
+            ("[packages.a.test]\nports = [\"80\"]", "line 2, column 9", "kind `run`"),
+            ("[packages.a.run]\nports = [\"http\"]", "line 2, column 9", "no port"),
+        ] {
+            let error = PolicyFile::parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(place) && error.contains(word), "{text}:\n{error}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What there is to write in a policy: one table, from which the reference page and the JSON schema are made.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::calls::SystemCall;
+use super::file::{BuildScripts, JOB_LIMITS};
+use super::kind::Kind;
+use super::limits::LimitName;
+use super::network;
+
+/// Where the schema is published.
+pub const SCHEMA: &str = "cargo-sandbox.schema.json";
+
+/// One key of a table of rules.
+#[derive(Debug)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What it takes, in words.
+    pub takes: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// Whether it narrows or widens.
+    pub trust: &'static str,
+    /// A value for the page and the tests.
+    pub example: &'static str,
+}
+
+/// Every key that a table of rules can have, in the order of the page.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "network",
+        takes: "`\"none\"`, `\"loopback\"`, `\"host\"`, or a list of `\"host:port\"`",
+        does: "What the job reaches. `none`: a loopback that it shares with no other job. `loopback`, the default: the \
+               container's, which the jobs of a project share. A list: these names and ports by TCP, and nothing else; \
+               what a name stands for is looked up outside, and must be of the network at large. `host`: what you reach \
+               from this machine.",
+        trust: "a list and `host` widen; `loopback` where you said `none`",
+        example: "[\"crates.example.org:443\", \"127.0.0.1:5432\"]",
+    },
+    Key {
+        name: "read",
+        takes: "a list of paths",
+        does: "Files and directories that the job reads. Relative paths are relative to the project's root.",
+        trust: "widens",
+        example: "[\"/opt/models\", \"proto\"]",
+    },
+    Key {
+        name: "write",
+        takes: "a list of paths",
+        does: "Files and directories that the job reads and writes, on this machine: plain files and directories, no \
+               links. A directory in the project is created if it is not there.",
+        trust: "widens",
+        example: "[\"tests/snapshots\"]",
+    },
+    Key {
+        name: "execute",
+        takes: "a list of paths",
+        does: "Programs, or directories with programs, that the job reads and executes.",
+        trust: "widens",
+        example: "[\"/opt/cuda/bin\"]",
+    },
+    Key {
+        name: "env",
+        takes: "a list of names",
+        does: "Variables of your environment that the job gets. cargo does not see them, and so does not build again when \
+               one changes. None that the loader, the toolchain or this tool obeys; in a repository's file none with a \
+               secret's name.",
+        trust: "widens",
+        example: "[\"DATABASE_URL\"]",
+    },
+    Key {
+        name: "limits",
+        takes: "a table",
+        does: "What the job may use up: see below.",
+        trust: "lower ones narrow; `wall-time` and `disk-writes` above yours widen, the others have no effect there",
+        example: "{ memory = \"2G\", wall-time = \"10min\" }",
+    },
+    Key {
+        name: "seccomp",
+        takes: "a list of system calls",
+        does: "Calls that the filter refuses to other jobs: see below. Where jobs have no process namespaces of their own, \
+               or the kernel no Landlock, such a job does not start.",
+        trust: "widens",
+        example: "[\"ptrace\"]",
+    },
+    Key {
+        name: "ports",
+        takes: "a list of `\"port\"` or `\"port:port\"`",
+        does: "In tables of the kind `run` alone: ports of the program that 127.0.0.1 of this machine leads to, the \
+               machine's first.",
+        trust: "widens",
+        example: "[\"8080\", \"8081:80\"]",
+    },
+    Key {
+        name: "deny",
+        takes: "`true` or `false`",
+        does: "Such jobs do not run; cargo sees a failure that names the package, the kind of job and the line. `false` is \
+               `allow = true`.",
+        trust: "`true` narrows",
+        example: "true",
+    },
+    Key {
+        name: "allow",
+        takes: "`true` or `false`",
+        does: "Such jobs run, though a table that is less exact says `deny`, or `build-scripts` wants a list.",
+        trust: "widens where your own configuration denies anything",
+        example: "true",
+    },
+];
+
+/// What `build-scripts` can be.
+const BUILD_SCRIPTS: [(BuildScripts, &str); 3] = [
+    (BuildScripts::Allow, "all build scripts run, confined: the default"),
+    (
+        BuildScripts::AllowListed,
+        "those run whose package an entry names that has a table `build-script` or says `allow = true`",
+    ),
+    (BuildScripts::Deny, "none runs"),
+];
+
+/// The reference, as `docs/policy.md` has it.
+pub fn page() -> String {
+    let mut text =
+        String::from("`build-scripts` stands at the top of the file:\n\n| value | what runs |\n|---|---|\n");
+    for (mode, words) in BUILD_SCRIPTS {
+        let _infallible = writeln!(text, "| `\"{}\"` | {words} |", mode.name());
+    }
+    text.push_str("\nA kind of job (`[defaults.<kind>]`, `[packages.\"name\".<kind>]`) is one of:\n\n| kind | jobs |\n|---|---|\n");
+    for kind in Kind::ALL {
+        let _infallible = writeln!(text, "| `{kind}` | {} |", kind.words());
+    }
+    text.push_str("\nA table of rules can have these keys:\n\n| key | takes | what it does | trust |\n|---|---|---|---|\n");
+    for Key { name, takes, does, trust, .. } in KEYS {
+        let _infallible = writeln!(text, "| `{name}` | {takes} | {does} | {trust} |");
+    }
+    text.push_str("\nLimits of a job, beside those of `docs/limits.md` that hold for all:\n\n| limit | takes |\n|---|---|\n");
+    for name in JOB_LIMITS {
+        let _infallible = writeln!(text, "| `{name}` | {} |", name.form());
+    }
+    let calls: Vec<String> = SystemCall::ALL.iter().map(|call| format!("`{call}`")).collect();
+    let _infallible = writeln!(text, "\nSystem calls that can be granted: {}.", calls.join(", "));
+    text
+}
+
+/// The JSON schema of `cargo-sandbox.toml` (JSON Schema, draft 2020-12), for editors.
+pub fn schema() -> Value {
+    let kinds = |keys: &mut serde_json::Map<String, Value>| {
+        for kind in Kind::ALL {
+            let rules = if kind == Kind::Run { "run" } else { "rules" };
+            keys.insert(
+                kind.name().into(),
+                json!({ "$ref": format!("#/$defs/{rules}"), "description": kind.words() }),
+            );
+        }
+    };
+    let mut defaults = serde_json::Map::new();
+    kinds(&mut defaults);
+    let mut package = rules(false);
+    kinds(&mut package);
+    let table = |properties: serde_json::Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cargo-sandbox.toml",
+        "description": "What packages may do in cargo-sandbox's jobs",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "build-scripts": { "enum": modes, "description": "Which build scripts run at all" },
+            "defaults": { "$ref": "#/$defs/defaults" },
+            "packages": {
+                "type": "object",
+                "description": "By name, name@range, or pattern with *",
+                "propertyNames": { "pattern": r"^[\p{L}\p{N}_*-]+(@.+)?$" },
+                "additionalProperties": { "$ref": "#/$defs/package" },
+            },
+        },
+        "$defs": {
+            "defaults": table(defaults),
+            "package": table(package),
+            "rules": table(rules(false)),
+            "run": table(rules(true)),
+        },
+    })
+}
+
+/// The keys of a table of rules.
+fn rules(ports: bool) -> serde_json::Map<String, Value> {
+    let keys = KEYS.iter().filter(|key| ports || key.name != "ports");
+    keys.map(|key| {
+        let mut value = value(key.name);
+        value["description"] = key.does.into();
+        (key.name.to_owned(), value)
+    })
+    .collect()
+}
+
+fn value(key: &str) -> Value {
+    let strings = |item: Value| json!({ "type": "array", "items": item, "uniqueItems": true });
+    match key {
+        "network" => json!({ "anyOf": [
+            { "enum": network::NAMES },
+            strings(json!({ "type": "string", "pattern": r"^.+:[0-9]+$" })),
+        ] }),
+        "read" | "write" | "execute" => strings(json!({ "type": "string", "minLength": 1 })),
+        "env" => strings(json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })),
+        "limits" => {
+            let names = JOB_LIMITS.iter().map(LimitName::to_string);
+            let limit = |name: String| (name, json!({ "type": ["string", "integer"] }));
+            let properties: serde_json::Map<String, Value> = names.map(limit).collect();
+            json!({ "type": "object", "properties": properties, "additionalProperties": false })
+        }
+        "seccomp" => strings(json!({ "enum": SystemCall::ALL.map(SystemCall::name) })),
+        "ports" => strings(json!({ "type": "string", "pattern": "^[0-9]+(:[0-9]+)?$" })),
+        _ => json!({ "type": "boolean" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::PolicyFile;
+    use super::*;
+
+    /// The parser's own list of keys, as it shows it for a word that is like none.
+    fn known_to_the_parser(table: &str) -> Vec<String> {
+        let error = PolicyFile::parse(&format!("{table}\nzzzzzzzzzzzzzzzz = 1\n")).unwrap_err().to_string();
+        let list = error.rsplit("known are ").next().unwrap();
+        list.split(", ").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_table_has_every_key_and_no_other() {
+        let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        let mut known = known_to_the_parser("[packages.x.run]");
+        known.sort();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        assert_eq!(known, sorted);
+        let mut all = known_to_the_parser("[packages.x]");
+        all.sort();
+        let mut of_package: Vec<&str> = keys.into_iter().chain(Kind::ALL.map(Kind::name)).collect();
+        of_package.sort_unstable();
+        assert_eq!(all, of_package);
+    }
+
+    #[test]
+    fn every_example_is_read() {
+        for key in KEYS {
+            let text = format!("[packages.x.run]\n{} = {}\n", key.name, key.example);
+            PolicyFile::parse(&text).unwrap_or_else(|mistake| panic!("{text}{mistake}"));
+        }
+        for (mode, _) in BUILD_SCRIPTS {
+            PolicyFile::parse(&format!("build-scripts = \"{}\"", mode.name())).unwrap();
+        }
+        let all: String = KEYS
+            .iter()
+            .filter(|key| key.name != "deny")
+            .map(|key| format!("{} = {}\n", key.name, key.example))
+            .collect();
+        PolicyFile::parse(&format!("[packages.x.run]\n{all}")).unwrap();
+    }
+
+    #[test]
+    fn the_schema_knows_the_same_keys() {
+        let schema = schema();
+        for (table, more) in [("run", vec!["ports"]), ("rules", vec![])] {
+            let keys: Vec<&String> =
+                schema["$defs"][table]["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(keys.len(), KEYS.len() - 1 + more.len(), "{table}");
+            assert!(more.iter().all(|more| keys.iter().any(|key| key == more)));
+        }
+        assert_eq!(schema["$defs"]["defaults"]["properties"].as_object().unwrap().len(), Kind::ALL.len());
+        assert_eq!(schema["properties"].as_object().unwrap().len(), 3);
+    }
+}
