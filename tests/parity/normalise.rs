@@ -86,6 +86,53 @@ pub fn verbose_stderr(text: &str) -> String {
     stderr(&lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// What tests and benches say of time, and JSON messages in an order of their own.
+pub fn program_stdout(text: &str) -> String {
+    let json = text.lines().any(|line| line.starts_with("{\"reason\":"));
+    let text = if json { json_stdout(text) } else { text.to_owned() };
+    text.lines().map(without_figures).collect::<Vec<_>>().join("\n")
+}
+
+/// - `test result: ok. … finished in 0.01s`
+/// - `all doctests ran in 0.52s; merged doctests compilation took 0.31s`
+/// - `test parse ... bench:         123.45 ns/iter (+/- 6.78)`
+fn without_figures(line: &str) -> String {
+    let figures = ["test result: ", "all doctests ran in "].iter().any(|head| line.starts_with(head));
+    match line.split_once("... bench: ") {
+        Some((name, _)) => format!("{name}... bench: [TIME]"),
+        None if figures => {
+            let is_time = |word: &str| {
+                word.trim_end_matches([';', ','])
+                    .strip_suffix('s')
+                    .is_some_and(|number| number.parse::<f64>().is_ok())
+            };
+            let words = line.split(' ').map(|word| if is_time(word) { "[TIME]" } else { word });
+            words.collect::<Vec<_>>().join(" ")
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// What is looked at in and around a project: not pages of figures, and not what rustc keeps for itself.
+pub fn kept_of_project(path: &Path) -> bool {
+    !path.components().any(|part| part.as_os_str() == "cargo-timings")
+}
+
+/// Standard error of any command.
+///
+/// - The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+/// - The name of a page of `--timings` is the time.
+pub fn any_stderr(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        match (line.split_once(" has changed ("), line.split_once("cargo-timing-")) {
+            (Some((file, _)), _) => format!("{file} has changed"),
+            (_, Some((head, _))) => format!("{head}cargo-timing-[TIME]"),
+            _ => line.to_owned(),
+        }
+    });
+    stderr(&lines.collect::<Vec<_>>().join("\n"))
+}
+
 /// Lines in an order of their own: `--message-format json` reports units as they finish.
 pub fn json_stdout(text: &str) -> String {
     let mut lines: Vec<_> = text.lines().collect();
