@@ -22,18 +22,24 @@ pub struct Row {
 pub struct Explained {
     /// Where.
     pub place: Place,
-    /// The lines that only cargo says.
-    pub cargo: &'static [&'static str],
-    /// The lines that are only said here.
-    pub here: &'static [&'static str],
+    /// How it looks.
+    pub form: Form,
     /// `docs/compatibility.md` says it too.
     pub why: &'static str,
+}
+
+/// How a difference looks.
+#[derive(Debug, Clone, Copy)]
+pub enum Form {
+    /// Lines that only cargo says, and lines that are only said here.
+    Lines(&'static [&'static str], &'static [&'static str]),
+    /// Another text altogether: what cargo's begins with, and this one's.
+    Another(&'static str, &'static str),
 }
 
 /// Where a difference can be explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    ExitCode,
     Stdout,
     Stderr,
 }
@@ -88,6 +94,18 @@ const ABORTS: &str = "fn main() {\n    std::process::abort();\n}\n";
 
 const WARNS: &str = "pub fn warned() {\n    let unused = 1;\n}\n";
 
+const OWN_VERSION: &[Explained] = &[Explained {
+    place: Place::Stdout,
+    form: Form::Another("cargo 1.", "cargo-sandbox "),
+    why: "this tool's own version; cargo's is what `cargo-sandbox version` says",
+}];
+
+const OWN_HELP: &[Explained] = &[Explained {
+    place: Place::Stdout,
+    form: Form::Another("Rust's package manager", "Runs cargo so that "),
+    why: "this tool's own options; cargo's are what `cargo-sandbox help` says",
+}];
+
 /// The table.
 pub const ROWS: &[Row] = &[
     // A library with integration tests, doctests and benches.
@@ -133,12 +151,13 @@ pub const ROWS: &[Row] = &[
     row("semver", "clean --dry-run"),
     row("semver", "clean"),
     // Options that cargo itself is asked with.
-    row("heck", "--version"),
-    row("heck", "-V"),
+    row("heck", "--version").explained(OWN_VERSION),
+    row("heck", "-V").explained(OWN_VERSION),
     row("heck", "version --verbose"),
     row("heck", "--list"),
-    row("heck", "--help"),
-    row("heck", ""),
+    row("heck", "--help").explained(OWN_HELP),
+    row("heck", "").explained(OWN_HELP),
+    row("heck", "help"),
     row("heck", "help build"),
     row("heck", "build --help"),
     row("heck", "test -h"),
@@ -180,7 +199,7 @@ pub const ROWS: &[Row] = &[
     row("heck", "new --vcs none --lib ../made/second"),
     row("heck", "new ../made"),
     row("heck", "init --vcs none --lib --name named").at("../no-project"),
-    row("heck", "test").at("../no-project"),
+    row("heck", "check --all-targets").at("../no-project"),
     row("heck", "add --path ../no-project").at("../made"),
     row("heck", "uninstall no-such-program"),
     row("heck", "install --list"),
@@ -225,7 +244,14 @@ pub const ROWS: &[Row] = &[
     row("pico-args", "config get -Zunstable-options build.jobs").unstable(),
     row("pico-args", "build --build-plan -Zunstable-options").unstable(),
     row("pico-args", "build --unit-graph -Zunstable-options").unstable(),
-    row("pico-args", "build -Zbuild-std=core --target x86_64-unknown-linux-gnu").unstable(),
+    row("pico-args", "build -Zbuild-std=core --target x86_64-unknown-linux-gnu").unstable().explained(&[Explained {
+        place: Place::Stderr,
+        form: Form::Lines(
+            &["        rustup component add rust-src"],
+            &["        rustup component add rust-src --toolchain [TOOLCHAIN]"],
+        ),
+        why: "cargo is told which toolchain it is of, so that no file of the repository's chooses another",
+    }]),
     row("pico-args", "check -Zno-such-flag").unstable(),
     row("pico-args", "test --features eq-separator,combined-flags"),
     row("pico-args", "test --features short-space-opt --test tests"),
