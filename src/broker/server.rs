@@ -115,8 +115,10 @@ impl Broker {
             return;
         }
         // A wrapper that went away, or something else that found the socket: nothing to answer.
-        let Ok(request) = Request::receive(stream) else { return };
-        let reply = match self.run(stream, &request) {
+        let Ok(mut request) = Request::receive(stream) else { return };
+        let own = self.session.stderr.as_ref();
+        let aside = own.map_or(Ok(()), |stderr| stderr.step_aside(&mut request.descriptors));
+        let reply = match aside.map_err(Into::into).and_then(|()| self.run(stream, &request)) {
             Ok(reply) => reply,
             Err(error) => {
                 say(&request, &error);

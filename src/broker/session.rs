@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
+use crate::cargo::stderr::CargoStderr;
 use crate::container::lifecycle::Containers;
 use crate::missing::Advisor;
 use crate::policy::kind::Kind;
@@ -53,6 +54,8 @@ pub struct Session {
     pub verbose: bool,
     /// What the session is for, where it is not to build.
     pub purpose: Purpose,
+    /// What cargo has in the place of the user's standard error, if anything.
+    pub stderr: Option<Arc<CargoStderr>>,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
 }
@@ -251,6 +254,7 @@ pub(crate) mod tests {
             granted_variables: Vec::new(),
             verbose: false,
             purpose: Purpose::Build,
+            stderr: None,
             plain: None,
             project,
             directories,

@@ -11,6 +11,7 @@ pub mod process;
 pub mod run;
 pub mod setup;
 pub mod signals;
+pub mod stderr;
 pub mod toolchain;
 pub mod version;
 

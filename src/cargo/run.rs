@@ -22,6 +22,7 @@ use crate::wire::SESSION_DESCRIPTOR;
 use super::domain::kernel::Enforceable;
 use super::domain::{Domain, Rights};
 use super::installed::search_path;
+use super::stderr::CargoStderr;
 use super::{Toolchain, signals};
 
 /// The wrapper's executable, which is installed beside this one.
@@ -44,6 +45,8 @@ pub struct CargoRun<'a> {
     pub compilers_write_temporary: bool,
     /// What may be missing of that.
     pub bar: Arc<Bar>,
+    /// What it has in the place of the user's standard error, if anything.
+    pub stderr: Option<Arc<CargoStderr>>,
 }
 
 impl CargoRun<'_> {
@@ -150,6 +153,9 @@ impl CargoRun<'_> {
             let copy = |file: &File| file.try_clone().context("failed to keep what cargo says");
             command.stdin(Stdio::null()).stdout(copy(stdout)?).stderr(copy(stderr)?);
         }
+        if let (Some(stderr), None) = (&self.stderr, said) {
+            command.stderr(stderr.end().context("failed to give cargo a standard error")?);
+        }
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
         let path = command_path(&command);
         let all = search_path(&self.toolchain.sysroot, self.cargo_home, path.as_deref());
@@ -187,6 +193,9 @@ impl CargoRun<'_> {
             }
         };
         signals::forward_to(None);
+        if let Some(stderr) = &self.stderr {
+            stderr.settle();
+        }
         // A job may still have it raw, whose threads end with this process.
         terminal::restore();
         Ok(status)

@@ -9,8 +9,9 @@ use anyhow::{Context, bail};
 use crate::broker::session::{Purpose, normalized};
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
-use crate::cargo::installed;
+use crate::cargo::installed::{self, InstalledError};
 use crate::cargo::run::{SessionDirectory, exit_code, install_wrapper, own_executable};
+use crate::cargo::stderr::CargoStderr;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
@@ -37,7 +38,7 @@ use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
-    let Understood { command, configuration, root, aliases, asked_before } =
+    let Understood { mut command, configuration, root, aliases, asked_before } =
         understood(front_end, &cargo_home, installed::help_as_option(words))?;
     if let CommandKind::Refused(reason) = command.kind {
         bail!("`cargo-sandbox {}` is not there yet: {reason}", command.subcommand)
@@ -57,7 +58,14 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     let installed = match (&command.kind, &toolchain) {
         (CommandKind::Unknown, Ok(toolchain)) => {
             let config = front_end.user_config()?;
-            Some(installed::admit(&command, &options.subcommands, &search(&toolchain.sysroot), &config)?)
+            match installed::admit(&command, &options.subcommands, &search(&toolchain.sysroot), &config) {
+                // A mistake: cargo says what was meant, perhaps. There is nothing that it could start.
+                Err(InstalledError::Missing(_)) => {
+                    command.kind = CommandKind::Host;
+                    None
+                }
+                admitted => Some(admitted?),
+            }
         }
         _ => None,
     };
@@ -120,14 +128,20 @@ fn policy_question(front_end: &FrontEnd, options: &Options, root: &Path) -> anyh
 fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let command = &vetted.command;
     let state = vetted.front_end.state()?;
-    let prepared =
+    let mut prepared =
         prepare(vetted.front_end, vetted.options, &vetted.known(command), &state, Project::new(root))?;
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" && !is_off(Defence::PlantedCheck) {
         planted::check(&places.0, &places.1)?;
     }
-    let cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
+    let mut cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
     let directories = prepared.session.directories.clone();
+    // An installed subcommand shows what it likes.
+    if command.kind == CommandKind::Compile {
+        let stderr = CargoStderr::start(&directories.bin(), &vetted.toolchain.sysroot);
+        prepared.session.stderr = Some(stderr.context("failed to give cargo a standard error")?);
+        cargo.stderr = prepared.session.stderr.clone();
+    }
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
@@ -254,6 +268,7 @@ pub(super) fn prepare(
         advisor,
         verbose: options.verbose,
         purpose: Purpose::Build,
+        stderr: None,
         plain: None,
         project,
         directories,

@@ -90,6 +90,7 @@ impl Vetted<'_> {
             cargo_home: &self.cargo_home,
             compilers_write_temporary: self.installed.is_some_and(|tool| tool.compilers_write_temporary),
             bar: Arc::clone(&self.bar),
+            stderr: None,
         })
     }
 

@@ -31,7 +31,8 @@ pub enum WorkspaceError {
 pub fn find_manifest(cwd: &Path, named: Option<&Path>) -> Result<PathBuf, WorkspaceError> {
     if let Some(named) = named {
         let path = cwd.join(named);
-        return if path.is_file() { Ok(path) } else { Err(WorkspaceError::Missing(path)) };
+        // As it was named, as cargo says it.
+        return if path.is_file() { Ok(path) } else { Err(WorkspaceError::Missing(named.to_owned())) };
     }
     cwd.ancestors()
         .map(|directory| directory.join("Cargo.toml"))

@@ -4,6 +4,7 @@
 //! The projects are a table in `projects.rs`; [`any_directory`] compares one of your own:
 //! `CSB_PARITY_DIR=/path/to/project CSB_PARITY_TOUCH=src/main.rs cargo test --test parity any_directory`.
 
+mod commands;
 mod compare;
 #[path = "../corpus/mod.rs"]
 mod corpus;
@@ -12,6 +13,7 @@ mod normalise;
 mod projects;
 #[path = "../support/mod.rs"]
 mod support;
+mod table;
 
 use compare::{Bench, SEQUENCE, Tool, differences};
 use projects::{PROJECTS, Project, Source};
@@ -82,6 +84,38 @@ projects! {
     b3sum = "b3sum",
     serde_workspace = "serde-workspace",
     ripgrep = "ripgrep",
+}
+
+/// The rows of one project in the table of command lines, on one engine as an ordinary user.
+fn commands_of(name: &str, engine: Engine) {
+    let (Some(engine), Some(user)) = (need(engine.here()), need(User::ordinary())) else { return };
+    let Some((failed, rows)) = need(commands::compare(Project::named(name), engine, &user)) else { return };
+    note(&format!("{rows} command lines in {name} on {engine}"));
+    assert!(rows > 0 && failed.is_empty(), "not the same as cargo:{failed}");
+}
+
+macro_rules! command_lines {
+    ($($test:ident = $name:literal on $engine:ident,)*) => {
+        $(#[test] fn $test() { commands_of($name, Engine::$engine); })*
+
+        #[test]
+        fn the_table_is_run_whole_and_is_large() {
+            assert!(table::ROWS.iter().all(|row| [$($name),*].contains(&row.project)));
+            assert!(table::ROWS.len() >= 120, "{}", table::ROWS.len());
+        }
+    };
+}
+
+command_lines! {
+    commands_in_semver = "semver" on Docker,
+    commands_in_heck = "heck" on Native,
+    commands_in_lexopt = "lexopt" on Native,
+    commands_in_pico_args = "pico-args" on Docker,
+    commands_in_hexyl = "hexyl" on Native,
+    commands_in_members = "members" on Docker,
+    commands_in_broken = "broken" on Native,
+    commands_in_failing_script = "failing-script" on Docker,
+    commands_in_hello_native = "hello-native" on Native,
 }
 
 /// Any project directory; nothing without `CSB_PARITY_DIR`.

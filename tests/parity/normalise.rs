@@ -51,7 +51,17 @@ fn starts_block(line: &str) -> bool {
         && line[..12].trim_start().starts_with(|first: char| first.is_ascii_uppercase())
         && line[..12].ends_with(|last: char| last.is_ascii_lowercase())
         && line[12..].starts_with(' ');
-    status || line.starts_with("warning: ") || line.starts_with("error: ") || line.starts_with("error[")
+    // `--message-format short`: `src/lib.rs:3:12: error[E0554]: …`
+    let short = line.split_once(": ").is_some_and(|(place, said)| {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers = place.rsplitn(3, ':').take(2).filter(|part| is_number(part)).count();
+        numbers == 2 && (said.starts_with("warning") || said.starts_with("error"))
+    });
+    status
+        || short
+        || line.starts_with("warning: ")
+        || line.starts_with("error: ")
+        || line.starts_with("error[")
 }
 
 fn without_time(line: &str) -> String {
@@ -60,11 +70,9 @@ fn without_time(line: &str) -> String {
     let is_time = time.ends_with('s')
         && time.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'm' | 's' | ' '))
         && time.starts_with(|c: char| c.is_ascii_digit());
-    if line.trim_start().starts_with("Finished ") && is_time {
-        format!("{head} in [TIME]")
-    } else {
-        line.to_owned()
-    }
+    // With colours there is an escape before the word and one behind it.
+    let finished = line.trim_start().starts_with("Finished ") || line.contains("m    Finished\u{1b}[");
+    if finished && is_time { format!("{head} in [TIME]") } else { line.to_owned() }
 }
 
 /// `-v` shows what is executed and times, both of which differ by nature.
@@ -84,6 +92,68 @@ pub fn verbose_stderr(text: &str) -> String {
         _ => line.to_owned(),
     });
     stderr(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// What tests and benches say of time, and JSON messages in an order of their own.
+pub fn program_stdout(text: &str) -> String {
+    let json = text.lines().any(|line| line.starts_with("{\"reason\":"));
+    let text = if json { json_stdout(text) } else { text.to_owned() };
+    text.lines().map(without_figures).collect::<Vec<_>>().join("\n")
+}
+
+/// - `test result: ok. … finished in 0.01s`
+/// - `all doctests ran in 0.52s; merged doctests compilation took 0.31s`
+/// - `test parse ... bench:         123.45 ns/iter (+/- 6.78)`
+fn without_figures(line: &str) -> String {
+    let figures = ["test result: ", "all doctests ran in "].iter().any(|head| line.starts_with(head));
+    match line.split_once("... bench: ") {
+        Some((name, _)) => format!("{name}... bench: [TIME]"),
+        None if figures => {
+            let is_time = |word: &str| {
+                word.trim_end_matches([';', ','])
+                    .strip_suffix('s')
+                    .is_some_and(|number| number.parse::<f64>().is_ok())
+            };
+            let words = line.split(' ').map(|word| if is_time(word) { "[TIME]" } else { word });
+            words.collect::<Vec<_>>().join(" ")
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// What is looked at in and around a project: not pages of figures, and not what rustc keeps for itself.
+pub fn kept_of_project(path: &Path) -> bool {
+    !path.components().any(|part| part.as_os_str() == "cargo-timings")
+}
+
+/// Standard error of any command.
+///
+/// - The reason `… has changed (1795473515.65s, 76000003ns after last build at …)` ends in times.
+/// - The name of a page of `--timings` is the time.
+/// - How much `clean` finds: rustc keeps what is younger than ten seconds of its own cache, and build scripts are
+///   shims here.
+/// - Of two units with the same warning, the one that ends later has the duplicate.
+/// - After a unit that fails, others may still end.
+pub fn any_stderr(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        if let Some((file, _)) = line.split_once(" has changed (") {
+            format!("{file} has changed")
+        } else if let Some((head, _)) = line.split_once("cargo-timing-") {
+            format!("{head}cargo-timing-[TIME]")
+        } else if let (Some((head, _)), true) = (line.split_once(" files, "), line.ends_with(" total")) {
+            let head = head.trim_end_matches(|last: char| last.is_ascii_digit());
+            format!("{head}[SOME] files, [SIZE] total")
+        } else if line.ends_with(" duplicate)") || line.ends_with(" duplicates)") {
+            line.rsplit_once(" (").map_or(line, |(head, _)| head).to_owned()
+        } else {
+            line.to_owned()
+        }
+    });
+    let mut lines: Vec<String> = lines.collect();
+    if text.contains("error: could not compile ") {
+        lines.push("error: [the last line]".to_owned());
+    }
+    stderr(&lines.join("\n"))
 }
 
 /// Lines in an order of their own: `--message-format json` reports units as they finish.

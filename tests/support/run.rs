@@ -1,6 +1,6 @@
 //! A command with a time limit and its whole output.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -45,15 +45,25 @@ pub struct Running {
 
 /// Starts a command without input.
 pub fn spawn(command: &mut Command) -> Running {
+    start(command, None)
+}
+
+/// Starts a command, with a pipe to read this from if there is any.
+fn start(command: &mut Command, input: Option<&str>) -> Running {
     let what = format!("{command:?}");
     let started = Instant::now();
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input.map_or_else(Stdio::null, |_| Stdio::piped()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        let input = input.to_owned();
+        // Who reads none of it closes the pipe.
+        std::thread::spawn(move || pipe.write_all(input.as_bytes()));
+    }
     let (sender, output) = mpsc::channel();
     let read = |mut pipe: Box<dyn Read + Send>, is_stdout: bool| {
         let sender = sender.clone();
@@ -127,6 +137,12 @@ impl Running {
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     spawn(command).wait(Duration::from_secs(600))
+}
+
+/// The same with a pipe to read this from, if there is any.
+#[track_caller]
+pub fn run_with(command: &mut Command, input: Option<&str>) -> Output {
+    start(command, input).wait(Duration::from_secs(600))
 }
 
 fn kill(pid: i32, signal: i32) {
