@@ -12,6 +12,7 @@ mod mountinfo;
 pub mod policy;
 mod procstat;
 pub mod project;
+pub mod publish;
 pub mod switch_off;
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::switch_off::{Defence, is_off};
 
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
-use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
+use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
@@ -95,6 +95,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
+        (CommandKind::Publish, Ok(root)) => publish::run(&vetted, &root),
+        (CommandKind::Registry, root) => publish::registry::run(&vetted, root.ok().as_deref()),
         (_, Ok(root)) => in_project(&vetted, &root),
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
         (CommandKind::Host | CommandKind::Unknown, Err(_)) => {

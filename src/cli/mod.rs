@@ -6,6 +6,7 @@ mod fix;
 mod front_end;
 mod install;
 mod own;
+mod publish;
 mod trust;
 mod vetted;
 
