@@ -10,6 +10,7 @@ use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
+use crate::publish::tokens::Tokens;
 
 use super::identify::role;
 
@@ -42,6 +43,8 @@ pub struct Session {
     pub verbose: bool,
     /// What the session is for, where it is not to build.
     pub purpose: Purpose,
+    /// The user's tokens, for the host's cargo to read private registries with; `None`: cargo has them by itself.
+    pub tokens: Option<Tokens>,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
 }
@@ -236,6 +239,7 @@ pub(crate) mod tests {
             budgets: Budgets::default(),
             verbose: false,
             purpose: Purpose::Build,
+            tokens: None,
             plain: None,
             project,
             directories,

@@ -44,6 +44,8 @@ pub struct CargoRun<'a> {
     pub compilers_write_temporary: bool,
     /// What may be missing of that.
     pub bar: Arc<Bar>,
+    /// Variables by which cargo is told that the broker is its credential provider.
+    pub credential_providers: Vec<String>,
 }
 
 impl CargoRun<'_> {
@@ -110,6 +112,9 @@ impl CargoRun<'_> {
         ];
         variables
             .extend(triples.iter().map(|triple| (runner_variable(triple), bin.join(role::RUNNER).into())));
+        let provider = bin.join(role::CREDENTIAL);
+        variables
+            .extend(self.credential_providers.iter().map(|name| (name.clone(), provider.clone().into())));
         let _descriptor = session.inherit().context("failed to hand the session to cargo")?;
         self.domain.add(directories.work(), Rights::Write);
         for path in [bin, directories.shims()] {

@@ -24,6 +24,7 @@ use crate::project::planted::{self, TargetDir};
 use crate::project::{
     Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
+use crate::publish::tokens::Tokens;
 use crate::switch_off::{Defence, is_off};
 
 use super::trust::{self, Scene};
@@ -213,6 +214,7 @@ pub(super) fn prepare(
         idle: options.idle,
         agent: own_executable()?,
     };
+    let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let session = Session {
         probes: state.probes(),
         toolchain: toolchain.clone(),
@@ -225,6 +227,7 @@ pub(super) fn prepare(
         budgets: options.limits.budgets,
         verbose: options.verbose,
         purpose: Purpose::Build,
+        tokens: Some(tokens).filter(Tokens::are_elsewhere),
         plain: None,
         project,
         directories,

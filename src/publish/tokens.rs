@@ -3,6 +3,7 @@
 //! This is cargo's order (its reference, "Registry Authentication"), looked up here so that no cargo needs to have a token
 //! before it is decided what for. A provider that a repository names has needed trust before this is asked.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -16,26 +17,93 @@ use super::registry::{Registry, variable_part};
 use crate::cargo::configuration::Configuration;
 
 /// Everything that tokens come from.
-pub struct Tokens<'a> {
-    /// The configuration, which the user trusts.
-    pub configuration: &'a Configuration,
+pub struct Tokens {
+    /// What the configuration, which the user trusts, says of registries: key and value.
+    settings: BTreeMap<String, Value>,
     /// The user's own environment.
-    pub environment: Vec<(OsString, OsString)>,
+    environment: Vec<(OsString, OsString)>,
     /// cargo's own directory.
-    pub cargo_home: PathBuf,
+    cargo_home: PathBuf,
 }
 
-impl std::fmt::Debug for Tokens<'_> {
+impl std::fmt::Debug for Tokens {
     /// Without the environment, in which tokens are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokens").field("cargo_home", &self.cargo_home).finish_non_exhaustive()
     }
 }
 
+/// What matters of one registry's table.
+const OF_A_REGISTRY: &[&str] = &["index", "credential-provider", "token"];
+
+/// What matters of the table `registry`.
+const OF_REGISTRY: &[&str] = &["credential-provider", "global-credential-providers", "token"];
+
 /// One provider: `cargo:…` or a program, and its arguments.
 type Provider = Vec<String>;
 
-impl Tokens<'_> {
+impl Tokens {
+    /// Takes what the configuration and the environment say.
+    pub fn new(
+        configuration: &Configuration,
+        environment: Vec<(OsString, OsString)>,
+        cargo_home: PathBuf,
+    ) -> Self {
+        let of_registry = OF_REGISTRY.iter().map(|key| format!("registry.{key}"));
+        let mut keys: Vec<String> = of_registry.collect();
+        for name in configuration.names_in("registries") {
+            keys.extend(OF_A_REGISTRY.iter().map(|key| format!("registries.{name}.{key}")));
+        }
+        keys.extend(
+            configuration.names_in("credential-alias").iter().map(|name| format!("credential-alias.{name}")),
+        );
+        let settings =
+            keys.into_iter().filter_map(|key| Some((key.clone(), configuration.get(&key)?.clone())));
+        let settings = settings.collect();
+        Self { settings, environment, cargo_home }
+    }
+
+    /// Whether the user keeps tokens elsewhere than cargo finds them by itself, in `credentials.toml`.
+    pub fn are_elsewhere(&self) -> bool {
+        let variable = |name: &OsString| {
+            let name = name.to_string_lossy();
+            name == "CARGO_REGISTRY_TOKEN"
+                || (name.starts_with("CARGO_REGISTRIES_") && name.ends_with("_TOKEN"))
+        };
+        self.environment.iter().any(|(name, _)| variable(name))
+            || self.settings.keys().any(|key| key.contains("credential-provider"))
+            || self.variable("CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS").is_some()
+    }
+
+    /// Variables that have the host's cargo ask this tool instead, where [`Self::are_elsewhere`].
+    pub fn provider_variables(&self) -> Vec<String> {
+        if !self.are_elsewhere() {
+            return Vec::new();
+        }
+        let own = self.settings.keys().filter_map(|key| {
+            if key == "registry.credential-provider" {
+                return Some("CARGO_REGISTRY_CREDENTIAL_PROVIDER".to_owned());
+            }
+            let name = key.strip_prefix("registries.")?.strip_suffix(".credential-provider")?;
+            Some(format!("CARGO_REGISTRIES_{}_CREDENTIAL_PROVIDER", variable_part(name)))
+        });
+        own.chain(["CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS".to_owned()]).collect()
+    }
+
+    /// Answers the host's cargo, which reads a private registry.
+    pub fn answer_reading(&self, request: &Request) -> Answer {
+        if !matches!(request.action, Action::Get(Operation::Read)) {
+            return Answer::Err(Refusal::OperationNotSupported);
+        }
+        let registry =
+            Registry { name: request.registry.name.clone(), index: request.registry.index_url.clone() };
+        match self.find(&registry, &Operation::Read) {
+            Ok(Some(token)) => Answer::token(token),
+            Ok(None) => Answer::Err(Refusal::NotFound),
+            Err(error) => Answer::refuse(format!("{error:#}")),
+        }
+    }
+
     /// A registry's token for one operation, if there is one.
     ///
     /// # Errors
@@ -166,7 +234,7 @@ impl Tokens<'_> {
             return valid(token).map(Some);
         }
         let key = format!("{table}.token");
-        self.configuration.get(&key).and_then(Value::as_str).map(|token| valid(token.to_owned())).transpose()
+        self.settings.get(&key).and_then(Value::as_str).map(|token| valid(token.to_owned())).transpose()
     }
 
     /// The table of the registry in `credentials.toml`.
@@ -187,11 +255,10 @@ impl Tokens<'_> {
         if let Some(name) = &registry.name {
             return Some(name.clone());
         }
-        let table = self.configuration.get("registries")?.as_table()?;
-        let same = |value: &Value| {
-            value.get("index").and_then(Value::as_str).is_some_and(|index| registry.is_index(index))
-        };
-        table.iter().find(|(_, value)| same(value)).map(|(name, _)| name.clone())
+        self.settings.iter().find_map(|(key, value)| {
+            let name = key.strip_prefix("registries.")?.strip_suffix(".index")?;
+            registry.is_index(value.as_str()?).then(|| name.to_owned())
+        })
     }
 
     /// The providers for a registry, the first to be asked first.
@@ -208,12 +275,12 @@ impl Tokens<'_> {
             None => (String::new(), String::new()),
         };
         let named = self.variable(&variable).map(Value::String);
-        let named = named.or_else(|| self.configuration.get(&own).cloned());
+        let named = named.or_else(|| self.settings.get(&own).cloned());
         if let Some(named) = named {
             return Ok(vec![self.written_out(&named)?]);
         }
         let mut all: Vec<Value> = Vec::new();
-        if let Some(list) = self.configuration.get("registry.global-credential-providers") {
+        if let Some(list) = self.settings.get("registry.global-credential-providers") {
             all.extend(list.as_array().cloned().unwrap_or_else(|| vec![list.clone()]));
         }
         let variable = self.variable("CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS").unwrap_or_default();
@@ -229,7 +296,7 @@ impl Tokens<'_> {
     fn written_out(&self, value: &Value) -> anyhow::Result<Provider> {
         let provider = words_of(value).context("a credential provider is a string or a list of strings")?;
         let alias =
-            provider.first().and_then(|first| self.configuration.get(&format!("credential-alias.{first}")));
+            provider.first().and_then(|first| self.settings.get(&format!("credential-alias.{first}")));
         match alias {
             None => Ok(provider),
             Some(alias) => {

@@ -43,7 +43,7 @@ pub struct Sending<'a> {
     /// Which registry.
     pub registry: Registry,
     /// Where tokens are.
-    pub tokens: Tokens<'a>,
+    pub tokens: Tokens,
 }
 
 impl<'a> Sending<'a> {
@@ -60,11 +60,7 @@ impl<'a> Sending<'a> {
         let registry =
             Registry::of(&vetted.command, &vetted.configuration, &variable, by_manifest.as_deref())?;
         registry.index_host()?;
-        let tokens = Tokens {
-            configuration: &vetted.configuration,
-            environment: vetted.front_end.environment().collect(),
-            cargo_home: vetted.cargo_home.clone(),
-        };
+        let tokens = vetted.tokens();
         Ok(Self { vetted, state, registry, tokens })
     }
 
@@ -225,17 +221,16 @@ impl<'a> Sending<'a> {
             .collect();
         indexes.sort();
         indexes.dedup();
-        let table = self.vetted.configuration.get("registries").and_then(toml::Value::as_table);
+        let names = self.vetted.configuration.names_in("registries");
         for index in indexes.into_iter().filter(|index| !self.registry.is_index(index)) {
-            let named = table.into_iter().flatten().find(|(_, value)| {
-                value
-                    .get("index")
-                    .and_then(toml::Value::as_str)
+            let named = names.iter().find(|name| {
+                let own = self.vetted.configuration.get(&format!("registries.{name}.index"));
+                own.and_then(toml::Value::as_str)
                     .is_some_and(|own| own.trim_end_matches('/') == index.trim_end_matches('/'))
             });
             let crates_io = Registry::named(crate::publish::registry::CRATES_IO, &index);
             match named {
-                Some((name, _)) => found.push(Registry::named(name, &index)),
+                Some(name) => found.push(Registry::named(name, &index)),
                 None if crates_io.index == "sparse+https://index.crates.io/" => found.push(crates_io),
                 None => {}
             }
