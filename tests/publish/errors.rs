@@ -65,7 +65,7 @@ fn a_dry_run_shows_what_would_be_sent() {
     let Some(user) = users().into_iter().next() else { return };
     let engine = engines().pop().expect("an engine");
     let Some((world, server)) = scene("publish-dry", &user) else { return };
-    let files = [("src/lib.rs", "pub fn one() {}\n"), (".env", "TOKEN=1\n"), ("notes.txt", "a\n")];
+    let files = [("src/lib.rs", "pub fn one() {}\n"), ("deploy.pem", "TOKEN=1\n"), ("notes.txt", "a\n")];
     let project = package(&world, "shown", "", &files);
     let dry = |token: &str| {
         run(&mut sandbox(&world, engine, &project, token, "publish --registry mine --dry-run"))
@@ -75,7 +75,7 @@ fn a_dry_run_shows_what_would_be_sent() {
     let first = dry("").stderr;
     assert!(first.contains("        16  src/lib.rs"), "{first}");
     assert!(first.contains("SHA-256 ") && first.contains("has no version of shown yet"), "{first}");
-    assert!(first.contains("warning: `.env` of shown looks like variables of an environment"), "{first}");
+    assert!(first.contains("warning: `deploy.pem` of shown looks like a key, by its name"), "{first}");
     assert_eq!(server.uploads(), 0);
 
     run(&mut sandbox(&world, engine, &project, &server.token, "publish --registry mine --no-verify"))

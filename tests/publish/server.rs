@@ -80,10 +80,14 @@ impl Server {
         self.requests().iter().filter(|line| line.starts_with("PUT /api/v1/crates/new")).count()
     }
 
-    /// An index file's content.
+    /// What the index says of a crate.
     pub fn index_entry(&self, name: &str) -> String {
-        let path = format!("index/{}/{}/{name}", &name[..2], &name[2..4]);
-        std::fs::read_to_string(self.directory.join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+        let directory = self.directory.join(format!("index/index/{}/{}", &name[..2], &name[2..4]));
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        let file =
+            entries.map(|entry| entry.path()).find(|path| path.file_stem().is_some_and(|stem| stem == name));
+        let file = file.unwrap_or_else(|| panic!("{name} is not in {}", directory.display()));
+        std::fs::read_to_string(file).expect("index")
     }
 }
 

@@ -64,7 +64,10 @@ fn a_workspace_is_published_in_order() {
     for engine in engines() {
         let Some((world, server)) = scene("publish-workspace", &user) else { return };
         let root = world.work().join("three");
-        world.write(&root.join("Cargo.toml"), "[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n");
+        world.write(
+            &root.join("Cargo.toml"),
+            "[workspace]\nmembers = [\"above\", \"middle\", \"private\", \"zero-base\"]\nresolver = \"3\"\n",
+        );
         let on = |name: &str| {
             format!(
                 "[dependencies]\n{name} = {{ path = \"../{name}\", version = \"0.1\", registry = \"mine\" }}\n"
