@@ -13,6 +13,7 @@ mod mountinfo;
 pub mod policy;
 mod procstat;
 pub mod project;
+pub mod publish;
 pub mod switch_off;
 
 #[cfg(test)]

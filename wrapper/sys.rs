@@ -33,6 +33,7 @@ mod nr {
     pub const SOCKET: usize = 41;
     pub const CONNECT: usize = 42;
     pub const SENDMSG: usize = 46;
+    pub const SOCKETPAIR: usize = 53;
     pub const GETSOCKOPT: usize = 55;
     pub const FORK: usize = 57;
     pub const EXECVE: usize = 59;
@@ -371,13 +372,33 @@ pub fn send(socket: i32, slices: &[IoSlice<'_>], descriptors: &[i32]) -> Result<
 
 /// Whether a descriptor is open, and whether it is a pipe.
 pub fn is_pipe(descriptor: i32) -> Option<bool> {
+    const S_IFIFO: u32 = 0o010_000;
+    Some(kind(descriptor)? == S_IFIFO)
+}
+
+/// Whether a descriptor is a socket.
+pub fn is_socket(descriptor: i32) -> bool {
+    const S_IFSOCK: u32 = 0o140_000;
+    kind(descriptor) == Some(S_IFSOCK)
+}
+
+/// What an open descriptor is.
+fn kind(descriptor: i32) -> Option<u32> {
     // struct stat of x86-64 is 144 bytes; st_mode is the 32 bits at offset 24.
     let mut stat = [0_u32; 36];
     // SAFETY: the kernel writes one `struct stat`, 144 bytes, to the buffer of that size.
     checked(unsafe { syscall(nr::FSTAT, [descriptor as usize, stat.as_mut_ptr() as usize, 0, 0]) }).ok()?;
     const S_IFMT: u32 = 0o170_000;
-    const S_IFIFO: u32 = 0o010_000;
-    Some(stat[6] & S_IFMT == S_IFIFO)
+    Some(stat[6] & S_IFMT)
+}
+
+/// A pair of connected Unix sockets.
+pub fn socket_pair() -> Result<(i32, i32), Errno> {
+    let mut ends = [0_i32; 2];
+    let kind = SOCK_STREAM | SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors to the array of two.
+    checked(unsafe { syscall(nr::SOCKETPAIR, [AF_UNIX.into(), kind, 0, ends.as_mut_ptr() as usize]) })?;
+    Ok((ends[0], ends[1]))
 }
 
 /// Ends this process by a signal, as the job ended, without a core of its own; returns only if it cannot.

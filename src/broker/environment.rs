@@ -141,7 +141,10 @@ fn keeps(variable: &[u8]) -> bool {
     if is_one_of(variable, DROPPED) || variable == b"RUSTC_WORKSPACE_WRAPPER=" {
         return false;
     }
-    !(name.starts_with(b"CARGO_TARGET_") && name.ends_with(b"_RUNNER"))
+    // Whether this tool, or the user: they are cargo's business.
+    let provider = name.starts_with(b"CARGO_REGISTR")
+        && (name.ends_with(b"_CREDENTIAL_PROVIDER") || name.ends_with(b"_CREDENTIAL_PROVIDERS"));
+    !(provider || name.starts_with(b"CARGO_TARGET_") && name.ends_with(b"_RUNNER"))
 }
 
 fn name(variable: &[u8]) -> &[u8] {

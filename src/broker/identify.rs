@@ -29,8 +29,10 @@ pub mod role {
     pub const RUNNER: &str = "runner";
     /// cargo itself, where all of a command runs inside.
     pub const CARGO: &str = "cargo";
+    /// cargo's credential provider, where tokens are elsewhere than cargo finds them.
+    pub const CREDENTIAL: &str = "credential";
     /// All of them.
-    pub const ALL: [&str; 5] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO];
+    pub const ALL: [&str; 6] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO, CREDENTIAL];
 }
 
 /// Longest argument file that is read, in bytes.

@@ -18,11 +18,12 @@ use rustix::termios::isatty;
 
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::caller::Stat;
+use crate::publish::channel::provide;
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::{Places, complaint, filter};
 use super::exceeded;
-use super::identify::{After, Job, JobKind, identify};
+use super::identify::{After, Job, JobKind, identify, role};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
 use super::network;
@@ -130,6 +131,11 @@ impl Broker {
 
     fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {
         let session = &*self.session;
+        if session.role(&request.exe) == Some(role::CREDENTIAL) {
+            let Some(tokens) = &session.tokens else { anyhow::bail!("cargo has its tokens by itself") };
+            provide(request, &|question| tokens.answer_reading(question))?;
+            return Ok(Reply::Exit(0));
+        }
         let mut job = identify(session, request)?;
         if let (Purpose::Rehearsal(reached), true) = (&session.purpose, job.kind != JobKind::Query) {
             reached.store(true, Ordering::SeqCst);

@@ -14,6 +14,7 @@ use crate::policy::kind::Kind;
 use crate::policy::layers::Policy;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
+use crate::publish::tokens::Tokens;
 
 use super::identify::role;
 
@@ -56,6 +57,8 @@ pub struct Session {
     pub purpose: Purpose,
     /// What cargo has in the place of the user's standard error, if anything.
     pub stderr: Option<Arc<CargoStderr>>,
+    /// The user's tokens, for the host's cargo to read private registries with; `None`: cargo has them by itself.
+    pub tokens: Option<Tokens>,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
 }
@@ -255,6 +258,7 @@ pub(crate) mod tests {
             verbose: false,
             purpose: Purpose::Build,
             stderr: None,
+            tokens: None,
             plain: None,
             project,
             directories,

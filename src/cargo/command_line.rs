@@ -38,6 +38,10 @@ pub enum CommandKind {
     Install,
     /// Applies what compilers suggest to the sources: `fix`, `clippy --fix`.
     Fix,
+    /// Sends packages to a registry: `publish`.
+    Publish,
+    /// Uses a registry's token for something else: `owner`, `yank`, `login`, `logout`.
+    Registry,
     /// Runs no foreign code beyond asking the compiler about itself.
     Host,
     /// Known, and not confined yet: refused, with the reason.
@@ -87,12 +91,8 @@ const SUBCOMMANDS: &[(&[&str], CommandKind)] = &[
     ),
     (&["fix"], CommandKind::Fix),
     (&["install"], CommandKind::Install),
-    (
-        &["publish", "login", "logout", "owner", "yank"],
-        CommandKind::Refused(
-            "it needs the registry token, which gets a container of its own that is not there yet",
-        ),
-    ),
+    (&["publish"], CommandKind::Publish),
+    (&["login", "logout", "owner", "yank"], CommandKind::Registry),
 ];
 
 /// cargo's built-in aliases (`cargo --list`).
@@ -128,11 +128,15 @@ impl CargoCommand {
                 "`--open` starts a browser that the repository's configuration may name; leave it out",
             ),
             ("package", _) if flag(&["--no-verify", "-l", "--list"]) => CommandKind::Host,
-            ("help", _) | (_, CommandKind::Refused(_) | CommandKind::Install | CommandKind::Fix)
-                if flag(&["--help", "-h"]) =>
-            {
-                CommandKind::Host
-            }
+            ("help", _)
+            | (
+                _,
+                CommandKind::Refused(_)
+                | CommandKind::Install
+                | CommandKind::Fix
+                | CommandKind::Publish
+                | CommandKind::Registry,
+            ) if flag(&["--help", "-h"]) => CommandKind::Host,
             ("install", _) if flag(&["--list"]) => CommandKind::Host,
             // A project like any other, whose programs are copied; without a crate it is the one that cargo is in.
             ("install", _)
@@ -211,6 +215,33 @@ impl CargoCommand {
         }
         kept.extend_from_slice(rest);
         kept
+    }
+
+    /// The words behind the subcommand that are neither options nor values of `with_value`.
+    pub fn positionals(&self, with_value: &[&str]) -> Vec<OsString> {
+        let mut found = Vec::new();
+        let mut words = self.own_arguments().iter();
+        while let Some(word) = words.next() {
+            if with_value.iter().any(|option| word == option) {
+                words.next();
+            } else if !word.as_bytes().starts_with(b"-") {
+                found.push(word.clone());
+            }
+        }
+        found
+    }
+
+    /// Puts words right behind the subcommand.
+    pub fn insert(&mut self, words: impl IntoIterator<Item = OsString>) {
+        let at = self.position.map_or(0, |at| at + 1);
+        self.arguments.splice(at..at, words);
+    }
+
+    /// The arguments without these options, which take no value.
+    pub fn without_flags(&self, names: &[&str]) -> Vec<OsString> {
+        let (own, rest) = self.arguments.split_at(self.end());
+        let kept = own.iter().filter(|word| !names.iter().any(|name| word == name));
+        kept.chain(rest).cloned().collect()
     }
 
     /// One command for each crate that `install` names, since each is built apart from the others; the name for people.

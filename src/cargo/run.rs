@@ -47,6 +47,8 @@ pub struct CargoRun<'a> {
     pub bar: Arc<Bar>,
     /// What it has in the place of the user's standard error, if anything.
     pub stderr: Option<Arc<CargoStderr>>,
+    /// Variables by which cargo is told that the broker is its credential provider.
+    pub credential_providers: Vec<String>,
 }
 
 impl CargoRun<'_> {
@@ -113,6 +115,9 @@ impl CargoRun<'_> {
         ];
         variables
             .extend(triples.iter().map(|triple| (runner_variable(triple), bin.join(role::RUNNER).into())));
+        let provider = bin.join(role::CREDENTIAL);
+        variables
+            .extend(self.credential_providers.iter().map(|name| (name.clone(), provider.clone().into())));
         let _descriptor = session.inherit().context("failed to hand the session to cargo")?;
         self.domain.add(directories.work(), Rights::Write);
         for path in [bin, directories.shims()] {
@@ -130,13 +135,25 @@ impl CargoRun<'_> {
     /// # Errors
     /// When cargo cannot be started.
     pub fn without_project(self) -> anyhow::Result<ExitStatus> {
+        self.start_without_project(None)
+    }
+
+    /// The same, with what cargo says kept in two files: standard output and standard error.
+    ///
+    /// # Errors
+    /// When cargo cannot be started.
+    pub fn without_project_unheard(self, said: [&File; 2]) -> anyhow::Result<ExitStatus> {
+        self.start_without_project(Some(said))
+    }
+
+    fn start_without_project(self, said: Option<[&File; 2]>) -> anyhow::Result<ExitStatus> {
         let nothing = OsString::from("/nonexistent/cargo-sandbox-without-project");
         let names = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOC"];
         let temporary = tempfile::Builder::new().prefix("cargo-sandbox-").tempdir();
         let temporary = temporary.context("failed to make a temporary directory for cargo")?;
         let variables = names.map(|name| (name.to_owned(), nothing.clone())).into();
         let program = self.toolchain.program("cargo");
-        self.start(&program, variables, temporary.path(), None)
+        self.start(&program, variables, temporary.path(), said)
     }
 
     /// `temporary` is for cargo alone: in the common one it could be made to write, and to run, what others put

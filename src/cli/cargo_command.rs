@@ -27,12 +27,13 @@ use crate::project::planted::{self, TargetDir};
 use crate::project::{
     Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
+use crate::publish::tokens::Tokens;
 use crate::switch_off::{Defence, is_off};
 
 use super::policy::{self, Ground};
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
-use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
+use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
@@ -109,6 +110,8 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
+        (CommandKind::Publish, Ok(root)) => publish::run(&vetted, &root),
+        (CommandKind::Registry, root) => publish::registry::run(&vetted, root.ok().as_deref()),
         (_, Ok(root)) => in_project(&vetted, &root),
         // `new`, `--version`, `search` need no project; cargo says so where another one does.
         (CommandKind::Host | CommandKind::Unknown, Err(_)) => {
@@ -252,6 +255,7 @@ pub(super) fn prepare(
     };
     let policy = policy::of_project(front_end, &ground)?.policy;
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
+    let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let session = Session {
         programs: Kind::of_programs(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),
@@ -269,6 +273,7 @@ pub(super) fn prepare(
         verbose: options.verbose,
         purpose: Purpose::Build,
         stderr: None,
+        tokens: Some(tokens).filter(Tokens::are_elsewhere),
         plain: None,
         project,
         directories,

@@ -7,6 +7,7 @@ mod front_end;
 mod install;
 mod own;
 mod policy;
+mod publish;
 mod trust;
 mod vetted;
 

@@ -14,6 +14,7 @@ use crate::cargo::run::CargoRun;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain};
 use crate::policy::bar::Bar;
 use crate::project::create_cache_directory;
+use crate::publish::tokens::Tokens;
 
 use super::cargo_command::Known;
 use super::{FrontEnd, Options};
@@ -49,6 +50,12 @@ impl Vetted<'_> {
     pub fn known<'b>(&'b self, command: &'b CargoCommand) -> Known<'b> {
         let Self { configuration, toolchain, bar, .. } = self;
         Known { command, configuration, toolchain, bar }
+    }
+
+    /// Where the user's tokens are.
+    pub fn tokens(&self) -> Tokens {
+        let environment = self.front_end.environment().collect();
+        Tokens::new(&self.configuration, environment, self.cargo_home.clone())
     }
 
     /// cargo with a command line, which is this one or a part of it; `project` is the root and the target directory.
@@ -91,6 +98,7 @@ impl Vetted<'_> {
             compilers_write_temporary: self.installed.is_some_and(|tool| tool.compilers_write_temporary),
             bar: Arc::clone(&self.bar),
             stderr: None,
+            credential_providers: self.tokens().provider_variables(),
         })
     }
 

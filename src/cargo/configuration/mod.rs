@@ -241,6 +241,15 @@ impl Configuration {
         self.sources().find_map(|source| source.get(key))
     }
 
+    /// The names in a table, in all files.
+    pub fn names_in(&self, table: &str) -> Vec<String> {
+        let tables = self.sources().filter_map(|source| source.get(table)?.as_table());
+        let mut names: Vec<String> = tables.flat_map(Table::keys).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// A setting that is a path, absolute.
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         self.sources().find_map(|source| Some(source.base.join(source.get(key)?.as_str()?)))

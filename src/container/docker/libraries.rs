@@ -62,6 +62,41 @@ pub(super) fn of(executable: &Path) -> Result<Libraries, EngineError> {
     Ok(Libraries { loader: Some(loader), files })
 }
 
+/// The loader of another program by its path, and what it needs by the names that it has for it.
+pub(crate) type Needed = (Option<PathBuf>, BTreeMap<String, PathBuf>);
+
+/// Finds what another program of this machine needs: beside it, as toolchains have their libraries, and in the directories
+/// of what this process has mapped, which are the system's.
+///
+/// # Errors
+/// When a library is not there, or a file cannot be read as ELF.
+pub(crate) fn of_program(program: &Path) -> Result<Needed, EngineError> {
+    let object = read(program)?;
+    let maps = fs::read_to_string("/proc/self/maps")
+        .map_err(|error| EngineError::failed(format!("cannot read /proc/self/maps: {error}")))?;
+    let beside = program.parent().and_then(Path::parent).map(|parent| parent.join("lib"));
+    let mapped = shared_objects(&maps).into_iter().filter_map(|path| Some(path.parent()?.to_owned()));
+    let loader = object.interpreter.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let directories: Vec<PathBuf> = beside.into_iter().chain(mapped).chain(loader).collect();
+    let mut wanted = object.needed;
+    let mut files = BTreeMap::new();
+    while let Some(name) = wanted.pop() {
+        if files.contains_key(&name) {
+            continue;
+        }
+        let found = directories.iter().map(|directory| directory.join(&name)).find(|path| path.is_file());
+        let Some(path) = found.and_then(|path| path.canonicalize().ok()) else {
+            return Err(EngineError::failed(format!(
+                "cannot find {name}, which {} needs",
+                program.display()
+            )));
+        };
+        wanted.extend(read(&path)?.needed);
+        files.insert(name, path);
+    }
+    Ok((object.interpreter, files))
+}
+
 /// The files of a `/proc/<pid>/maps` that look like shared objects.
 fn shared_objects(maps: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = maps

@@ -14,7 +14,7 @@ pub mod discovery;
 mod errors;
 mod image;
 pub mod labels;
-mod libraries;
+pub(crate) mod libraries;
 mod list;
 mod mounts;
 mod post_mortem;

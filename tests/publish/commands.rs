@@ -1,0 +1,103 @@
+//! `owner`, `yank`, `login`, `logout`, and where tokens come from.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::support::run::run;
+use super::support::world::World;
+use super::{engines, package, sandbox, scene, users};
+
+#[test]
+fn owners_and_yanked_versions() {
+    for (user, engine) in users().into_iter().zip(engines()) {
+        let Some((world, server)) = scene("publish-owner", &user) else { return };
+        let project = package(&world, "owned", "", &[]);
+        let on =
+            |directory, token: &str, line: &str| run(&mut sandbox(&world, engine, directory, token, line));
+        on(&project, &server.token, "publish --registry mine --no-verify").success("publish");
+
+        // Somebody else may nothing, and the registry says so.
+        let refused = on(&project, &server.other, "yank --registry mine --version 0.1.0 owned");
+        assert_eq!(refused.code(), 101);
+        assert!(refused.stderr.contains("not allowed to perform"), "{}", refused.stderr);
+        on(&project, &server.token, "owner --registry mine --add bob owned").success("owner --add");
+        on(&project, &server.other, "yank --registry mine --version 0.1.0").success("yank");
+        assert!(server.index_entry("owned").contains("\"yanked\":true"), "{}", server.index_entry("owned"));
+        // Where there is no project, the crate is named.
+        let elsewhere = world.work();
+        on(&elsewhere, &server.other, "yank --registry mine owned@0.1.0 --undo").success("yank --undo");
+        assert!(server.index_entry("owned").contains("\"yanked\":false"));
+        on(&elsewhere, &server.token, "owner --registry mine --remove bob owned").success("owner --remove");
+        let refused = on(&elsewhere, &server.other, "yank --registry mine --version 0.1.0 owned");
+        assert_ne!(refused.code(), 0);
+        on(&elsewhere, &server.token, "owner --registry mine --list owned").success("owner --list");
+        world.stop(engine, &project);
+    }
+}
+
+#[test]
+fn a_token_that_was_logged_in_is_kept_where_cargo_keeps_it() {
+    for (user, engine) in users().into_iter().zip(engines()) {
+        let Some((world, server)) = scene("publish-login", &user) else { return };
+        let project = package(&world, "logged", "", &[]);
+        let file = world.home.join(".cargo/credentials.toml");
+        let login = run(world.sandbox(engine, &project).args(["login", "--registry", "mine", &server.token]));
+        login.success("login");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        // cargo itself finds it there.
+        assert!(fs::read_to_string(&file).unwrap().contains(&format!("token = \"{}\"", server.token)));
+        run(world.sandbox(engine, &project).args(["publish", "--registry", "mine", "--no-verify"]))
+            .success("publish");
+        run(world.plain(&project).args(["yank", "--registry", "mine", "--version", "0.1.0"]))
+            .success("cargo yank");
+        run(world.sandbox(engine, &project).args(["logout", "--registry", "mine"])).success("logout");
+        let left =
+            run(world.sandbox(engine, &project).args(["yank", "--registry", "mine", "--version", "0.1.0"]));
+        assert_eq!(left.code(), 101);
+        assert!(left.stderr.contains("no token for the registry `mine`"), "{}", left.stderr);
+    }
+}
+
+/// Providers of the user's own configuration give tokens; what one is asked shows what for.
+#[test]
+fn the_users_own_credential_providers_are_asked() {
+    let Some(user) = users().into_iter().next() else { return };
+    let engine = engines().pop().expect("an engine");
+    let Some((world, server)) = scene("publish-provider", &user) else { return };
+    let log = world.home.join("asked");
+    let provider = world.home.join("provider");
+    world.write(
+        &provider,
+        &format!(
+            "#!/bin/sh\necho '{{\"v\":[1]}}'\nwhile read -r line; do\n  echo \"$line\" >> {}\n  \
+             echo '{{\"Ok\":{{\"kind\":\"get\",\"token\":\"{}\",\"cache\":\"never\",\"operation_independent\":false}}}}'\ndone\n",
+            log.display(),
+            server.token
+        ),
+    );
+    let print = world.home.join("print-token");
+    world.write(&print, &format!("#!/bin/sh\necho {}\n", server.token));
+    for program in [&provider, &print] {
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let config = fs::read_to_string(world.home.join(".cargo/config.toml")).unwrap();
+    let with = |world: &World, providers: &str| {
+        world.write(
+            &world.home.join(".cargo/config.toml"),
+            &format!("{config}[registry]\nglobal-credential-providers = [{providers}]\n"),
+        );
+    };
+    let publish = |name: &str| {
+        let project = package(&world, name, "", &[]);
+        let output =
+            run(world.sandbox(engine, &project).args(["publish", "--registry", "mine", "--no-verify"]));
+        output.success(name);
+    };
+    with(&world, &format!("\"{}\"", provider.display()));
+    publish("provided");
+    let asked = fs::read_to_string(&log).unwrap();
+    assert!(asked.contains("\"operation\":\"publish\",\"name\":\"provided\",\"vers\":\"0.1.0\""), "{asked}");
+    with(&world, &format!("\"cargo:token-from-stdout {}\"", print.display()));
+    publish("printed");
+    assert_eq!(server.published(), ["printed", "provided"]);
+}
