@@ -8,6 +8,7 @@ mod failure;
 pub(crate) mod landlock;
 mod leader;
 mod limits;
+pub mod observe;
 mod peer;
 pub mod process;
 pub mod protocol;

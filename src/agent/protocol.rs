@@ -11,9 +11,11 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::observe::Closeness;
+
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -102,6 +104,9 @@ pub struct JobSpec {
     pub local_sockets: bool,
     /// What the job may use up.
     pub budget: Budget,
+    /// Tell what it asks the kernel for. The file that the record is written to comes behind the descriptors; the job
+    /// does not get it.
+    pub observe: Option<Closeness>,
 }
 
 /// What a job may use up before it is ended; `None`: as much as it likes.

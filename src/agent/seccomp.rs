@@ -8,6 +8,8 @@
 
 use std::io;
 
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
 use seccompiler::sock_filter;
 
 /// What happens to a call.
@@ -18,6 +20,10 @@ enum Verdict {
     Fail(i32),
     /// Decided by an argument.
     Check(Check),
+    /// The listener is asked.
+    Ask,
+    /// As [`Verdict::Check`], with the listener being asked where that fails.
+    AskIf(Check),
 }
 
 /// Decisions that need an argument. Only its low 32 bits count, as in the kernel.
@@ -222,6 +228,10 @@ const fn allow() -> sock_filter {
     op(RETURN, libc::SECCOMP_RET_ALLOW)
 }
 
+const fn ask() -> sock_filter {
+    op(RETURN, libc::SECCOMP_RET_USER_NOTIF)
+}
+
 const fn fail(error: i32) -> sock_filter {
     op(RETURN, libc::SECCOMP_RET_ERRNO | error.cast_unsigned())
 }
@@ -230,6 +240,90 @@ impl Filter {
     /// Compiles the tables of this architecture.
     pub fn new() -> Self {
         Self::of(COMMON.iter().chain(OWN).map(|&(number, verdict, _)| (number, verdict)))
+    }
+
+    /// A filter that refuses nothing.
+    pub fn none() -> Self {
+        Self::of(std::iter::empty())
+    }
+
+    /// As [`Filter::new`] for a job that is observed: a listener is asked about `observed`, and about each call that
+    /// would be refused, for which it has to give the answer that [`refuses`](Self::refuses) gives. What programs
+    /// replace by an older call is refused as ever.
+    pub fn asking(observed: &[libc::c_long]) -> Self {
+        let table = || COMMON.iter().chain(OWN).map(|&(number, verdict, _)| (number, verdict));
+        let listed = table().map(|(number, verdict)| match verdict {
+            _ if observed.contains(&number) => (number, Verdict::Ask),
+            Verdict::Fail(error) if error != libc::ENOSYS => (number, Verdict::Ask),
+            Verdict::Check(check) => (number, Verdict::AskIf(check)),
+            other => (number, other),
+        });
+        let others = observed.iter().filter(|number| table().all(|(known, _)| known != **number));
+        Self::of(listed.chain(others.map(|number| (*number, Verdict::Ask))))
+    }
+
+    /// The error that this filter answers a call with, from what the kernel says of it; `None` if it lets it pass.
+    pub fn refuses(&self, data: &libc::seccomp_data) -> Option<i32> {
+        let load = |offset: u32| match offset {
+            NUMBER => data.nr.cast_unsigned(),
+            ARCH => data.arch,
+            // The low half, as in the kernel.
+            offset => usize::try_from(offset.saturating_sub(16) / 8)
+                .ok()
+                .and_then(|index| data.args.get(index))
+                .map_or(0, |argument| (argument & 0xffff_ffff) as u32),
+        };
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            // A program that leaves its end lets nothing pass, as the kernel would not take it.
+            let Some(instruction) = self.0.get(at) else { return Some(libc::EPERM) };
+            let k = instruction.k;
+            let jump = |taken: bool| usize::from(if taken { instruction.jt } else { instruction.jf });
+            at += 1;
+            match instruction.code {
+                LOAD => accumulator = load(k),
+                AND => accumulator &= k,
+                JUMP => at += k as usize,
+                JUMP_EQUAL => at += jump(accumulator == k),
+                JUMP_AT_LEAST => at += jump(accumulator >= k),
+                JUMP_ANY_BIT => at += jump(accumulator & k != 0),
+                RETURN if k == libc::SECCOMP_RET_ALLOW => return None,
+                RETURN if k & 0xffff_0000 == libc::SECCOMP_RET_ERRNO => {
+                    return Some((k & 0xffff).cast_signed());
+                }
+                _ => return Some(libc::EPERM),
+            }
+        }
+    }
+
+    /// Puts the filter on this process and all that it starts; returns its listener.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn install_with_listener(&self) -> io::Result<OwnedFd> {
+        let length = u16::try_from(self.0.len()).map_err(io::Error::other)?;
+        let program = libc::sock_fprog { len: length, filter: self.0.as_ptr().cast_mut().cast() };
+        let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        // With the second one (Linux 5.19) signals do not have a call asked about again.
+        for flags in [listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, listen] {
+            // SAFETY: the kernel copies the program, which lives as long as `self`; `sock_filter` is the kernel's own
+            // layout (seccompiler says so). It writes nothing.
+            let made = unsafe {
+                libc::syscall(
+                    libc::SYS_seccomp,
+                    libc::c_long::from(libc::SECCOMP_SET_MODE_FILTER),
+                    flags,
+                    &raw const program,
+                )
+            };
+            if let Ok(made) = i32::try_from(made)
+                && made >= 0
+            {
+                // SAFETY: the kernel made this descriptor for us just now.
+                return Ok(unsafe { OwnedFd::from_raw_fd(made) });
+            }
+        }
+        Err(io::Error::last_os_error())
     }
 
     fn of(entries: impl Iterator<Item = (libc::c_long, Verdict)>) -> Self {
@@ -316,6 +410,16 @@ impl Verdict {
             Self::Allow => vec![allow()],
             Self::Fail(error) => vec![fail(error)],
             Self::Check(check) => check.compile(),
+            Self::Ask => vec![ask()],
+            Self::AskIf(check) => {
+                let mut program = check.compile();
+                for instruction in &mut program {
+                    if instruction.code == RETURN && instruction.k != libc::SECCOMP_RET_ALLOW {
+                        *instruction = ask();
+                    }
+                }
+                program
+            }
         }
     }
 }
@@ -443,9 +547,47 @@ mod tests {
             match entry.map(|entry| entry.1) {
                 None | Some(Verdict::Allow) => assert_eq!(verdict(number, [0; 6]), Ok(()), "{number}"),
                 Some(Verdict::Fail(error)) => assert_eq!(verdict(number, [0; 6]), Err(error), "{number}"),
-                Some(Verdict::Check(_)) => {}
+                Some(Verdict::Check(_) | Verdict::Ask | Verdict::AskIf(_)) => {}
             }
         }
+    }
+
+    /// What an observed job is asked about, the listener answers as the filter would have.
+    #[test]
+    fn an_asking_filter_lets_nothing_pass_that_the_ordinary_one_refuses() {
+        let ordinary = Filter::new();
+        let asking = Filter::asking(&[libc::SYS_openat, libc::SYS_connect]);
+        assert!(asking.0.len() < 512, "{} instructions", asking.0.len());
+        let values = [0, 1, 2, 3, 5, 0x80, 0o4755, 0o101, 0x5412, 0x541c, 0x1000_0011, 0x0004_0000, u64::MAX];
+        for number in 0..1000_i32 {
+            for value in values {
+                for (at, second) in [(0, 1), (1, 16), (2, 0), (3, 2)] {
+                    let mut arguments = [second; 6];
+                    arguments[at] = value;
+                    for architecture in [ARCHITECTURE, 0x4000_0003] {
+                        let data = libc::seccomp_data {
+                            nr: number,
+                            arch: architecture,
+                            instruction_pointer: 0,
+                            args: arguments,
+                        };
+                        let (expected, _) = walk(&ordinary, number.into(), arguments, architecture);
+                        let refused = ordinary.refuses(&data);
+                        match expected {
+                            libc::SECCOMP_RET_ALLOW => assert_eq!(refused, None, "{number} {arguments:?}"),
+                            error => assert_eq!(refused, Some((error & 0xffff).cast_signed()), "{number}"),
+                        }
+                        let (asked, _) = walk(&asking, number.into(), arguments, architecture);
+                        assert!(
+                            asked != libc::SECCOMP_RET_ALLOW || refused.is_none(),
+                            "{number} {arguments:?}"
+                        );
+                    }
+                }
+            }
+        }
+        let (asked, _) = walk(&asking, libc::SYS_connect, [0; 6], ARCHITECTURE);
+        assert_eq!(asked, libc::SECCOMP_RET_USER_NOTIF);
     }
 
     #[test]

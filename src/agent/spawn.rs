@@ -3,6 +3,7 @@
 //! 1. The agent forks into new process and mount namespaces: the job's init.
 //! 2. The init mounts what is private to the job, writes its files, and forks
 //! 3. the job itself, which puts its descriptors in place, gives up what it must not have, and executes.
+//!    (An observed job's last step is another filter, whose listener it hands to the init: `super::observe`.)
 //! 4. The init waits for the job, kills everything else in its namespace, waits for that too, and only then
 //!    says how the job ended. Its own end comes after the reply: taking down a mount namespace has the kernel
 //!    wait for all processors, which nobody needs to wait for. Should the init be killed, the kernel kills
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
+use super::observe::{self, Closeness, Handover, Observer, Seat};
 use super::process::{self, Child, Cloned};
 use super::protocol::{Access, Exceeded, JobSpec, Reply};
 use super::report::{self, Probe};
@@ -84,6 +86,7 @@ pub struct Program {
     files: Vec<(String, Vec<u8>)>,
     layered: Vec<Vec<u8>>,
     local_sockets: bool,
+    observe: Option<Closeness>,
 }
 
 impl Work {
@@ -92,7 +95,7 @@ impl Work {
     /// # Errors
     /// When it contradicts itself.
     pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
-        if spec.descriptors.len() != received {
+        if spec.descriptors.len() + usize::from(spec.observe.is_some()) != received {
             let numbers = spec.descriptors.len();
             return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
         }
@@ -128,6 +131,7 @@ impl Work {
             files: spec.files,
             layered: spec.layered,
             local_sockets: spec.local_sockets,
+            observe: spec.observe,
         })))
     }
 }
@@ -184,20 +188,37 @@ impl Confinement {
     }
 
     /// The job's init; never returns into the agent's loop.
-    fn init(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
-        match self.surround(place, agent) {
-            Ok(()) => self.see_to_end(report, || self.job(work, descriptors, report, place)),
+    fn init(
+        &self,
+        work: &Work,
+        mut descriptors: Vec<OwnedFd>,
+        report: &OwnedFd,
+        place: &Place,
+        agent: Pid,
+    ) -> ! {
+        let observation = match work {
+            Work::Execute(program) if program.observe.is_some() => {
+                descriptors.pop().map(observe::prepare).transpose().at(Step::Observe)
+            }
+            _ => Ok(None),
+        };
+        match observation.and_then(|observation| self.surround(place, agent).map(|()| observation)) {
+            Ok(observation) => {
+                let (seat, handover) = observation.unzip();
+                self.see_to_end(report, seat, || self.job(work, descriptors, handover, report, place));
+            }
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
     }
 
     /// Starts the process of the job, as its init, and sees it to its end.
-    pub(super) fn see_to_end(&self, report: &OwnedFd, job: impl FnOnce()) {
+    pub(super) fn see_to_end(&self, report: &OwnedFd, seat: Option<Seat>, job: impl FnOnce()) {
         signals::hold();
         // SAFETY: one thread, as in the agent.
         let end = match unsafe { process::clone(0) } {
             Ok(Cloned::Child) => {
+                drop(seat);
                 signals::release();
                 job();
                 process::exit_now(127)
@@ -211,11 +232,17 @@ impl Confinement {
                 signals::pass_on_to(pid, reach);
                 // Nothing of the job's, nothing of the agent's: a job that closes its output must really have
                 // closed it.
-                let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
-                match self.tree {
+                let own = report.as_raw_fd().cast_unsigned();
+                let [first, second] = seat.as_ref().map_or([own; 2], Seat::descriptors);
+                let _ = process::close_all_but([own, first, second]);
+                // Without a listener the job's calls fail, and with them the job.
+                let observer = seat.and_then(|seat| seat.listen(self.ordinary_filter()).ok());
+                let end = match self.tree {
                     ProcessTree::Namespace => reap_until(pid, report),
                     ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Paused)),
-                }
+                };
+                observer.into_iter().for_each(Observer::finish);
+                end
             }
             Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
         };
@@ -247,7 +274,14 @@ impl Confinement {
     }
 
     /// The job itself; returns only if it cannot be started, which it has then said.
-    pub(super) fn job(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
+    fn job(
+        &self,
+        work: &Work,
+        descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
+        report: &OwnedFd,
+        place: &Place,
+    ) {
         // Before the filter, which forbids mounts.
         let ready = match work {
             Work::Execute(program) => {
@@ -258,14 +292,14 @@ impl Confinement {
             }
             Work::Probe => Ok(()),
         };
-        match ready.and_then(|()| self.make_ready(place)) {
-            Ok(ready) => self.confined_job(ready, work, descriptors, report),
+        match ready.and_then(|()| self.make_ready(place, handover.is_some())) {
+            Ok(ready) => self.confined_job(ready, work, descriptors, handover, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
 
-    /// Takes the steps that are the same for every job.
-    pub(super) fn make_ready(&self, place: &Place) -> Result<Ready, Failure> {
+    /// Takes the steps that are the same for every job. One that is observed gets its filter later, and last.
+    pub(super) fn make_ready(&self, place: &Place, observed: bool) -> Result<Ready, Failure> {
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
@@ -276,10 +310,15 @@ impl Confinement {
             tree::leave_reaper().at(Step::Session)?;
         }
         process::drop_capabilities().at(Step::Capabilities)?;
-        if !is_off(Defence::JobFilter) {
+        if !observed && !is_off(Defence::JobFilter) {
             self.filter.install().at(Step::Seccomp)?;
         }
         Ok(prepared)
+    }
+
+    /// The filter by which an observed job's calls are judged.
+    fn ordinary_filter(&self) -> seccomp::Filter {
+        if is_off(Defence::JobFilter) { seccomp::Filter::none() } else { seccomp::Filter::new() }
     }
 
     /// The job once it is ready, with what is its own; returns only if it cannot be started, which it has then
@@ -289,10 +328,11 @@ impl Confinement {
         ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
         report: &OwnedFd,
     ) {
         let mut report = report.as_raw_fd();
-        let Err(failure) = self.confine_and_run(ready, work, descriptors, &mut report);
+        let Err(failure) = self.confine_and_run(ready, work, descriptors, handover, &mut report);
         // SAFETY: `report` is the number under which the pipe is open here.
         let report = unsafe { BorrowedFd::borrow_raw(report) };
         say(&report, &End::Failed(failure));
@@ -303,6 +343,7 @@ impl Confinement {
         ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
         report: &mut RawFd,
     ) -> Result<Infallible, Failure> {
         let (numbers, access): (&[RawFd], &[Access]) = match work {
@@ -324,6 +365,10 @@ impl Confinement {
             && !is_off(Defence::JobFilter)
         {
             seccomp::Filter::no_local_sockets().install().at(Step::Seccomp)?;
+        }
+        if let (Some(handover), Work::Execute(program)) = (handover, work) {
+            let observed = observe::calls::observed(program.observe.unwrap_or(Closeness::Record));
+            handover.install(&seccomp::Filter::asking(&observed)).at(Step::Observe)?;
         }
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {

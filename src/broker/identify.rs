@@ -345,6 +345,7 @@ fn spec(
         terminal: None,
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
+        observe: None,
     }
 }
 

@@ -146,6 +146,7 @@ mod tests {
             umask: 0o022,
             terminal: None,
             budget: crate::agent::protocol::Budget::default(),
+            observe: None,
         };
         Job { kind: JobKind::Query, package: String::new(), spec, after: After::Nothing }
     }

@@ -122,6 +122,7 @@ impl Container {
             terminal: None,
             budget: Budget::default(),
             local_sockets: true,
+            observe: None,
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

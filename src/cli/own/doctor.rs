@@ -153,6 +153,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         umask: 0o022,
         terminal: None,
         budget: Budget::default(),
+        observe: None,
     };
     let agent = session.containers.connect(session)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);
