@@ -44,6 +44,8 @@ pub struct Listener {
     memories: Memories,
     /// Sockets of threads that lead to a name server.
     resolvers: HashSet<(u32, i32)>,
+    /// Whether the job's own program was executed; what comes before is this tool's.
+    begun: bool,
 }
 
 impl Listener {
@@ -58,6 +60,7 @@ impl Listener {
             named: HashSet::new(),
             memories: Memories::default(),
             resolvers: HashSet::new(),
+            begun: false,
         }
     }
 
@@ -100,7 +103,9 @@ impl Listener {
                 self.tell(Event::Refused { number: asked.data.nr.into(), errno });
             }
             // Before the answer: the arguments are there as long as the caller waits.
-            None => self.note(asked.pid, &asked.data),
+            None if self.begun => self.note(asked.pid, &asked.data),
+            // The first call that is asked about.
+            None => self.begun = true,
         }
         // SAFETY: the kernel reads one `struct seccomp_notif_resp`, which lives here. It fails where who asked is dead.
         unsafe { libc::ioctl(self.listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
