@@ -11,6 +11,7 @@ mod mountinfo;
 pub mod policy;
 mod procstat;
 pub mod project;
+pub mod report;
 pub mod switch_off;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::cargo::Toolchain;
 use crate::container::lifecycle::Containers;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
+use crate::report::Recorder;
 
 use super::identify::role;
 
@@ -40,6 +41,8 @@ pub struct Session {
     pub budgets: Budgets,
     /// Say each job on standard error.
     pub verbose: bool,
+    /// Where what jobs did, or were refused, is collected.
+    pub recorder: Option<Arc<Recorder>>,
     /// What the session is for, where it is not to build.
     pub purpose: Purpose,
     /// What differs where plain cargo runs, which this tool did not start.
@@ -235,6 +238,7 @@ pub(crate) mod tests {
             umask: 0o022,
             budgets: Budgets::default(),
             verbose: false,
+            recorder: None,
             purpose: Purpose::Build,
             plain: None,
             project,

@@ -24,8 +24,10 @@ use crate::project::planted::{self, TargetDir};
 use crate::project::{
     Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
+use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
+use super::report::Report;
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install};
@@ -92,6 +94,17 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         cargo_home,
         installed,
     };
+    if options.report.mode != Mode::Failures
+        && matches!(vetted.command.kind, CommandKind::Install | CommandKind::Fix)
+    {
+        bail!(
+            "`{}` has jobs that are not recorded yet
+
+hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
+             them with `build`",
+            vetted.command.subcommand
+        );
+    }
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
@@ -116,14 +129,19 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     }
     let cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
     let directories = prepared.session.directories.clone();
+    let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
+    let accepted = report.finish()?;
     if status.code() == Some(i32::from(EXIT_FAILURE)) {
         explain_outside(&places.0, &vetted.options.reads);
     }
     if command.subcommand == "clean" && !directories.build().exists() {
         forget_scripts(&directories);
+    }
+    if !accepted && status.success() {
+        return Ok(EXIT_FAILURE);
     }
     Ok(exit_code(status))
 }
@@ -177,6 +195,7 @@ pub(super) fn prepare(
             project.root.display()
         );
     }
+    let user_home = user.home.clone();
     let cargo_home = front_end.cargo_home()?;
     let directories = state.project(&project.id);
     directories.create().context("failed to make the directories of this project")?;
@@ -211,6 +230,7 @@ pub(super) fn prepare(
         idle: options.idle,
         agent: own_executable()?,
     };
+    let recorder = Recorder::new(options.report.mode, options.verbose, &project.root, &user_home);
     let session = Session {
         probes: state.probes(),
         toolchain: toolchain.clone(),
@@ -222,6 +242,7 @@ pub(super) fn prepare(
         umask: front_end.umask()?,
         budgets: options.limits.budgets,
         verbose: options.verbose,
+        recorder: Some(Arc::new(recorder)),
         purpose: Purpose::Build,
         plain: None,
         project,

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod prune;
+mod report;
 mod setup;
 mod status;
 mod stop;
@@ -43,6 +44,8 @@ enum OwnCommand {
     },
     /// Show what this repository's configuration asks for on this machine, and allow it
     Trust(trust::TrustArguments),
+    /// Say what the last recorded command's jobs did; with `--pin`, write it to cargo-sandbox.lock
+    Report(report::ReportArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
 }
@@ -76,6 +79,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Status { format } => status::run(&context, format),
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
+        OwnCommand::Report(arguments) => report::run(&context, &arguments),
         OwnCommand::Prune => prune::run(&context),
         // Above: it needs neither engines nor the state directory.
         OwnCommand::Trust(_) => Ok(EXIT_FAILURE),
