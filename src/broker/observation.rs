@@ -105,7 +105,7 @@ impl Said {
     /// Takes a line of a compiler's messages.
     pub fn by_compiler(&self, line: &[u8]) {
         let found = |word: &&str| line.windows(word.len()).any(|part| part == word.as_bytes());
-        if !self.suspicious.load(Ordering::Relaxed) && SUSPICIOUS.iter().any(|word| found(&word)) {
+        if !self.suspicious.load(Ordering::Relaxed) && SUSPICIOUS.iter().any(found) {
             self.suspicious.store(true, Ordering::Relaxed);
         }
     }

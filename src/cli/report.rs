@@ -104,7 +104,7 @@ impl Report {
         })?;
         // What `self report --pin` believes is where nobody else writes.
         files::replace(&self.state.join(AUDIT_JSON), &json).context("failed to keep the record")?;
-        let jobs: u32 = self.audit.records.iter().map(|record| record.jobs).sum();
+        let jobs = self.audit.jobs();
         eprintln!(
             "note: what {jobs} jobs did: {} and {AUDIT_JSON} beside it",
             directory.join(AUDIT_PAGE).display()

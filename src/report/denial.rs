@@ -133,11 +133,12 @@ pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool
                     Act::Look if !*found && there && !rules.allow(path, Need::Read) => {
                         add(Sort::Read, path.display().to_string(), note);
                     }
-                    Act::Write | Act::Remove if !rules.allow(path, Need::Write) => {
-                        // Where not even the directory is, nothing can be made with or without a sandbox.
-                        if there || (*act == Act::Write && path.parent().is_some_and(&on_host)) {
-                            add(Sort::Write, path.display().to_string(), "");
-                        }
+                    // Where not even the directory is, nothing can be made with or without a sandbox.
+                    Act::Write | Act::Remove
+                        if !rules.allow(path, Need::Write)
+                            && (there || (*act == Act::Write && path.parent().is_some_and(&on_host))) =>
+                    {
+                        add(Sort::Write, path.display().to_string(), "");
                     }
                     _ => {}
                 }

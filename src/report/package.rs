@@ -52,7 +52,11 @@ fn manifest(directory: &Path) -> Option<toml::Table> {
 
 /// The packages of a project's `Cargo.lock`.
 #[derive(Debug, Clone, Default)]
-pub struct Locked(BTreeSet<PackageId>);
+pub struct Locked {
+    packages: BTreeSet<PackageId>,
+    /// Those that are from somewhere else than the project's own directories.
+    foreign: BTreeSet<PackageId>,
+}
 
 impl Locked {
     /// Those of the project at `root`; none where there is no lock file.
@@ -60,21 +64,32 @@ impl Locked {
         let text = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
         let table: toml::Table = text.parse().unwrap_or_default();
         let packages = table.get("package").and_then(toml::Value::as_array).into_iter().flatten();
-        let id = |package: &toml::Value| {
+        let mut locked = Self::default();
+        for package in packages {
             let text = |key: &str| Some(package.get(key)?.as_str()?.to_owned());
-            Some(PackageId { name: text("name")?, version: text("version").unwrap_or_default() })
-        };
-        Self(packages.filter_map(id).collect())
+            let Some(name) = text("name") else { continue };
+            let id = PackageId { name, version: text("version").unwrap_or_default() };
+            if text("source").is_some() {
+                locked.foreign.insert(id.clone());
+            }
+            locked.packages.insert(id);
+        }
+        locked
+    }
+
+    /// Whether a package is one of the project's own directories.
+    pub fn is_local(&self, package: &PackageId) -> bool {
+        self.packages.contains(package) && !self.foreign.contains(package)
     }
 
     /// Whether the lock file has this package, or there is no lock file.
     pub fn has(&self, package: &PackageId) -> bool {
-        self.0.is_empty() || self.0.contains(package)
+        self.packages.is_empty() || self.packages.contains(package)
     }
 
     /// The package whose library file is named so (`lib<name>-<hash>.so` without what is around the name).
     pub fn of_library(&self, library: &str) -> PackageId {
-        let mut named = self.0.iter().filter(|package| package.name.replace('-', "_") == library);
+        let mut named = self.packages.iter().filter(|package| package.name.replace('-', "_") == library);
         match (named.next(), named.next()) {
             (Some(only), None) => only.clone(),
             // Of several versions it is not known which.
@@ -113,6 +128,9 @@ mod tests {
         assert_eq!(locked.of_library("my_macro").to_string(), "my-macro 1.2.3");
         assert_eq!(locked.of_library("two").to_string(), "two");
         assert_eq!(locked.of_library("other").to_string(), "other");
+        assert!(
+            locked.is_local(&locked.of_library("my_macro")) && !locked.is_local(&locked.of_library("other"))
+        );
         assert!(
             Locked::default().has(&locked.of_library("other")) && !locked.has(&locked.of_library("other"))
         );

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use askama::Template;
 
 use super::pin::News;
-use super::record::{Audit, Record};
+use super::record::{Audit, Kind, Record};
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -68,7 +68,7 @@ pub fn html(audit: &Audit, news: Option<&[News]>) -> anyhow::Result<String> {
         command: audit.command.join(" "),
         when: utc(audit.started),
         nonce: random.iter().map(|byte| format!("{byte:02x}")).collect(),
-        jobs: audit.records.iter().map(|record| record.jobs).sum(),
+        jobs: audit.jobs(),
         unusual: rows.iter().filter(|row| row.score > 0).count(),
         rows,
         bars: bars(&audit.records),
@@ -98,7 +98,7 @@ fn row(record: &Record) -> Row<'_> {
 
 fn bars(records: &[Record]) -> Vec<Bar> {
     let mut sums = std::collections::BTreeMap::<String, f64>::new();
-    for record in records {
+    for record in records.iter().filter(|record| record.kind != Kind::Macro) {
         *sums.entry(record.package.to_string()).or_default() += record.seconds;
     }
     let mut all: Vec<(String, f64)> = sums.into_iter().collect();
@@ -132,7 +132,7 @@ fn utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::package::PackageId;
-    use super::super::record::{Kind, Source};
+    use super::super::record::Source;
     use super::*;
 
     #[test]

@@ -140,7 +140,7 @@ impl Pins {
     /// # Errors
     /// Never, for what this type can hold.
     pub fn text(&self) -> anyhow::Result<String> {
-        Ok(format!("{HEADER}{}", toml::to_string_pretty(self)?))
+        Ok(format!("{HEADER}{}\n", toml::to_string_pretty(self)?.trim_end()))
     }
 
     /// How many jobs it knows.

@@ -30,6 +30,13 @@ pub struct Audit {
     pub records: Vec<Record>,
 }
 
+impl Audit {
+    /// How many jobs there were: a macro is a part of a compiler's.
+    pub fn jobs(&self) -> u32 {
+        self.records.iter().filter(|record| record.kind != Kind::Macro).map(|record| record.jobs).sum()
+    }
+}
+
 /// The kinds of job, by their names in a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -13,7 +13,7 @@ use crate::agent::protocol::Access;
 use super::denial::{self, Denial, MOST, Sort, Subject};
 use super::package::{Locked, PackageId};
 use super::places::Places;
-use super::record::{Kind, Program, Record, Source, Variables};
+use super::record::{Kind, Program, Record, Source, Variables, is_compilers};
 
 /// What is collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -191,12 +191,19 @@ impl Recorder {
         part.programs = of.unusual_programs().cloned().collect();
         part.variables = Variables::default();
         part.macros = BTreeSet::new();
-        part.source = Source::Dependency;
+        // How much of the compiler's it used is not known.
+        (part.seconds, part.processor_seconds, part.peak_memory) = (0.0, 0.0, 0);
         let named = |name: &String| {
             let (name, version) = name.split_once(' ').unwrap_or((name, ""));
             PackageId { name: name.to_owned(), version: version.to_owned() }
         };
-        of.macros.iter().map(|name| Record { package: named(name), ..part.clone() }).collect()
+        let of_one = |name: &String| {
+            let package = named(name);
+            let own = self.locked.is_local(&package);
+            let source = if own { Source::Workspace } else { Source::Dependency };
+            Record { package, source, ..part.clone() }
+        };
+        of.macros.iter().map(of_one).collect()
     }
 }
 
@@ -253,7 +260,10 @@ fn record(job: &Finished<'_>, macros: BTreeSet<String>, refused: BTreeSet<Denial
                     }
                     short
                 };
-                let arguments = argv.iter().skip(1).take(MAX_ARGUMENTS).map(argument).collect();
+                // What compilers tell their linkers is the same for all, and long.
+                let usual = job.kind != Kind::BuildScript && is_compilers(&path);
+                let kept = if usual { 0 } else { MAX_ARGUMENTS };
+                let arguments = argv.iter().skip(1).take(kept).map(argument).collect();
                 if record.programs.len() < MAX_COMMANDS {
                     record.programs.insert(Program { path, arguments });
                 }

@@ -178,7 +178,7 @@ fn descriptor(argument: u64) -> i32 {
 
 /// Names of the calls that the filter refuses, for people (`<number>` for one that has no name here).
 pub fn name(number: i64) -> String {
-    let known = NAMES.iter().find(|(own, _)| i64::from(*own) == number);
+    let known = NAMES.iter().find(|(own, _)| *own == number);
     known.map_or_else(|| format!("system call {number}"), |(_, name)| (*name).to_owned())
 }
 

@@ -78,7 +78,7 @@ impl Memories {
         let pointers = self.bytes(thread, address, 8 * MAX_ARGUMENTS).unwrap_or_default();
         pointers
             .chunks_exact(8)
-            .map(|chunk| number(chunk))
+            .map(number)
             .take_while(|pointer| *pointer != 0)
             .map_while(|pointer| self.string_up_to(thread, pointer, MAX_ARGUMENT))
             .collect()

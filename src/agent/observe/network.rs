@@ -40,7 +40,10 @@ pub fn queried(packet: &[u8]) -> Option<String> {
     let (header, mut rest) = packet.split_first_chunk::<12>()?;
     let is_query = header[2] & 0x80 == 0 && u16::from_be_bytes([header[4], header[5]]) >= 1;
     let mut name = String::new();
-    while is_query {
+    if !is_query {
+        return None;
+    }
+    loop {
         let (length, tail) = rest.split_first()?;
         if *length == 0 {
             break;
