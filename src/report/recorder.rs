@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::agent::observe::{Act, Closeness, Event, Reach};
@@ -34,7 +34,9 @@ pub struct Recorder {
     /// Name all denials.
     all: bool,
     home: PathBuf,
-    locked: Locked,
+    root: PathBuf,
+    /// Read with the first job: before that, cargo may not have written it.
+    locked: OnceLock<Locked>,
     found: Mutex<Found>,
 }
 
@@ -104,7 +106,14 @@ const MAX_COMMANDS: usize = 200;
 impl Recorder {
     /// For a command in the project at `root`; `home` is the user's home directory.
     pub fn new(mode: Mode, all: bool, root: &Path, home: &Path) -> Self {
-        Self { mode, all, home: home.to_owned(), locked: Locked::read(root), found: Mutex::default() }
+        Self {
+            mode,
+            all,
+            home: home.to_owned(),
+            root: root.to_owned(),
+            locked: OnceLock::new(),
+            found: Mutex::default(),
+        }
     }
 
     /// How closely every job is looked at from the start, if it is.
@@ -166,6 +175,10 @@ impl Recorder {
         denial::explain(subject, denials, if self.all { usize::MAX } else { MOST })
     }
 
+    fn locked(&self) -> &Locked {
+        self.locked.get_or_init(|| Locked::read(&self.root))
+    }
+
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,7 +190,7 @@ impl Recorder {
                 let path = Path::new(OsStr::from_bytes(path));
                 let own = job.places.name(path);
                 let name = own.rsplit('/').next()?.strip_prefix("lib")?.strip_suffix(".so")?;
-                own.starts_with("{build}/").then(|| self.locked.of_library(name).to_string())
+                own.starts_with("{build}/").then(|| self.locked().of_library(name).to_string())
             }
             _ => None,
         });
@@ -199,7 +212,7 @@ impl Recorder {
         };
         let of_one = |name: &String| {
             let package = named(name);
-            let own = self.locked.is_local(&package);
+            let own = self.locked().is_local(&package);
             let source = if own { Source::Workspace } else { Source::Dependency };
             Record { package, source, ..part.clone() }
         };

@@ -72,6 +72,7 @@ fn a_failed_build_script_is_told_what_it_was_refused() {
         );
 
         // One that fails by itself.
+        sandbox(world, engine, &project, "clean").success("clean");
         vendor(world, &project, "wants", "1.2.3", "", &[("build.rs", &script(&home, false))]);
         let output = sandbox(world, engine, &project, "build");
         assert_eq!(output.code(), 101);

@@ -18,7 +18,7 @@ fn a_minimal_policy_is_proposed_and_not_applied() {
     vendor(&world, &project, "wants", "1.0.0", "", &[("build.rs", &script)]);
     vendor(&world, &project, "modest", "1.0.0", "", &[("build.rs", "fn main() {}\n")]);
     for _ in 0..2 {
-        fs::write(project.join("vendor/wants/build.rs"), &script).unwrap();
+        sandbox(&world, engine, &project, "clean").success("clean");
         let output = sandbox(&world, engine, &project, "--learn build").success("--learn build");
         let path = project.join("target/cargo-sandbox/cargo-sandbox.toml");
         let text = fs::read_to_string(&path).unwrap();

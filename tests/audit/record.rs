@@ -160,7 +160,7 @@ fn nothing_is_written_through_what_a_repository_left() {
     let victim = world.home.join("victim");
     fs::create_dir_all(&victim).unwrap();
     run(world.command("chown").arg("--reference").arg(&world.home).arg(&victim));
-    fs::create_dir_all(project.join("target")).unwrap();
+    world.write(&project.join("target/.keep"), "");
     std::os::unix::fs::symlink(&victim, project.join("target/cargo-sandbox")).unwrap();
     let output = sandbox(&world, super::Engine::Native, &project, "--audit check");
     assert_eq!(output.code(), 101, "{}", output.stderr);
