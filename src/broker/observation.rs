@@ -28,7 +28,6 @@ use crate::wire::Reply;
 
 use super::directives::directive;
 use super::identify::{After, Job, JobKind};
-use super::probes::write_to;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::server::Broker;
@@ -108,11 +107,23 @@ impl Said {
         if !self.suspicious.load(Ordering::Relaxed) && SUSPICIOUS.iter().any(found) {
             self.suspicious.store(true, Ordering::Relaxed);
         }
+        if let Some(name) = undefined(line) {
+            self.variables().0.insert(name);
+        }
     }
 
     fn variables(&self) -> MutexGuard<'_, (BTreeSet<String>, BTreeSet<String>)> {
         self.variables.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The variable that a compiler's message says is not defined (`env!`).
+fn undefined(line: &[u8]) -> Option<String> {
+    const BEFORE: &str = "environment variable `";
+    const AFTER: &str = "` not defined at compile time";
+    let line = std::str::from_utf8(line).ok()?;
+    let (before, _) = line.split_once(AFTER)?;
+    Some(before.rsplit_once(BEFORE)?.1.to_owned())
 }
 
 /// A job that took longer than this is not run again.
@@ -144,11 +155,10 @@ impl Broker {
         let (events, took) = match observation {
             Some(observation) => observation.read(),
             None if failed && self.is_worth_another_look(job, said, reply, took) => {
-                match self.look_again(stream, job, took) {
-                    Some(events) => (events, took),
-                    None => return,
-                }
+                (self.look_again(stream, job, took).unwrap_or_default(), took)
             }
+            // What it said may tell of a variable.
+            None if failed && job.kind != JobKind::Query => (Vec::new(), took),
             None => return,
         };
         let exit = match reply {
@@ -158,9 +168,11 @@ impl Broker {
         };
         let finished = finished(&self.session, request, job, &events, said, took, exit);
         let message = recorder.take(&finished, failed);
-        // Where no front end waits for cargo's end, cargo shows it with what the job said.
-        if let (Some(message), Some(_)) = (message, &self.session.plain) {
-            let _gone = write_to(request, 2, format!("{message}\n").as_bytes());
+        // Where no front end waits for cargo's end. Not with what the job says: cargo keeps that where other jobs can
+        // read it, and whether something is there on this machine is not for them to know.
+        let cargo = self.session.plain.as_ref().and_then(|plain| plain.cargo.as_ref());
+        if let (Some(message), Some(cargo)) = (message, cargo) {
+            let _gone = cargo.say(&format!("\n{message}\n"));
         }
     }
 
@@ -382,6 +394,8 @@ mod tests {
         assert_eq!(*said.variables(), (set("TOKEN"), set("A")));
         said.by_compiler(b"{\"rendered\":\"error[E0308]: mismatched types\"}");
         assert!(!said.suspicious.load(Ordering::Relaxed));
+        said.by_compiler(b"error: environment variable `HERE` not defined at compile time");
+        assert!(said.variables().0.contains("HERE") && !said.suspicious.load(Ordering::Relaxed));
         said.by_compiler(b"{\"rendered\":\"error: Permission denied (os error 13)\"}");
         assert!(said.suspicious.load(Ordering::Relaxed));
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
+use crate::cargo::process::CargoProcess;
 use crate::container::lifecycle::Containers;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
@@ -88,6 +89,8 @@ pub struct PlainCargo {
     pub projects: PathBuf,
     /// What it has in its environment and no job gets, each `NAME=value`.
     pub withheld: HashSet<OsString>,
+    /// Where the user is told something.
+    pub cargo: Option<Arc<CargoProcess>>,
 }
 
 /// Where a source file comes from, and with it what its package may read.
@@ -301,6 +304,7 @@ pub(crate) mod tests {
             compilers: vec!["rustc".into()],
             projects: projects.clone(),
             withheld: HashSet::new(),
+            cargo: None,
         });
         assert_eq!((session.role(&other), session.role(installed)), (Some("rustc"), Some("rustc-wrapper")));
         assert_eq!(session.role(&projects.join("other-1/shims/bin/rustc")), None);

@@ -230,7 +230,10 @@ pub(super) fn prepare(
         idle: options.idle,
         agent: own_executable()?,
     };
-    let recorder = Recorder::new(options.report.mode, options.verbose, &project.root, &user_home);
+    let recorder = {
+        let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        Recorder::new(options.report.mode, options.verbose, &project.root, &user_home, names)
+    };
     let session = Session {
         probes: state.probes(),
         toolchain: toolchain.clone(),

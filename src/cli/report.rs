@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
+use crate::project::private_directory;
 use crate::report::denial::{self, Denial, shown};
 use crate::report::files::{self, AUDIT_JSON, AUDIT_PAGE, PROPOSED};
 use crate::report::page;
@@ -42,7 +43,6 @@ pub struct Report {
     options: ReportOptions,
     recorder: Option<Arc<Recorder>>,
     root: PathBuf,
-    target: PathBuf,
     /// This tool's own directory of the project.
     state: PathBuf,
     pins: Option<Pins>,
@@ -78,9 +78,9 @@ impl Report {
             places: places.map(|(name, path)| (name.to_owned(), path.display().to_string())).into(),
             records: Vec::new(),
         };
-        let (recorder, target) = (session.recorder.clone(), session.target_dir.clone());
+        let recorder = session.recorder.clone();
         let state = session.directories.path().to_owned();
-        Ok(Self { options: *options, recorder, root, target, state, pins, audit })
+        Ok(Self { options: *options, recorder, root, state, pins, audit })
     }
 
     /// When cargo is done: says and writes what there is. Returns whether all of it is accepted.
@@ -97,13 +97,14 @@ impl Report {
         let page = page::html(&self.audit, news.as_deref()).context("failed to make the page")?;
         let json = serde_json::to_vec_pretty(&self.audit)?;
         let proposed = (self.options.mode == Mode::Learn).then(|| proposal(&recorder));
+        let directory = files::directory(&self.state);
+        let failed = || format!("failed to write the record to `{}`", directory.display());
+        private_directory(&directory).with_context(failed)?;
         let mut written: Vec<(&str, &[u8])> = vec![(AUDIT_JSON, &json), (AUDIT_PAGE, page.as_bytes())];
         written.extend(proposed.as_ref().map(|text| (PROPOSED, text.as_bytes())));
-        let directory = files::write(&self.target, &written).with_context(|| {
-            format!("failed to write the record to `{}`", self.target.join(files::DIRECTORY).display())
-        })?;
-        // What `self report --pin` believes is where nobody else writes.
-        files::replace(&self.state.join(AUDIT_JSON), &json).context("failed to keep the record")?;
+        for (name, content) in written {
+            files::replace(&directory.join(name), content).with_context(failed)?;
+        }
         let jobs = self.audit.jobs();
         eprintln!(
             "note: what {jobs} jobs did: {} and {AUDIT_JSON} beside it",

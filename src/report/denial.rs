@@ -35,6 +35,8 @@ pub enum Sort {
     Read,
     /// A Unix socket of the host's.
     Socket,
+    /// An environment variable that the user has and it has not.
+    Env,
 }
 
 impl Sort {
@@ -45,6 +47,7 @@ impl Sort {
             Self::Write => Some("write"),
             Self::Execute => Some("execute"),
             Self::Read => Some("read"),
+            Self::Env => Some("env"),
             Self::Call | Self::Socket => None,
         }
     }
@@ -57,6 +60,7 @@ impl Sort {
             Self::Execute => "execute",
             Self::Read => "read",
             Self::Socket => "socket",
+            Self::Env => "variable",
         }
     }
 }
@@ -320,7 +324,7 @@ pub fn suggestion<'a>(
         return None;
     }
     let mut values = toml_edit::Table::new();
-    for key in ["read", "write", "network", "execute"] {
+    for key in ["read", "write", "network", "env", "execute"] {
         let own: toml_edit::Array =
             allowable.iter().filter(|(own, _)| *own == key).map(|(_, denial)| denial.what.as_str()).collect();
         if !own.is_empty() {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use crate::agent::observe::{Act, Closeness, Event, Reach};
 use crate::agent::protocol::Access;
 
+use crate::mountinfo;
+
 use super::denial::{self, Denial, MOST, Sort, Subject};
 use super::package::{Locked, PackageId};
 use super::places::Places;
@@ -34,6 +36,10 @@ pub struct Recorder {
     /// Name all denials.
     all: bool,
     home: PathBuf,
+    /// Names of the variables that the user has.
+    environment: BTreeSet<String>,
+    /// Where the kernel mounts what is asked for: nothing there is looked for by a job's wish.
+    automatic: Vec<PathBuf>,
     root: PathBuf,
     /// Read with the first job: before that, cargo may not have written it.
     locked: OnceLock<Locked>,
@@ -104,12 +110,18 @@ const MAX_ARGUMENTS: usize = 16;
 const MAX_COMMANDS: usize = 200;
 
 impl Recorder {
-    /// For a command in the project at `root`; `home` is the user's home directory.
-    pub fn new(mode: Mode, all: bool, root: &Path, home: &Path) -> Self {
+    /// For a command in the project at `root`; `home` is the user's home directory, `environment` the names of the
+    /// user's variables.
+    pub fn new(mode: Mode, all: bool, root: &Path, home: &Path, environment: BTreeSet<String>) -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mounts = mountinfo::parse(&mounts).into_iter();
+        let automatic = mounts.filter(|mount| mount.kind == "autofs").map(|mount| mount.target).collect();
         Self {
             mode,
             all,
             home: home.to_owned(),
+            environment,
+            automatic,
             root: root.to_owned(),
             locked: OnceLock::new(),
             found: Mutex::default(),
@@ -133,7 +145,15 @@ impl Recorder {
     /// Takes a job; returns what is to be said of it at once, where nobody says it in the end.
     pub fn take(&self, job: &Finished<'_>, failed: bool) -> Option<String> {
         let macros = if job.kind == Kind::Compile { self.macros(job) } else { BTreeSet::new() };
-        let denials = denial::find(job.events, job.access, |path| path.symlink_metadata().is_ok());
+        let is_automatic = |path: &Path| self.automatic.iter().any(|mount| path.starts_with(mount));
+        let on_host = |path: &Path| !is_automatic(path) && path.symlink_metadata().is_ok();
+        let mut denials = denial::find(job.events, job.access, on_host);
+        let withheld = job.variables.asked.difference(&job.variables.passed);
+        denials.extend(withheld.filter(|name| self.environment.contains(*name)).map(|name| Denial {
+            sort: Sort::Env,
+            what: name.clone(),
+            note: "you have it, and it is not passed on".to_owned(),
+        }));
         let subject = Subject { package: job.package.clone(), kind: job.kind, macros };
         let said = (failed && !denials.is_empty()).then(|| self.explain(&subject, &denials));
         let mut found = self.found();
@@ -307,7 +327,7 @@ fn record(job: &Finished<'_>, macros: BTreeSet<String>, refused: BTreeSet<Denial
             Sort::Read | Sort::Socket => drop(record.reads.insert(name)),
             Sort::Write => drop(record.writes.insert(name)),
             Sort::Execute => drop(record.programs.insert(Program { path: name, arguments: Vec::new() })),
-            Sort::Network | Sort::Call => {}
+            Sort::Network | Sort::Call | Sort::Env => {}
         }
     }
     record

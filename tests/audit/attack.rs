@@ -100,7 +100,7 @@ fn a_dependency_that_fetches_and_starts_a_program_is_news() {
             audited.stderr
         );
         assert!(!mark.exists() && given.load(Ordering::SeqCst) == 1, "and nothing was fetched");
-        let page = fs::read_to_string(project.join("target/cargo-sandbox/audit.html")).unwrap();
+        let page = fs::read_to_string(super::report(world).join("audit.html")).unwrap();
         assert!(
             page.contains("the build script of `helper 0.1.0`") || page.contains("helper 0.1.0"),
             "{page}"

@@ -48,7 +48,7 @@ fn a_click_sorts_and_the_console_is_silent() {
     vendor(&world, &project, "aa", "1.0.0", "", &[]);
     vendor(&world, &project, "zz", "1.0.0", "", &[("build.rs", hostile)]);
     sandbox(&world, super::Engine::Native, &project, "--audit build").success("--audit build");
-    let page = project.join("target/cargo-sandbox/audit.html");
+    let page = super::report(&world).join("audit.html");
     let address = format!("file://{}", page.display());
 
     let written = order(&fs::read_to_string(&page).unwrap());
@@ -71,7 +71,7 @@ fn a_click_sorts_and_the_console_is_silent() {
     let again = order(&show("#sort=package&sort=package"));
     assert_eq!(again[..2], ["zz 1.0.0", "zz 1.0.0"], "a second click turns it round");
     // By number and not by letter: what took longest first.
-    let audit = super::audit(&project);
+    let audit = super::audit(&world);
     let seconds = |page: &str| -> Vec<f64> {
         let rows = page.split("<tbody>").nth(1).unwrap().split("<tr>").skip(1);
         rows.map(|row| {

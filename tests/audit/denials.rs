@@ -99,6 +99,16 @@ fn a_macro_is_told_of_and_an_error_of_the_users_is_not() {
                     192.0.2.9:5432\n\nhint: if it should have that, add this to \
                     cargo-sandbox.toml:\n[packages.\"queries\".macro]\nnetwork = [\"192.0.2.9:5432\"]\n";
     assert!(output.stderr.contains(expected), "{}", output.stderr);
+    // A variable that the user has, and that no job gets.
+    world.write(&project.join("src/main.rs"), "fn main() { println!(env!(\"MY_TOKEN\")); }\n");
+    let mut command = super::support::line::sandbox(&world, engine, &project, "build");
+    let output = run(command.env("MY_TOKEN", "the-value-of-it"));
+    assert_eq!(output.code(), 101);
+    let expected = "note: the compiler of `app 0.1.0` was refused:\n  variable: MY_TOKEN (you have it, and it is not passed \
+                    on)\n\nhint: if it should have that, add this to \
+                    cargo-sandbox.toml:\n[packages.\"app\".compile]\nenv = [\"MY_TOKEN\"]\n";
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
+    assert!(!output.stderr.contains("the-value-of-it"));
     world.write(&project.join("src/main.rs"), "fn main() { let x: u8 = \"\"; }\n");
     let output = sandbox(&world, engine, &project, "build");
     assert_eq!(output.code(), 101);

@@ -20,7 +20,7 @@ fn a_minimal_policy_is_proposed_and_not_applied() {
     for _ in 0..2 {
         sandbox(&world, engine, &project, "clean").success("clean");
         let output = sandbox(&world, engine, &project, "--learn build").success("--learn build");
-        let path = project.join("target/cargo-sandbox/cargo-sandbox.toml");
+        let path = super::report(&world).join("cargo-sandbox.toml");
         let text = fs::read_to_string(&path).unwrap();
         assert!(output.stderr.contains(&text), "{}", output.stderr);
         let policy: toml::Table = text.parse().unwrap();

@@ -67,9 +67,15 @@ fn sandbox(world: &World, engine: Engine, project: &Path, line: &str) -> Output 
     run(&mut support::line::sandbox(world, engine, project, line))
 }
 
+/// Where records of the one project of a world are.
+fn report(world: &World) -> PathBuf {
+    let mut projects = fs::read_dir(world.state().join("projects")).expect("projects").flatten();
+    projects.next().expect("a project").path().join("report")
+}
+
 /// The record of the last command.
-fn audit(project: &Path) -> Value {
-    let path = project.join("target/cargo-sandbox/audit.json");
+fn audit(world: &World) -> Value {
+    let path = report(world).join("audit.json");
     let text = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&text).expect("JSON")
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::support::run::run;
-use super::{audit, each_engine, list, project, record, sandbox, vendor};
+use super::{audit, each_engine, list, project, record, report, sandbox, vendor};
 
 /// A build script that does one of everything.
 const SCRIPT: &str = r#"
@@ -65,7 +65,7 @@ fn a_record_has_every_field_and_no_value_of_a_variable() {
         assert_eq!(output.stdout, "true\n", "what cargo run prints is the program's");
         assert_eq!(output.stderr.matches("audit.html").count(), 1, "one line: {}", output.stderr);
 
-        let audit = audit(&project);
+        let audit = audit(world);
         assert_eq!((&audit["schema"], &audit["project"]), (&1.into(), &"app".into()));
         assert_eq!(audit["tool"], env!("CARGO_PKG_VERSION"));
         assert_eq!(audit["command"], serde_json::json!(["run", "--quiet"]));
@@ -113,8 +113,8 @@ fn a_record_has_every_field_and_no_value_of_a_variable() {
         assert_eq!((&of_macro["source"], list(of_macro, "/reads")), (&"dependency".into(), vec!["~/.netrc"]));
         assert_eq!(list(record(&audit, "app", "run"), "/exits"), ["0"]);
 
-        let text = fs::read_to_string(project.join("target/cargo-sandbox/audit.json")).unwrap();
-        let page = fs::read_to_string(project.join("target/cargo-sandbox/audit.html")).unwrap();
+        let text = fs::read_to_string(report(world).join("audit.json")).unwrap();
+        let page = fs::read_to_string(report(world).join("audit.html")).unwrap();
         assert!(!text.contains("the-value-of-it") && !page.contains("the-value-of-it"));
         assert!(!page.contains("<script>alert"), "what jobs wrote is text");
         assert!(!world.home.join("dropped").exists(), "all confinement as ever");
@@ -133,13 +133,13 @@ fn tests_programs_and_failures_are_recorded() {
     world.write(&project.join("src/main.rs"), "fn main() { std::process::abort() }\n");
     let output = sandbox(&world, engine, &project, "--audit test --no-fail-fast");
     assert_eq!(output.code(), 101);
-    let first = audit(&project);
+    let first = audit(&world);
     assert_eq!(list(record(&first, "app", "test"), "/exits"), ["0", "101"]);
     assert_eq!(list(record(&first, "app", "doctest"), "/exits"), ["0"]);
     assert_eq!(record(&first, "app", "compile")["jobs"], 3);
     let output = sandbox(&world, engine, &project, "--audit run");
     assert_ne!(output.code(), 0);
-    assert_eq!(list(record(&audit(&project), "app", "run"), "/exits"), ["signal 6"]);
+    assert_eq!(list(record(&audit(&world), "app", "run"), "/exits"), ["signal 6"]);
     // A job that a limit ends has no end of its own, and what is known until then stays.
     world.write(
         &project.join("src/main.rs"),
@@ -147,28 +147,47 @@ fn tests_programs_and_failures_are_recorded() {
     );
     let output = sandbox(&world, engine, &project, "--sandbox-limit program-time=1s --audit run");
     assert_eq!(output.code(), 101, "{}", output.stderr);
-    let last = audit(&project);
+    let last = audit(&world);
     let stopped = record(&last, "app", "run");
     assert_eq!((list(stopped, "/exits"), &stopped["complete"]), (vec!["stopped"], &false.into()));
     assert_eq!(list(stopped, "/reads"), ["/etc/hostname"]);
 }
 
+/// A record says which of the files that a job looked for are there: jobs must not read it. And what is pinned is
+/// what this tool has written itself.
 #[test]
-fn nothing_is_written_through_what_a_repository_left() {
-    let Some(world) = super::world("audit-links") else { return };
-    let project = project(&world, "");
-    let victim = world.home.join("victim");
-    fs::create_dir_all(&victim).unwrap();
-    run(world.command("chown").arg("--reference").arg(&world.home).arg(&victim));
-    world.write(&project.join("target/.keep"), "");
-    std::os::unix::fs::symlink(&victim, project.join("target/cargo-sandbox")).unwrap();
-    let output = sandbox(&world, super::Engine::Native, &project, "--audit check");
-    assert_eq!(output.code(), 101, "{}", output.stderr);
-    assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
-    // What came with the repository is not what is pinned.
-    fs::remove_file(project.join("target/cargo-sandbox")).unwrap();
-    sandbox(&world, super::Engine::Native, &project, "--audit check").success("--audit check");
-    let record = project.join("target/cargo-sandbox/audit.json");
-    fs::write(&record, "{}").unwrap();
-    sandbox(&world, super::Engine::Native, &project, "self report --pin").success("self report --pin");
+fn no_job_reads_a_record_and_nothing_is_written_through_a_link() {
+    each_engine("audit-hidden", |world, engine| {
+        let project = project(world, "");
+        sandbox(world, engine, &project, "--audit check").success("--audit check");
+        let record = report(world).join("audit.json");
+        let script = format!(
+            "fn main() {{\n    println!(\"cargo::warning=read: {{:?}}\", std::fs::read({:?}).map(|bytes| bytes.len()));\n}}\n",
+            record.display().to_string()
+        );
+        world.write(&project.join("build.rs"), &script);
+        let output = sandbox(world, engine, &project, "check").success("check");
+        assert!(output.stderr.contains("read: Err(Os"), "{}", output.stderr);
+        let victim = world.home.join("victim");
+        world.write(&victim, "kept");
+        std::os::unix::fs::symlink(&victim, project.join("cargo-sandbox.lock")).unwrap();
+        fs::write(&victim, "version = 1\n").unwrap();
+        sandbox(world, engine, &project, "self report --pin").success("self report --pin");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "version = 1\n");
+        assert!(
+            fs::read_to_string(project.join("cargo-sandbox.lock"))
+                .unwrap()
+                .starts_with("# What dependencies did")
+        );
+        let json = sandbox(world, engine, &project, "self report --format json").success("json");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json.stdout).unwrap(), audit(world));
+        let page = sandbox(world, engine, &project, "self report --format html").success("html");
+        assert_eq!(page.stdout, fs::read_to_string(report(world).join("audit.html")).unwrap());
+        let text = sandbox(world, engine, &project, "self report").success("self report");
+        assert!(
+            text.stdout.starts_with("cargo check\n") && text.stdout.contains("audit.html"),
+            "{}",
+            text.stdout
+        );
+    });
 }

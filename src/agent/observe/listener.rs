@@ -20,6 +20,9 @@ use crate::agent::seccomp::Filter;
 /// Most different events that are kept in mind.
 const MOST_EVENTS: usize = 50_000;
 
+/// Longest path that is kept in mind as it was named.
+const MAX_NAMED: usize = 256;
+
 /// Longest data for a socket that is looked at.
 const MAX_PACKET: usize = 512;
 
@@ -153,7 +156,7 @@ impl Listener {
         let Some((path, found)) = resolved(thread, &text, named) else { return };
         self.tell(Event::File { act: named.act, path, found });
         // One that was not there may be, the next time.
-        if found && text.starts_with(b"/") && self.named.len() < MOST_EVENTS {
+        if found && text.starts_with(b"/") && text.len() <= MAX_NAMED && self.named.len() < MOST_EVENTS {
             self.named.insert((named.act, text));
         }
     }

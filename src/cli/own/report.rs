@@ -1,12 +1,10 @@
 //! `self report`: the last record of this project, in short; and what of it is pinned.
 
-use std::path::Path;
-
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::report::denial::shown;
-use crate::report::files::{AUDIT_JSON, AUDIT_PAGE, DIRECTORY, replace};
+use crate::report::files::{AUDIT_JSON, AUDIT_PAGE, directory, replace};
 use crate::report::package::Locked;
 use crate::report::pin::{self, FILE, Pins};
 use crate::report::record::{Audit, SCHEMA};
@@ -19,12 +17,28 @@ pub struct ReportArguments {
     /// Write what dependencies did to cargo-sandbox.lock
     #[arg(long)]
     pin: bool,
+
+    /// How to say it
+    #[arg(long, value_enum, default_value_t, conflicts_with = "pin")]
+    format: ReportFormat,
+}
+
+/// How a record is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// In short, for people
+    #[default]
+    Text,
+    /// The record itself, one JSON object
+    Json,
+    /// The page
+    Html,
 }
 
 pub fn run(context: &Context, arguments: &ReportArguments) -> anyhow::Result<u8> {
     let project = context.needed_project("")?;
-    // Not from the target directory, which may have come with the repository.
-    let path = context.state.project(&project.id).path().join(AUDIT_JSON);
+    let directory = directory(context.state.project(&project.id).path());
+    let path = directory.join(AUDIT_JSON);
     let text = std::fs::read(&path).with_context(|| {
         format!("there is no record at `{}`\n\nhint: make one: `cargo-sandbox --audit build`", path.display())
     })?;
@@ -35,6 +49,20 @@ pub fn run(context: &Context, arguments: &ReportArguments) -> anyhow::Result<u8>
             "`{}` was written by a newer cargo-sandbox\n\nhint: update cargo-sandbox",
             path.display()
         );
+    }
+    match arguments.format {
+        ReportFormat::Text => {}
+        ReportFormat::Json => {
+            println!("{}", String::from_utf8_lossy(&text));
+            return Ok(0);
+        }
+        ReportFormat::Html => {
+            let page = directory.join(AUDIT_PAGE);
+            let text = std::fs::read_to_string(&page)
+                .with_context(|| format!("failed to read `{}`", page.display()))?;
+            print!("{text}");
+            return Ok(0);
+        }
     }
     let pins = Pins::read(&project.root)?;
     let news = pins.as_ref().map(|pins| pins.news(&audit.records)).unwrap_or_default();
@@ -57,9 +85,7 @@ pub fn run(context: &Context, arguments: &ReportArguments) -> anyhow::Result<u8>
     }
     let quiet = rows.iter().filter(|((_, score), _)| *score == 0).count();
     println!("  {quiet} packages and kinds of job with nothing unusual");
-    if let Some(target) = audit.places.get("{target}") {
-        println!("{}", Path::new(target).join(DIRECTORY).join(AUDIT_PAGE).display());
-    }
+    println!("{}", directory.join(AUDIT_PAGE).display());
     print!("{}", pin::text(&news));
     Ok(0)
 }
