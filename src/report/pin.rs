@@ -208,6 +208,8 @@ fn program_name(path: &str) -> String {
         (true, _) if name.starts_with("rust") => name.to_owned(),
         // Which compiler, assembler and linker is the machine's affair.
         (true, _) => "cc".to_owned(),
+        // Which shell `sh` is, too.
+        (false, true) if ["dash", "bash", "ash", "busybox"].contains(&name) => "sh".to_owned(),
         (false, true) => name.to_owned(),
         (false, false) => path.to_owned(),
     }
@@ -344,7 +346,7 @@ mod tests {
         new.package.version = "1.10.0".into();
         new.programs.insert(program("/usr/bin/clang", "-c"));
         assert_eq!(pins.news(&[new.clone()]), [], "another compiler of the machine's");
-        new.programs.insert(program("/usr/bin/sh", "-c x"));
+        new.programs.insert(program("/usr/bin/dash", "-c x"));
         new.network.names.insert("drop.example".into());
         new.network.connects.insert("192.0.2.1:443".into());
         new.reads.insert("~/.netrc".into());
