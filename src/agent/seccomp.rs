@@ -8,13 +8,11 @@
 
 use std::io;
 
-use std::os::fd::{FromRawFd as _, OwnedFd};
-
 use seccompiler::sock_filter;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Allow,
     /// The call fails with this error.
     Fail(i32),
@@ -28,7 +26,7 @@ enum Verdict {
 
 /// Decisions that need an argument. Only its low 32 bits count, as in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Check {
+pub(super) enum Check {
     /// The argument with this index has none of these bits, else `EPERM`.
     NoBits { argument: u8, bits: u32 },
     /// The argument is none of these, else `EPERM`.
@@ -44,7 +42,7 @@ enum Check {
 }
 
 /// One system call, what happens to it, and why.
-type Entry = (libc::c_long, Verdict, &'static str);
+pub(super) type Entry = (libc::c_long, Verdict, &'static str);
 
 const REFUSE: Verdict = Verdict::Fail(libc::EPERM);
 /// For calls that programs try first and replace by an older one.
@@ -62,7 +60,7 @@ const fn no_set_id(argument: u8) -> Verdict {
 }
 
 /// Calls that every architecture has.
-const COMMON: &[Entry] = &[
+pub(super) const COMMON: &[Entry] = &[
     // Other processes.
     (libc::SYS_ptrace, REFUSE, "traces and changes other processes"),
     (libc::SYS_process_vm_readv, REFUSE, "reads the memory of other processes"),
@@ -164,7 +162,7 @@ const COMMON: &[Entry] = &[
 
 /// What x86-64 has beyond [`COMMON`].
 #[cfg(target_arch = "x86_64")]
-const OWN: &[Entry] = &[
+pub(super) const OWN: &[Entry] = &[
     (libc::SYS_kexec_file_load, REFUSE, "replaces the kernel"),
     (174, REFUSE, "create_module: loads kernel code"),
     (178, REFUSE, "query_module: reads kernel symbols"),
@@ -184,13 +182,13 @@ const OWN: &[Entry] = &[
 
 /// What aarch64 has beyond [`COMMON`].
 #[cfg(target_arch = "aarch64")]
-const OWN: &[Entry] = &[(294, REFUSE, "kexec_file_load: replaces the kernel")];
+pub(super) const OWN: &[Entry] = &[(294, REFUSE, "kexec_file_load: replaces the kernel")];
 
 /// `AUDIT_ARCH_*` of the calls that the tables are about.
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
+pub(super) const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
+pub(super) const ARCHITECTURE: u32 = 0xc000_00b7;
 
 /// Calls of the x32 variant share the architecture of x86-64 and have this bit; no other architecture has
 /// numbers this high.
@@ -198,23 +196,23 @@ const X32: u32 = 0x4000_0000;
 
 /// The compiled filter: made once, installed in every job.
 #[derive(Debug)]
-pub struct Filter(Vec<sock_filter>);
+pub struct Filter(pub(super) Vec<sock_filter>);
 
 // Offsets in `struct seccomp_data`.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+pub(super) const NUMBER: u32 = 0;
+pub(super) const ARCH: u32 = 4;
 const fn argument_offset(index: u8) -> u32 {
     // Little endian: the low half comes first.
     16 + 8 * index as u32
 }
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
-const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+pub(super) const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+pub(super) const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+pub(super) const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+pub(super) const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 const fn op(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 0, k }
@@ -242,91 +240,7 @@ impl Filter {
         Self::of(COMMON.iter().chain(OWN).map(|&(number, verdict, _)| (number, verdict)))
     }
 
-    /// A filter that refuses nothing.
-    pub fn none() -> Self {
-        Self::of(std::iter::empty())
-    }
-
-    /// As [`Filter::new`] for a job that is observed: a listener is asked about `observed`, and about each call that
-    /// would be refused, for which it has to give the answer that [`refuses`](Self::refuses) gives. What programs
-    /// replace by an older call is refused as ever.
-    pub fn asking(observed: &[libc::c_long]) -> Self {
-        let table = || COMMON.iter().chain(OWN).map(|&(number, verdict, _)| (number, verdict));
-        let listed = table().map(|(number, verdict)| match verdict {
-            _ if observed.contains(&number) => (number, Verdict::Ask),
-            Verdict::Fail(error) if error != libc::ENOSYS => (number, Verdict::Ask),
-            Verdict::Check(check) => (number, Verdict::AskIf(check)),
-            other => (number, other),
-        });
-        let others = observed.iter().filter(|number| table().all(|(known, _)| known != **number));
-        Self::of(listed.chain(others.map(|number| (*number, Verdict::Ask))))
-    }
-
-    /// The error that this filter answers a call with, from what the kernel says of it; `None` if it lets it pass.
-    pub fn refuses(&self, data: &libc::seccomp_data) -> Option<i32> {
-        let load = |offset: u32| match offset {
-            NUMBER => data.nr.cast_unsigned(),
-            ARCH => data.arch,
-            // The low half, as in the kernel.
-            offset => usize::try_from(offset.saturating_sub(16) / 8)
-                .ok()
-                .and_then(|index| data.args.get(index))
-                .map_or(0, |argument| (argument & 0xffff_ffff) as u32),
-        };
-        let (mut at, mut accumulator) = (0, 0);
-        loop {
-            // A program that leaves its end lets nothing pass, as the kernel would not take it.
-            let Some(instruction) = self.0.get(at) else { return Some(libc::EPERM) };
-            let k = instruction.k;
-            let jump = |taken: bool| usize::from(if taken { instruction.jt } else { instruction.jf });
-            at += 1;
-            match instruction.code {
-                LOAD => accumulator = load(k),
-                AND => accumulator &= k,
-                JUMP => at += k as usize,
-                JUMP_EQUAL => at += jump(accumulator == k),
-                JUMP_AT_LEAST => at += jump(accumulator >= k),
-                JUMP_ANY_BIT => at += jump(accumulator & k != 0),
-                RETURN if k == libc::SECCOMP_RET_ALLOW => return None,
-                RETURN if k & 0xffff_0000 == libc::SECCOMP_RET_ERRNO => {
-                    return Some((k & 0xffff).cast_signed());
-                }
-                _ => return Some(libc::EPERM),
-            }
-        }
-    }
-
-    /// Puts the filter on this process and all that it starts; returns its listener.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn install_with_listener(&self) -> io::Result<OwnedFd> {
-        let length = u16::try_from(self.0.len()).map_err(io::Error::other)?;
-        let program = libc::sock_fprog { len: length, filter: self.0.as_ptr().cast_mut().cast() };
-        let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-        // With the second one (Linux 5.19) signals do not have a call asked about again.
-        for flags in [listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, listen] {
-            // SAFETY: the kernel copies the program, which lives as long as `self`; `sock_filter` is the kernel's own
-            // layout (seccompiler says so). It writes nothing.
-            let made = unsafe {
-                libc::syscall(
-                    libc::SYS_seccomp,
-                    libc::c_long::from(libc::SECCOMP_SET_MODE_FILTER),
-                    flags,
-                    &raw const program,
-                )
-            };
-            if let Ok(made) = i32::try_from(made)
-                && made >= 0
-            {
-                // SAFETY: the kernel made this descriptor for us just now.
-                return Ok(unsafe { OwnedFd::from_raw_fd(made) });
-            }
-        }
-        Err(io::Error::last_os_error())
-    }
-
-    fn of(entries: impl Iterator<Item = (libc::c_long, Verdict)>) -> Self {
+    pub(super) fn of(entries: impl Iterator<Item = (libc::c_long, Verdict)>) -> Self {
         let mut entries: Vec<_> =
             entries.map(|(number, verdict)| (u32::try_from(number).unwrap_or(u32::MAX), verdict)).collect();
         entries.sort_by_key(|entry| entry.0);
@@ -562,26 +476,17 @@ mod tests {
         for number in 0..1000_i32 {
             for value in values {
                 for (at, second) in [(0, 1), (1, 16), (2, 0), (3, 2)] {
-                    let mut arguments = [second; 6];
-                    arguments[at] = value;
-                    for architecture in [ARCHITECTURE, 0x4000_0003] {
-                        let data = libc::seccomp_data {
-                            nr: number,
-                            arch: architecture,
-                            instruction_pointer: 0,
-                            args: arguments,
-                        };
-                        let (expected, _) = walk(&ordinary, number.into(), arguments, architecture);
+                    let mut args = [second; 6];
+                    args[at] = value;
+                    for arch in [ARCHITECTURE, 0x4000_0003] {
+                        let data = libc::seccomp_data { nr: number, arch, instruction_pointer: 0, args };
                         let refused = ordinary.refuses(&data);
-                        match expected {
-                            libc::SECCOMP_RET_ALLOW => assert_eq!(refused, None, "{number} {arguments:?}"),
-                            error => assert_eq!(refused, Some((error & 0xffff).cast_signed()), "{number}"),
-                        }
-                        let (asked, _) = walk(&asking, number.into(), arguments, architecture);
-                        assert!(
-                            asked != libc::SECCOMP_RET_ALLOW || refused.is_none(),
-                            "{number} {arguments:?}"
-                        );
+                        let (expected, _) = walk(&ordinary, number.into(), args, arch);
+                        let error = (expected & 0xffff).cast_signed();
+                        let expected = (expected != libc::SECCOMP_RET_ALLOW).then_some(error);
+                        assert_eq!(refused, expected, "{number} {args:?}");
+                        let (asked, _) = walk(&asking, number.into(), args, arch);
+                        assert!(asked != libc::SECCOMP_RET_ALLOW || refused.is_none(), "{number} {args:?}");
                     }
                 }
             }

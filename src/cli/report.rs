@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::project::private_directory;
-use crate::report::denial::{self, Denial, shown};
+use crate::report::denial::Denial;
+use crate::report::explain::{self, shown};
 use crate::report::files::{self, AUDIT_JSON, AUDIT_PAGE, PROPOSED};
 use crate::report::page;
 use crate::report::pin::{self, FILE, Pins};
@@ -136,7 +137,7 @@ fn proposal(recorder: &Recorder) -> String {
         entries.entry(subject.entry()).or_default().extend(denials);
     }
     let tables: Vec<String> =
-        entries.iter().filter_map(|(entry, denials)| denial::suggestion(entry, denials.iter())).collect();
+        entries.iter().filter_map(|(entry, denials)| explain::suggestion(entry, denials.iter())).collect();
     let mut text = "# Proposed by `cargo-sandbox --learn`: what was refused, and nothing else.\n".to_owned();
     if tables.is_empty() {
         text.push_str("# Nothing was refused that a policy could allow.\n");

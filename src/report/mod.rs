@@ -1,6 +1,6 @@
 //! What jobs did, and what was refused to them: told to the user, written down, compared.
 //!
-//! - [`denial`]: what of a job's requests was refused, in words and as the policy that would allow it.
+//! - [`denial`]: what of a job's requests was refused; [`explain`]: in words, and as the policy that would allow it.
 //! - [`record`]: what is written down of a job (`--audit`); its JSON is a public format.
 //! - [`recorder`]: collects both while a command runs.
 //! - [`page`]: the record as a page to look at.
@@ -8,6 +8,7 @@
 //! - [`files`]: where all of it is written, past links that others may have left there.
 
 pub mod denial;
+pub mod explain;
 pub mod files;
 pub mod package;
 pub mod page;

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::denial::{Sort, shown};
+use super::denial::Sort;
+use super::explain::shown;
 use super::package::{Locked, PackageId};
 use super::record::{Kind, Record, Source, is_compilers};
 

@@ -12,7 +12,8 @@ use crate::agent::protocol::Access;
 
 use crate::mountinfo;
 
-use super::denial::{self, Denial, MOST, Sort, Subject};
+use super::denial::{self, Denial, Sort};
+use super::explain::{self, MOST, Subject};
 use super::package::{Locked, PackageId};
 use super::places::Places;
 use super::record::{Kind, Program, Record, Source, Variables, is_compilers};
@@ -192,7 +193,7 @@ impl Recorder {
     }
 
     fn explain(&self, subject: &Subject, denials: &BTreeSet<Denial>) -> String {
-        denial::explain(subject, denials, if self.all { usize::MAX } else { MOST })
+        explain::explain(subject, denials, if self.all { usize::MAX } else { MOST })
     }
 
     fn locked(&self) -> &Locked {

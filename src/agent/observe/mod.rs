@@ -12,6 +12,7 @@
 
 pub mod calls;
 pub mod event;
+mod filter;
 mod listener;
 mod memory;
 mod network;

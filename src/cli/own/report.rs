@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::report::denial::shown;
+use crate::report::explain::shown;
 use crate::report::files::{AUDIT_JSON, AUDIT_PAGE, directory, replace};
 use crate::report::package::Locked;
 use crate::report::pin::{self, FILE, Pins};
