@@ -209,7 +209,8 @@ fn program_name(path: &str) -> String {
         (true, _) if name.starts_with("rust") => name.to_owned(),
         // Which compiler, assembler and linker is the machine's affair.
         (true, _) => "cc".to_owned(),
-        // Which shell `sh` is, too.
+        // Which shell `sh` is, too, and which pkg-config.
+        (false, true) if name == "pkgconf" => "pkg-config".to_owned(),
         (false, true) if ["dash", "bash", "ash", "busybox"].contains(&name) => "sh".to_owned(),
         (false, true) => name.to_owned(),
         (false, false) => path.to_owned(),

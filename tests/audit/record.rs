@@ -117,6 +117,22 @@ fn a_record_has_every_field_and_no_value_of_a_variable() {
         let page = fs::read_to_string(report(world).join("audit.html")).unwrap();
         assert!(!text.contains("the-value-of-it") && !page.contains("the-value-of-it"));
         assert!(!page.contains("<script>alert"), "what jobs wrote is text");
+        // What is built is the same, byte for byte.
+        let built = fs::read(project.join("target/debug/app")).unwrap();
+        sandbox(world, engine, &project, "clean").success("clean");
+        let mut command = super::support::line::sandbox(
+            world,
+            engine,
+            &project,
+            "--sandbox-env PASSED --sandbox-env APP_ASKS build --quiet",
+        );
+        let plain = run(command.env("PASSED", "the-value-of-it").env("APP_ASKS", "1")).success("build");
+        assert_eq!(
+            (plain.stdout.as_str(), plain.stderr.as_str()),
+            ("", ""),
+            "nothing is said of what is not recorded"
+        );
+        assert!(built == fs::read(project.join("target/debug/app")).unwrap(), "the same program");
         assert!(!world.home.join("dropped").exists(), "all confinement as ever");
         assert!(!project.join("vendor/busy/written-beside").exists());
     });
