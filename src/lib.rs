@@ -14,6 +14,7 @@ pub mod policy;
 mod procstat;
 pub mod project;
 pub mod publish;
+pub mod report;
 pub mod switch_off;
 
 #[cfg(test)]

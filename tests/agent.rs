@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::AgentConnection;
+use cargo_sandbox::agent::observe::{Act, Closeness, Event, Reach, calls, event};
 use cargo_sandbox::agent::protocol::{
     AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobNetwork, JobSpec, Reply, Request, Rights,
 };
@@ -121,6 +122,26 @@ impl Agent {
         (connection.read_reply().unwrap(), String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Runs an observed job to its end: the reply, what it wrote, and what was told of it.
+    fn observe(&self, closeness: Closeness, spec: JobSpec) -> (Reply, String, Vec<Event>) {
+        let (mut output, writer) = io::pipe().unwrap();
+        let input = File::open("/dev/null").unwrap();
+        let record = rustix::fs::memfd_create("record", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let connection = self.try_connect().unwrap();
+        let fds = [input.as_fd(), writer.as_fd(), writer.as_fd(), record.as_fd()];
+        let spec = JobSpec { observe: Some(closeness), ..spec };
+        connection.send(&Request::Run(Box::new(spec)), &fds).unwrap();
+        drop(writer);
+        let mut text = Vec::new();
+        output.read_to_end(&mut text).unwrap();
+        let reply = connection.read_reply().unwrap();
+        let mut record = File::from(record);
+        io::Seek::rewind(&mut record).unwrap();
+        let mut bytes = Vec::new();
+        record.read_to_end(&mut bytes).unwrap();
+        (reply, String::from_utf8_lossy(&text).into_owned(), event::read(&bytes))
+    }
+
     fn shell(&self, script: &str) -> (Reply, String) {
         self.run(shell(script))
     }
@@ -168,6 +189,7 @@ fn job(argv: &[&str]) -> JobSpec {
         system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
+        observe: None,
     }
 }
 
@@ -740,4 +762,99 @@ fn what_is_enforced_is_read_back() {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         assert_eq!(report.boot_id, boot_id.trim());
     }
+}
+
+/// What an observed job does is told, in each of the ways that jobs are kept in, and changes nothing for it.
+#[test]
+fn an_observed_job_is_told_of_and_does_what_it_does_otherwise() {
+    let script = "cat /etc/hostname >/dev/null; echo x >/tmp/new; mv /tmp/new /tmp/moved; /bin/echo a b; \
+                  cat /nowhere/secret 2>/dev/null; cat /etc/shadow >/dev/null 2>&1; exit 7";
+    for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
+        let mut spec = shell(script);
+        if agent.report().process_tree == "subreaper" {
+            spec = shell(&script.replace("/tmp/", "$TMPDIR/"));
+        }
+        let (reply, output, events) = agent.observe(Closeness::Record, spec);
+        assert_eq!((reply, output.as_str()), (exited(7), "a b\n"));
+        let file = |act: Act, end: &str, found: bool| {
+            let is = |event: &&Event| {
+                matches!(event, Event::File { act: own, path, found: was }
+                if *own == act && path.ends_with(end.as_bytes()) && *was == found)
+            };
+            assert_eq!(events.iter().filter(is).count(), 1, "{act:?} {end} {events:#?}");
+        };
+        file(Act::Read, "/etc/hostname", true);
+        file(Act::Write, "/new", false);
+        file(Act::Remove, "/new", true);
+        file(Act::Write, "/moved", false);
+        file(Act::Read, "/nowhere/secret", false);
+        file(Act::Read, "/etc/shadow", true);
+        let echo = events.iter().find_map(|event| match event {
+            Event::Program { path, argv, found: true } if path.ends_with(b"/echo") => Some(argv.clone()),
+            _ => None,
+        });
+        assert_eq!(echo.unwrap(), [b"/bin/echo".to_vec(), b"a".to_vec(), b"b".to_vec()]);
+        // The job's own program is known to who asked for it.
+        assert!(
+            !events.iter().any(|event| matches!(event, Event::Program { path, .. } if path.ends_with(b"sh")))
+        );
+        let Some(Event::End { peak, .. }) = events.last() else { panic!("{events:?}") };
+        assert!(*peak > 100 << 10, "{peak}");
+    }
+}
+
+#[test]
+fn an_observed_job_is_told_of_where_it_wanted_to() {
+    let agent = Agent::start();
+    let script = "bash -c 'echo >/dev/tcp/192.0.2.1/443'; bash -c 'echo >/dev/tcp/127.0.0.1/9'; \
+                  getent ahosts some.example.invalid; [ -e /home ]; true";
+    let (reply, output, events) = agent.observe(Closeness::Refusals, shell(script));
+    assert_eq!(reply, exited(0), "{output}");
+    let connect = |address: &str| {
+        assert!(
+            events.contains(&Event::Address { reach: Reach::Connect, address: address.into() }),
+            "{events:?}"
+        );
+    };
+    connect("192.0.2.1:443");
+    connect("127.0.0.1:9");
+    assert!(
+        events.contains(&Event::File { act: Act::Look, path: b"/home".to_vec(), found: true }),
+        "{events:?}"
+    );
+    let looked_up = |event: &Event| matches!(event, Event::Lookup(name) if name == "some.example.invalid");
+    assert!(events.iter().any(looked_up), "{events:?}");
+}
+
+/// The listener has a say in nothing but what the filter refuses, and refuses that as the filter does.
+#[test]
+fn an_observed_job_is_refused_what_every_job_is() {
+    let script = "unshare --user true; echo $?; mount -t tmpfs x /tmp; echo $?; cat /var/tmp; echo $?; \
+                  chmod 4755 $HOME 2>/dev/null; echo $?; (sleep 60 &); exit 3";
+    for agent in [Agent::start(), Agent::start_as_nobody(), Agent::start_flat()] {
+        let (plain, said) = agent.shell(script);
+        let (reply, output, events) = agent.observe(Closeness::Record, shell(script));
+        assert_eq!((&reply, &output), (&plain, &said), "the same as without");
+        assert_eq!(reply, exited(3));
+        assert!(output.contains("not permitted") && !output.contains("\n0\n"), "{output}");
+        let refused = |name: &str| {
+            let is = |event: &Event| matches!(event, Event::Refused { number, errno: libc::EPERM } if calls::name(*number) == name);
+            assert!(events.iter().any(is), "{name}: {events:?}");
+        };
+        refused("unshare");
+        refused("fchmodat");
+    }
+}
+
+/// Signals, threads, forks and descriptors as ever: a compiler and its linker.
+#[test]
+fn an_observed_job_may_be_large() {
+    let agent = Agent::start();
+    let script = "cd /tmp; for i in $(seq 200); do (cat /etc/passwd /etc/group >/dev/null) & done; wait; \
+                  printf 'int main(){return 0;}' >a.c; cc a.c -o a && ./a; echo $?; kill -TERM $$";
+    let (reply, output, events) = agent.observe(Closeness::Refusals, shell(script));
+    assert_eq!((reply, output.as_str()), (Reply::Exited { wait_status: libc::SIGTERM }, "0\n"));
+    let programs = events.iter().filter(|event| matches!(event, Event::Program { found: true, .. })).count();
+    assert!(programs > 4, "{programs}");
+    assert!(matches!(events.last(), Some(Event::End { .. })));
 }

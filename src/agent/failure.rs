@@ -54,6 +54,9 @@ pub enum Step {
     /// The rules for system calls.
     #[error("cannot install the job's seccomp filter")]
     Seccomp,
+    /// Having the job observed.
+    #[error("cannot have the job observed")]
+    Observe,
     /// The terminal that is its own.
     #[error("cannot give the job its terminal")]
     Terminal,

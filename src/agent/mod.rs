@@ -9,6 +9,7 @@ pub(crate) mod landlock;
 mod leader;
 mod limits;
 mod network;
+pub mod observe;
 mod peer;
 pub mod process;
 pub mod protocol;

@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::policy::calls::SystemCall;
 
+use super::observe::Closeness;
+
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -116,6 +118,9 @@ pub struct JobSpec {
     pub network: Option<JobNetwork>,
     /// System calls that the filter refuses to other jobs.
     pub system_calls: Vec<SystemCall>,
+    /// Tell what it asks the kernel for. The file that the record is written to comes last, behind all other descriptors;
+    /// the job does not get it.
+    pub observe: Option<Closeness>,
 }
 
 /// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.

@@ -14,17 +14,21 @@ use super::protocol::SystemCall;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Allow,
     /// The call fails with this error.
     Fail(i32),
     /// Decided by an argument.
     Check(Check),
+    /// The listener is asked.
+    Ask,
+    /// As [`Verdict::Check`], with the listener being asked where that fails.
+    AskIf(Check),
 }
 
 /// Decisions that need an argument. Only its low 32 bits count, as in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Check {
+pub(super) enum Check {
     /// The argument with this index has none of these bits, else `EPERM`.
     NoBits { argument: u8, bits: u32 },
     /// The argument is none of these, else `EPERM`.
@@ -40,7 +44,7 @@ enum Check {
 }
 
 /// One system call, what happens to it, and why.
-type Entry = (libc::c_long, Verdict, &'static str);
+pub(super) type Entry = (libc::c_long, Verdict, &'static str);
 
 const REFUSE: Verdict = Verdict::Fail(libc::EPERM);
 /// For calls that programs try first and replace by an older one.
@@ -58,7 +62,7 @@ const fn no_set_id(argument: u8) -> Verdict {
 }
 
 /// Calls that every architecture has.
-const COMMON: &[Entry] = &[
+pub(super) const COMMON: &[Entry] = &[
     // Other processes.
     (libc::SYS_ptrace, REFUSE, "traces and changes other processes"),
     (libc::SYS_process_vm_readv, REFUSE, "reads the memory of other processes"),
@@ -160,7 +164,7 @@ const COMMON: &[Entry] = &[
 
 /// What x86-64 has beyond [`COMMON`].
 #[cfg(target_arch = "x86_64")]
-const OWN: &[Entry] = &[
+pub(super) const OWN: &[Entry] = &[
     (libc::SYS_kexec_file_load, REFUSE, "replaces the kernel"),
     (174, REFUSE, "create_module: loads kernel code"),
     (178, REFUSE, "query_module: reads kernel symbols"),
@@ -180,37 +184,37 @@ const OWN: &[Entry] = &[
 
 /// What aarch64 has beyond [`COMMON`].
 #[cfg(target_arch = "aarch64")]
-const OWN: &[Entry] = &[(294, REFUSE, "kexec_file_load: replaces the kernel")];
+pub(super) const OWN: &[Entry] = &[(294, REFUSE, "kexec_file_load: replaces the kernel")];
 
 /// `AUDIT_ARCH_*` of the calls that the tables are about.
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
+pub(super) const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
+pub(super) const ARCHITECTURE: u32 = 0xc000_00b7;
 
 /// Calls of the x32 variant share the architecture of x86-64 and have this bit; no other architecture has
 /// numbers this high.
 const X32: u32 = 0x4000_0000;
 
 /// The compiled filter: made once, installed in every job.
-#[derive(Debug)]
-pub struct Filter(Vec<sock_filter>);
+#[derive(Debug, Clone)]
+pub struct Filter(pub(super) Vec<sock_filter>);
 
 // Offsets in `struct seccomp_data`.
-const NUMBER: u32 = 0;
-const ARCH: u32 = 4;
+pub(super) const NUMBER: u32 = 0;
+pub(super) const ARCH: u32 = 4;
 const fn argument_offset(index: u8) -> u32 {
     // Little endian: the low half comes first.
     16 + 8 * index as u32
 }
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
-const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+pub(super) const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+pub(super) const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
+pub(super) const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+pub(super) const JUMP_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+pub(super) const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 const fn op(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 0, k }
@@ -222,6 +226,10 @@ const fn branch(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 
 const fn allow() -> sock_filter {
     op(RETURN, libc::SECCOMP_RET_ALLOW)
+}
+
+const fn ask() -> sock_filter {
+    op(RETURN, libc::SECCOMP_RET_USER_NOTIF)
 }
 
 const fn fail(error: i32) -> sock_filter {
@@ -241,7 +249,7 @@ impl Filter {
         Self::of(entries.map(|&(number, verdict, _)| (number, verdict)))
     }
 
-    fn of(entries: impl Iterator<Item = (libc::c_long, Verdict)>) -> Self {
+    pub(super) fn of(entries: impl Iterator<Item = (libc::c_long, Verdict)>) -> Self {
         let mut entries: Vec<_> =
             entries.map(|(number, verdict)| (u32::try_from(number).unwrap_or(u32::MAX), verdict)).collect();
         entries.sort_by_key(|entry| entry.0);
@@ -325,6 +333,16 @@ impl Verdict {
             Self::Allow => vec![allow()],
             Self::Fail(error) => vec![fail(error)],
             Self::Check(check) => check.compile(),
+            Self::Ask => vec![ask()],
+            Self::AskIf(check) => {
+                let mut program = check.compile();
+                for instruction in &mut program {
+                    if instruction.code == RETURN && instruction.k != libc::SECCOMP_RET_ALLOW {
+                        *instruction = ask();
+                    }
+                }
+                program
+            }
         }
     }
 }
@@ -452,9 +470,38 @@ mod tests {
             match entry.map(|entry| entry.1) {
                 None | Some(Verdict::Allow) => assert_eq!(verdict(number, [0; 6]), Ok(()), "{number}"),
                 Some(Verdict::Fail(error)) => assert_eq!(verdict(number, [0; 6]), Err(error), "{number}"),
-                Some(Verdict::Check(_)) => {}
+                Some(Verdict::Check(_) | Verdict::Ask | Verdict::AskIf(_)) => {}
             }
         }
+    }
+
+    /// What an observed job is asked about, the listener answers as the filter would have.
+    #[test]
+    fn an_asking_filter_lets_nothing_pass_that_the_ordinary_one_refuses() {
+        let ordinary = Filter::new();
+        let asking = Filter::asking(&[libc::SYS_openat, libc::SYS_connect]);
+        assert!(asking.0.len() < 512, "{} instructions", asking.0.len());
+        let values = [0, 1, 2, 3, 5, 0x80, 0o4755, 0o101, 0x5412, 0x541c, 0x1000_0011, 0x0004_0000, u64::MAX];
+        for number in 0..1000_i32 {
+            for value in values {
+                for (at, second) in [(0, 1), (1, 16), (2, 0), (3, 2)] {
+                    let mut args = [second; 6];
+                    args[at] = value;
+                    for arch in [ARCHITECTURE, 0x4000_0003] {
+                        let data = libc::seccomp_data { nr: number, arch, instruction_pointer: 0, args };
+                        let refused = ordinary.refuses(&data);
+                        let (expected, _) = walk(&ordinary, number.into(), args, arch);
+                        let error = (expected & 0xffff).cast_signed();
+                        let expected = (expected != libc::SECCOMP_RET_ALLOW).then_some(error);
+                        assert_eq!(refused, expected, "{number} {args:?}");
+                        let (asked, _) = walk(&asking, number.into(), args, arch);
+                        assert!(asked != libc::SECCOMP_RET_ALLOW || refused.is_none(), "{number} {args:?}");
+                    }
+                }
+            }
+        }
+        let (asked, _) = walk(&asking, libc::SYS_connect, [0; 6], ARCHITECTURE);
+        assert_eq!(asked, libc::SECCOMP_RET_USER_NOTIF);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Confinement {
         let prepared =
             process::close_all_but(kept).at(Step::Descriptors).and_then(|()| self.surround(place, agent));
         match prepared {
-            Ok(()) => self.see_to_end(report, || self.become_job(stream, report, place)),
+            Ok(()) => self.see_to_end(report, None, || self.become_job(stream, report, place)),
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
@@ -59,13 +59,13 @@ impl Confinement {
 
     /// The process that becomes the job; returns only if it cannot.
     fn become_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place) {
-        let ready = self.make_ready(place, &[]);
+        let ready = self.make_ready(place, Some(&self.filter));
         let Some((spec, descriptors)) = receive(stream) else {
             // The agent has no use for it any more.
             process::exit_now(0);
         };
         match ready.and_then(|ready| Ok((ready, Work::of(spec, descriptors.len(), place)?))) {
-            Ok((ready, work)) => self.confined_job(ready, &work, descriptors, report),
+            Ok((ready, work)) => self.confined_job(ready, &work, descriptors, None, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
@@ -95,6 +95,7 @@ impl Spare {
             && spec.layered.is_empty()
             && spec.network.is_none()
             && spec.system_calls.is_empty()
+            && spec.observe.is_none()
     }
 
     /// Gives it its job.

@@ -3,6 +3,7 @@
 //! 1. The agent forks into new process and mount namespaces: the job's init.
 //! 2. The init mounts what is private to the job, writes its files, and forks
 //! 3. the job itself, which puts its descriptors in place, gives up what it must not have, and executes.
+//!    (An observed job's last step is another filter, whose listener it hands to the init: `super::observe`.)
 //! 4. The init waits for the job, kills everything else in its namespace, waits for that too, and only then
 //!    says how the job ended. Its own end comes after the reply: taking down a mount namespace has the kernel
 //!    wait for all processors, which nobody needs to wait for. Should the init be killed, the kernel kills
@@ -10,6 +11,7 @@
 //!
 //! Where namespaces are refused, the init is a subreaper and does the killing ([`super::tree`]).
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::ffi::{CString, c_char};
 use std::io::{self, Read as _, Write as _};
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
+use super::observe::{self, Closeness, Handover, Observer, Seat};
 use super::process::{self, Child, Cloned};
 use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply, SystemCall};
 use super::report::{self, Probe};
@@ -87,6 +90,7 @@ pub struct Program {
     network: Option<JobNetwork>,
     budget: Budget,
     system_calls: Vec<SystemCall>,
+    observe: Option<Closeness>,
 }
 
 impl Work {
@@ -95,8 +99,10 @@ impl Work {
     /// # Errors
     /// When it contradicts itself.
     pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
-        // The last one is for the network.
-        let numbers = spec.descriptors.len() + usize::from(spec.network.is_some());
+        // Behind the job's own: one for its network, one for its record.
+        let numbers = spec.descriptors.len()
+            + usize::from(spec.network.is_some())
+            + usize::from(spec.observe.is_some());
         if numbers != received {
             return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
         }
@@ -138,6 +144,7 @@ impl Work {
             network: spec.network,
             budget: spec.budget,
             system_calls: spec.system_calls,
+            observe: spec.observe,
         })))
     }
 }
@@ -194,20 +201,47 @@ impl Confinement {
     }
 
     /// The job's init; never returns into the agent's loop.
-    fn init(&self, work: &Work, descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
-        match self.surround(place, agent) {
-            Ok(()) => self.see_to_end(report, || self.job(work, descriptors, report, place)),
+    fn init(
+        &self,
+        work: &Work,
+        mut descriptors: Vec<OwnedFd>,
+        report: &OwnedFd,
+        place: &Place,
+        agent: Pid,
+    ) -> ! {
+        let observation = match work {
+            Work::Execute(program) if program.observe.is_some() => {
+                descriptors.pop().map(observe::prepare).transpose().at(Step::Observe)
+            }
+            _ => Ok(None),
+        };
+        match observation.and_then(|observation| self.surround(place, agent).map(|()| observation)) {
+            Ok(observation) => {
+                let (seat, handover) = observation.unzip();
+                // Where it may have none the job says so itself.
+                let filter = self.filter_of(work).unwrap_or(Cow::Borrowed(&self.filter));
+                let seat = seat.map(|seat| (seat, filter.into_owned()));
+                self.see_to_end(report, seat, || self.job(work, descriptors, handover, report, place));
+            }
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
     }
 
     /// Starts the process of the job, as its init, and sees it to its end.
-    pub(super) fn see_to_end(&self, report: &OwnedFd, job: impl FnOnce()) {
+    ///
+    /// From its seat the init observes the job, whose calls the filter judges.
+    pub(super) fn see_to_end(
+        &self,
+        report: &OwnedFd,
+        seat: Option<(Seat, seccomp::Filter)>,
+        job: impl FnOnce(),
+    ) {
         signals::hold();
         // SAFETY: one thread, as in the agent.
         let end = match unsafe { process::clone(0) } {
             Ok(Cloned::Child) => {
+                drop(seat);
                 signals::release();
                 job();
                 process::exit_now(127)
@@ -221,11 +255,17 @@ impl Confinement {
                 signals::pass_on_to(pid, reach);
                 // Nothing of the job's, nothing of the agent's: a job that closes its output must really have
                 // closed it.
-                let _ = process::close_all_but([report.as_raw_fd().cast_unsigned()]);
-                match self.tree {
+                let own = report.as_raw_fd().cast_unsigned();
+                let [first, second] = seat.as_ref().map_or([own; 2], |(seat, _)| seat.descriptors());
+                let _ = process::close_all_but([own, first, second]);
+                // Without a listener the job's calls fail, and with them the job.
+                let observer = seat.and_then(|(seat, filter)| seat.listen(filter).ok());
+                let end = match self.tree {
                     ProcessTree::Namespace => reap_until(pid, report),
                     ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Paused)),
-                }
+                };
+                observer.into_iter().for_each(Observer::finish);
+                end
             }
             Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
         };
@@ -257,7 +297,14 @@ impl Confinement {
     }
 
     /// The job itself; returns only if it cannot be started, which it has then said.
-    pub(super) fn job(&self, work: &Work, mut descriptors: Vec<OwnedFd>, report: &OwnedFd, place: &Place) {
+    fn job(
+        &self,
+        work: &Work,
+        mut descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
+        report: &OwnedFd,
+        place: &Place,
+    ) {
         // Before the filter, which forbids mounts.
         let ready = match work {
             Work::Execute(program) => {
@@ -272,23 +319,44 @@ impl Confinement {
             }
             Work::Probe => Ok(()),
         };
-        let calls: &[SystemCall] = match work {
-            Work::Execute(program) => &program.system_calls,
-            Work::Probe => &[],
-        };
-        match ready.and_then(|()| self.make_ready(place, calls)) {
-            Ok(ready) => self.confined_job(ready, work, descriptors, report),
+        let filter = self.filter_of(work);
+        // One that is observed gets its filter later, and last.
+        let now = filter.as_deref().ok().filter(|_| handover.is_none());
+        match ready.and_then(|()| self.make_ready(place, now)).and_then(|ready| filter.map(|_| ready)) {
+            Ok(ready) => self.confined_job(ready, work, descriptors, handover, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
 
-    /// Takes the steps that are the same for every job.
-    pub(super) fn make_ready(&self, place: &Place, calls: &[SystemCall]) -> Result<Ready, Failure> {
-        // What they reach is kept within the job by its process namespace and by Landlock, and by nothing else.
-        if !calls.is_empty() && (self.tree != ProcessTree::Namespace || self.landlock_abi == 0) {
+    /// The filter of a job: its own where a policy lets it make more calls.
+    ///
+    /// # Errors
+    /// Where what such calls reach is not kept within the job: by its process namespace and by Landlock, and by nothing
+    /// else.
+    fn filter_of(&self, work: &Work) -> Result<Cow<'_, seccomp::Filter>, Failure> {
+        let calls: &[SystemCall] = match work {
+            Work::Execute(program) => &program.system_calls,
+            Work::Probe => &[],
+        };
+        if is_off(Defence::JobFilter) {
+            return Ok(Cow::Owned(seccomp::Filter::none()));
+        }
+        if calls.is_empty() {
+            return Ok(Cow::Borrowed(&self.filter));
+        }
+        if self.tree != ProcessTree::Namespace || self.landlock_abi == 0 {
             let why = "system calls of a policy's need Landlock and process namespaces for each job";
             return Err(Failure::about(Step::Seccomp, why.as_bytes(), rustix::io::Errno::PERM));
         }
+        Ok(Cow::Owned(seccomp::Filter::allowing(calls)))
+    }
+
+    /// Takes the steps that are the same for every job; with the filter, if it is not to come later.
+    pub(super) fn make_ready(
+        &self,
+        place: &Place,
+        filter: Option<&seccomp::Filter>,
+    ) -> Result<Ready, Failure> {
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
@@ -299,12 +367,8 @@ impl Confinement {
             tree::leave_reaper().at(Step::Session)?;
         }
         process::drop_capabilities().at(Step::Capabilities)?;
-        if !is_off(Defence::JobFilter) {
-            match calls {
-                [] => self.filter.install(),
-                calls => seccomp::Filter::allowing(calls).install(),
-            }
-            .at(Step::Seccomp)?;
+        if let Some(filter) = filter.filter(|_| !is_off(Defence::JobFilter)) {
+            filter.install().at(Step::Seccomp)?;
         }
         Ok(prepared)
     }
@@ -316,10 +380,11 @@ impl Confinement {
         ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
         report: &OwnedFd,
     ) {
         let mut report = report.as_raw_fd();
-        let Err(failure) = self.confine_and_run(ready, work, descriptors, &mut report);
+        let Err(failure) = self.confine_and_run(ready, work, descriptors, handover, &mut report);
         // SAFETY: `report` is the number under which the pipe is open here.
         let report = unsafe { BorrowedFd::borrow_raw(report) };
         say(&report, &End::Failed(failure));
@@ -330,6 +395,7 @@ impl Confinement {
         ready: Ready,
         work: &Work,
         descriptors: Vec<OwnedFd>,
+        handover: Option<Handover>,
         report: &mut RawFd,
     ) -> Result<Infallible, Failure> {
         let (numbers, access): (&[RawFd], &[Access]) = match work {
@@ -352,6 +418,10 @@ impl Confinement {
             && !is_off(Defence::JobFilter)
         {
             seccomp::Filter::no_local_sockets().install().at(Step::Seccomp)?;
+        }
+        if let (Some(handover), Work::Execute(program)) = (handover, work) {
+            let observed = observe::calls::observed(program.observe.unwrap_or(Closeness::Record));
+            handover.install(&seccomp::Filter::asking(&observed)).at(Step::Observe)?;
         }
         place_descriptors(descriptors, numbers, report).at(Step::Descriptors)?;
         match work {

@@ -156,7 +156,7 @@ pub fn complaint(line: &[u8]) -> Verdict {
 }
 
 /// Key and value of a directive; both spellings.
-fn directive(text: &str) -> Option<(&str, &str)> {
+pub(super) fn directive(text: &str) -> Option<(&str, &str)> {
     let data = text.trim().strip_prefix("cargo:")?;
     let (key, value) = data.strip_prefix(':').unwrap_or(data).split_once('=')?;
     Some((key, value.trim_end()))

@@ -385,6 +385,7 @@ fn spec(
         system_calls: Vec::new(),
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
+        observe: None,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod identify;
 pub mod jobserver;
 pub mod messages;
 pub mod network;
+pub mod observation;
 pub mod outputs;
 pub mod packages;
 pub mod probes;

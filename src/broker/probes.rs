@@ -148,6 +148,7 @@ mod tests {
             network: None,
             system_calls: Vec::new(),
             budget: crate::agent::protocol::Budget::default(),
+            observe: None,
         };
         Job::new(JobKind::Query, String::new(), spec)
     }

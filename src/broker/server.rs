@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::socket_peercred;
 use rustix::termios::isatty;
@@ -27,6 +27,7 @@ use super::identify::{After, Job, JobKind, identify, role};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
 use super::network;
+use super::observation::{Observation, Said};
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
 use super::relay::{Judge, Relay};
@@ -43,7 +44,7 @@ const FAILED: Reply = Reply::Exit(101);
 /// What all threads of a broker share. It runs as long as the process.
 #[derive(Debug)]
 pub struct Broker {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     /// The wrapper's content, for shims.
     wrapper: Vec<u8>,
     /// Threads that wait for a wrapper.
@@ -153,7 +154,14 @@ impl Broker {
             return Ok(Reply::Exit(0));
         }
         let capture = question.as_ref().map(|_| Capture::new()).transpose()?;
-        let reply = self.hand_over(stream, request, &mut job, capture.as_ref())?;
+        let observation = self.observe(&mut job)?;
+        let said = Arc::new(Said::default());
+        let started = Instant::now();
+        let extra = Extra { capture: capture.as_ref(), observation: observation.as_ref(), said: &said };
+        let reply = self.hand_over(stream, request, &mut job, extra);
+        let outcome = (reply.as_ref().ok().copied(), started.elapsed());
+        self.conclude(stream, request, &job, observation, &said, outcome);
+        let reply = reply?;
         if let (Some(capture), Some(question)) = (capture, question) {
             let answer = capture.forward(request)?;
             if let (Some(answer), Reply::Exit(0)) = (answer, reply) {
@@ -182,9 +190,10 @@ impl Broker {
         stream: &UnixStream,
         request: &Request,
         job: &mut Job,
-        capture: Option<&Capture>,
+        extra: Extra<'_>,
     ) -> anyhow::Result<Reply> {
-        let mut relays = self.relays(request, job)?;
+        let Extra { capture, observation, said } = extra;
+        let mut relays = self.relays(request, job, said)?;
         let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
         let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
         let fifo = Fifo::of(request, &mut job.spec.env);
@@ -210,13 +219,14 @@ impl Broker {
         });
         job.spec.descriptors = descriptors.iter().map(|(number, _)| *number).collect();
         let _published = network::publish(job, &self.session)?;
+        let record = observation.map(Observation::descriptor);
         let mut attempts = 1;
         let reply = loop {
             let served = network::serve(job)?;
             job.spec.network = served.as_ref().map(|served| served.network.clone());
             let channel = served.as_ref().map(|served| served.channel.as_fd());
             let borrowed: Vec<BorrowedFd<'_>> =
-                descriptors.iter().map(|(_, own)| *own).chain(channel).collect();
+                descriptors.iter().map(|(_, own)| *own).chain(channel).chain(record).collect();
             let agent = Arc::new(self.session.containers.connect(&self.session, network::of_container(job))?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
@@ -276,7 +286,8 @@ impl Broker {
 
     /// Between a job and cargo, which obeys, passes on or prints what a build script or a compiler says. Programs of
     /// the project speak to the user.
-    fn relays(&self, request: &Request, job: &Job) -> io::Result<Relays> {
+    fn relays(&self, request: &Request, job: &Job, said: &Arc<Said>) -> io::Result<Relays> {
+        let said = Arc::clone(said);
         // What the job may read itself, and what the user lets every job of the workspace read.
         let readable = || {
             let listed = job.spec.access.iter().map(|access| PathBuf::from(OsStr::from_bytes(&access.path)));
@@ -285,11 +296,19 @@ impl Broker {
         let judges: Vec<(i32, Judge)> = match job.kind {
             JobKind::BuildScript => {
                 let places = Places { package: request.cwd.clone(), allowed: readable().collect() };
-                vec![(1, Box::new(move |line| filter(line, &places))), (2, Box::new(complaint))]
+                let judge = move |line: &[u8]| {
+                    said.by_script(line);
+                    filter(line, &places)
+                };
+                vec![(1, Box::new(judge)), (2, Box::new(complaint))]
             }
             JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Rustdoc => {
                 let sources = Sources { cwd: request.cwd.clone(), readable: readable().collect() };
-                vec![(1, Box::new(printed)), (2, Box::new(move |line| sources.said(line)))]
+                let judge = move |line: &[u8]| {
+                    said.by_compiler(line);
+                    sources.said(line)
+                };
+                vec![(1, Box::new(printed)), (2, Box::new(judge))]
             }
             JobKind::Query | JobKind::Program | JobKind::Cargo => Vec::new(),
         };
@@ -318,6 +337,17 @@ impl PlainCargo {
         peer.uid == rustix::process::geteuid()
             && (id == self.process || parent.is_some_and(|parent| parent == self.process.to_string()))
     }
+}
+
+/// What goes with a job beside its request.
+#[derive(Debug, Clone, Copy)]
+struct Extra<'a> {
+    /// Where its output goes, if not to cargo.
+    capture: Option<&'a Capture>,
+    /// Where it is recorded.
+    observation: Option<&'a Observation>,
+    /// What it says.
+    said: &'a Arc<Said>,
 }
 
 /// How often a job is handed over where containers end just then.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
+use crate::cargo::process::CargoProcess;
 use crate::cargo::stderr::CargoStderr;
 use crate::container::lifecycle::Containers;
 use crate::missing::Advisor;
@@ -15,6 +16,7 @@ use crate::policy::layers::Policy;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
 use crate::publish::tokens::Tokens;
+use crate::report::Recorder;
 
 use super::identify::role;
 
@@ -53,6 +55,8 @@ pub struct Session {
     pub granted_variables: Vec<(OsString, OsString)>,
     /// Say each job on standard error.
     pub verbose: bool,
+    /// Where what jobs did, or were refused, is collected.
+    pub recorder: Option<Arc<Recorder>>,
     /// What the session is for, where it is not to build.
     pub purpose: Purpose,
     /// What cargo has in the place of the user's standard error, if anything.
@@ -102,6 +106,8 @@ pub struct PlainCargo {
     pub projects: PathBuf,
     /// What it has in its environment and no job gets, each `NAME=value`.
     pub withheld: HashSet<OsString>,
+    /// Where the user is told something.
+    pub cargo: Option<Arc<CargoProcess>>,
 }
 
 /// Where a source file comes from, and with it what its package may read.
@@ -256,6 +262,7 @@ pub(crate) mod tests {
             programs: Kind::Test,
             granted_variables: Vec::new(),
             verbose: false,
+            recorder: None,
             purpose: Purpose::Build,
             stderr: None,
             tokens: None,
@@ -320,6 +327,7 @@ pub(crate) mod tests {
             compilers: vec!["rustc".into()],
             projects: projects.clone(),
             withheld: HashSet::new(),
+            cargo: None,
         });
         assert_eq!((session.role(&other), session.role(installed)), (Some("rustc"), Some("rustc-wrapper")));
         assert_eq!(session.role(&projects.join("other-1/shims/bin/rustc")), None);

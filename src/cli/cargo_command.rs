@@ -28,9 +28,11 @@ use crate::project::{
     Project, ProjectDirectories, StateDirectory, WorkspaceError, find_manifest, record, workspace_root,
 };
 use crate::publish::tokens::Tokens;
+use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
 use super::policy::{self, Ground};
+use super::report::Report;
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
@@ -107,6 +109,17 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         cargo_home,
         installed,
     };
+    if options.report.mode != Mode::Failures
+        && matches!(vetted.command.kind, CommandKind::Install | CommandKind::Fix)
+    {
+        bail!(
+            "`{}` has jobs that are not recorded yet
+
+hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
+             them with `build`",
+            vetted.command.subcommand
+        );
+    }
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
@@ -145,14 +158,19 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
         prepared.session.stderr = Some(stderr.context("failed to give cargo a standard error")?);
         cargo.stderr = prepared.session.stderr.clone();
     }
+    let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
     drop(session_directory);
+    let accepted = report.finish()?;
     if status.code() == Some(i32::from(EXIT_FAILURE)) {
         explain_outside(&places.0, &vetted.options.reads);
     }
     if command.subcommand == "clean" && !directories.build().exists() {
         forget_scripts(&directories);
+    }
+    if !accepted && status.success() {
+        return Ok(EXIT_FAILURE);
     }
     Ok(exit_code(status))
 }
@@ -206,6 +224,7 @@ pub(super) fn prepare(
             project.root.display()
         );
     }
+    let user_home = user.home.clone();
     let cargo_home = front_end.cargo_home()?;
     let directories = state.project(&project.id);
     directories.create().context("failed to make the directories of this project")?;
@@ -256,6 +275,10 @@ pub(super) fn prepare(
     let policy = policy::of_project(front_end, &ground)?.policy;
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
+    let recorder = {
+        let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        Recorder::new(options.report.mode, options.verbose, &project.root, &user_home, names)
+    };
     let session = Session {
         programs: Kind::of_programs(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),
@@ -271,6 +294,7 @@ pub(super) fn prepare(
         budgets: options.limits.budgets,
         advisor,
         verbose: options.verbose,
+        recorder: Some(Arc::new(recorder)),
         purpose: Purpose::Build,
         stderr: None,
         tokens: Some(tokens).filter(Tokens::are_elsewhere),

@@ -8,6 +8,7 @@ mod install;
 mod own;
 mod policy;
 mod publish;
+mod report;
 mod trust;
 mod vetted;
 
@@ -39,6 +40,7 @@ Examples:
   cargo-sandbox check                    as `cargo check`, every compiler and build script in a container
   cargo-sandbox --engine native test     without a daemon
   cargo-sandbox +nightly build --release
+  cargo-sandbox --audit build            and what every package did, as a page (docs/audit.md)
   cargo-sandbox self doctor              what this machine offers, proved by running a job
 
 `cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
@@ -85,8 +87,20 @@ struct Arguments {
     #[arg(long, value_name = "NAME=VALUE")]
     sandbox_limit: Vec<LimitSetting>,
 
-    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, explain, stop, prune,
-    /// completions, man
+    /// Record what every job reads, writes, starts and connects to, as JSON and as a page to look at
+    #[arg(long)]
+    audit: bool,
+
+    /// Propose the smallest cargo-sandbox.toml that would allow what was refused; it is not applied
+    #[arg(long)]
+    learn: bool,
+
+    /// Fail when a dependency does something that cargo-sandbox.lock does not have (`self report --pin`)
+    #[arg(long)]
+    locked_behaviour: bool,
+
+    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, explain, report, stop,
+    /// prune, completions, man
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
     command: Vec<OsString>,
 }
@@ -102,6 +116,8 @@ pub struct Options {
     pub reads: Vec<PathBuf>,
     /// More variables that pass.
     pub variables: Vec<String>,
+    /// What is recorded, and what is made of it.
+    pub report: report::ReportOptions,
     /// What the container is made from.
     pub image: Image,
     /// How long a container stays without a job.
@@ -179,6 +195,7 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
         verbose: arguments.sandbox_verbose,
         reads: reads.collect::<Result<_, _>>()?,
         variables: arguments.sandbox_env.clone(),
+        report: report::ReportOptions::of(arguments.audit, arguments.learn, arguments.locked_behaviour),
         image: image.map_or(Image::Host, Image::Named),
         idle: std::time::Duration::from_secs(idle),
         limits,

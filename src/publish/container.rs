@@ -267,6 +267,7 @@ impl Place {
             system_calls: Vec::new(),
             local_sockets: false,
             budget: Budget::default(),
+            observe: None,
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
             .context("the agent of the Publish container does not answer")?;

@@ -155,6 +155,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
+        observe: None,
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

@@ -129,6 +129,7 @@ impl Container {
             system_calls: Vec::new(),
             budget: Budget::default(),
             local_sockets: true,
+            observe: None,
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

@@ -248,7 +248,7 @@ fn a_committed_build_script_is_not_executed() {
                             .success("setup");
                         world.plain_with(engine, &project)
                     }
-                    Way::Sandbox(_) | Way::Plain => world.sandbox(engine, &project),
+                    Way::Sandbox(_) | Way::Recorded(_) | Way::Plain => world.sandbox(engine, &project),
                 };
                 run(command.arg("build")).success(&way.to_string());
                 assert!(!marker.exists(), "the host executed it, {way}");

@@ -97,6 +97,7 @@ impl Lab {
         let name = match way {
             Way::Plain => "control".to_owned(),
             Way::Wrapper(engine) => format!("wrapper-{engine}"),
+            Way::Recorded(engine) => format!("recorded-{engine}"),
             Way::Sandbox(engine) | Way::SetUp(engine) => engine.to_string(),
         };
         let world = World::new(&format!("escapes-{name}"), user)?;
@@ -220,6 +221,11 @@ impl Lab {
         let shell = ["/bin/sh", "-c", "exec 9< \"$0\"; exec \"$@\"", inherited];
         let mut command = match way {
             Way::Sandbox(engine) => self.world.sandbox_under(engine, &self.project, &shell),
+            Way::Recorded(engine) => {
+                let mut command = self.world.sandbox_under(engine, &self.project, &shell);
+                command.arg("--audit");
+                command
+            }
             Way::Wrapper(engine) => self.world.wrapped_under(engine, &self.project, &shell),
             Way::SetUp(engine) => self.world.plain_under(engine, &self.project, &shell),
             Way::Plain => {
@@ -272,7 +278,10 @@ impl Lab {
                 // What a script prints is stored there by cargo; no attack.
                 let output = path.file_name().is_some_and(|name| name == "output" || name == "stderr")
                     && path.starts_with(&self.build_dir);
-                if metadata.is_file() && !output && metadata.len() < 1 << 20 {
+                // And what a record says: the arguments of programs.
+                let record =
+                    path.file_name().is_some_and(|name| name == "audit.json" || name == "audit.html");
+                if metadata.is_file() && !output && !record && metadata.len() < 1 << 20 {
                     find_tokens(&fs::read(path).unwrap_or_default(), &mut tokens);
                 }
             });

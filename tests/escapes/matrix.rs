@@ -234,6 +234,24 @@ fn nothing_gets_past_the_wrapper_with_the_native_engine_as_an_ordinary_user() {
     nothing_gets_past_the_wrapper(User::ordinary(), Engine::Native);
 }
 
+/// With each job observed, which has another filter, and a listener that answers what the ordinary one refuses.
+fn nothing_gets_past_the_listener(engine: Engine) {
+    let Some((user, engine)) = prepared(User::ordinary(), engine) else { return };
+    let Some(lab) = need(Lab::new(&user, Way::Recorded(engine))) else { return };
+    attack(&lab, Way::Recorded(engine));
+    lab.world.stop(engine, &lab.project);
+}
+
+#[test]
+fn nothing_gets_past_the_listener_with_docker() {
+    nothing_gets_past_the_listener(Engine::Docker);
+}
+
+#[test]
+fn nothing_gets_past_the_listener_with_the_native_engine() {
+    nothing_gets_past_the_listener(Engine::Native);
+}
+
 /// A case that stands for nothing, or an attack that nobody counts.
 #[test]
 fn the_catalogue_is_sound() {

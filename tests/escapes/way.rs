@@ -11,6 +11,8 @@ pub enum Way {
     Plain,
     /// `cargo-sandbox build`.
     Sandbox(Engine),
+    /// `cargo-sandbox --audit build`: every job is observed.
+    Recorded(Engine),
     /// `RUSTC_WRAPPER=cargo-sandbox-rustc cargo build`.
     Wrapper(Engine),
     /// Plain cargo in a repository after `cargo-sandbox self setup`.
@@ -44,7 +46,9 @@ impl Way {
     pub fn engine(self) -> Option<Engine> {
         match self {
             Self::Plain => None,
-            Self::Sandbox(engine) | Self::Wrapper(engine) | Self::SetUp(engine) => Some(engine),
+            Self::Sandbox(engine) | Self::Recorded(engine) | Self::Wrapper(engine) | Self::SetUp(engine) => {
+                Some(engine)
+            }
         }
     }
 
@@ -53,7 +57,7 @@ impl Way {
     pub fn commands(self) -> Commands {
         match self {
             Self::Wrapper(_) => &COMMANDS[..1],
-            Self::Plain | Self::Sandbox(_) | Self::SetUp(_) => COMMANDS,
+            Self::Plain | Self::Sandbox(_) | Self::Recorded(_) | Self::SetUp(_) => COMMANDS,
         }
     }
 
@@ -67,6 +71,7 @@ impl fmt::Display for Way {
         match self {
             Self::Plain => f.write_str("plain cargo"),
             Self::Sandbox(engine) => write!(f, "cargo-sandbox, {engine} engine"),
+            Self::Recorded(engine) => write!(f, "cargo-sandbox --audit, {engine} engine"),
             Self::Wrapper(engine) => write!(f, "the wrapper alone, {engine} engine"),
             Self::SetUp(engine) => write!(f, "cargo after self setup, {engine} engine"),
         }

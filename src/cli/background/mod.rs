@@ -72,7 +72,7 @@ fn report() -> Option<File> {
 
 /// A broker that is ready to serve.
 struct Background {
-    process: CargoProcess,
+    process: Arc<CargoProcess>,
     session: Session,
     wrapper: Vec<u8>,
     listener: UnixListener,
@@ -82,7 +82,7 @@ struct Background {
 
 /// Nothing where another one serves this cargo already.
 fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
-    let process = CargoProcess::named(name)?;
+    let process = Arc::new(CargoProcess::named(name)?);
     let address = SocketAddr::from_abstract_name(name.as_bytes()).context("the name fits no socket")?;
     let listener = match UnixListener::bind_addr(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
@@ -119,6 +119,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
         compilers: compilers(&front_end, &toolchain),
         projects: state.projects(),
         withheld: environment::withheld(front_end.environment()),
+        cargo: Some(Arc::clone(&process)),
     });
     if !command.quiet {
         tell(&process, &session.directories);

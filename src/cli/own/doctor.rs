@@ -156,6 +156,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         network: None,
         system_calls: Vec::new(),
         budget: Budget::default(),
+        observe: None,
     };
     let agent = session.containers.connect(session, Reachable::Nothing)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);

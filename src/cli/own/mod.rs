@@ -4,6 +4,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod prune;
+mod report;
 mod setup;
 mod status;
 mod stop;
@@ -47,6 +48,8 @@ enum OwnCommand {
     Trust(trust::TrustArguments),
     /// Say what the jobs of a package may do, and where each part of it is said
     Explain(explain::ExplainArguments),
+    /// Say what the last recorded command's jobs did; with `--pin`, write it to cargo-sandbox.lock
+    Report(report::ReportArguments),
     /// Remove containers, images and build directories of projects that are gone
     Prune,
     /// Print a script for a shell that completes this program's words and cargo's
@@ -88,6 +91,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Status { format } => status::run(&context, format),
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
+        OwnCommand::Report(arguments) => report::run(&context, &arguments),
         OwnCommand::Prune => prune::run(&context),
         // Above: they need no engines.
         OwnCommand::Trust(_) | OwnCommand::Explain(_) | OwnCommand::Completions(_) | OwnCommand::Man => {
