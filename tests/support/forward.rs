@@ -35,6 +35,7 @@ pub fn run(
         network: plan.as_ref().map(Plan::job_network),
         system_calls: Vec::new(),
         budget: Budget::default(),
+        observe: None,
         local_sockets: false,
     };
     let (ours, theirs) = UnixStream::pair().unwrap();
