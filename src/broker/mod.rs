@@ -16,6 +16,7 @@ mod foreground;
 pub mod identify;
 pub mod jobserver;
 pub mod messages;
+pub mod nested;
 pub mod outputs;
 pub mod probes;
 pub mod relay;

@@ -9,6 +9,7 @@ mod compare;
 mod install;
 mod normalise;
 mod projects;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
