@@ -186,9 +186,9 @@ fn cargo_speaks_as_it_does_on_a_terminal() {
         start.arg("run");
         let groups = engine.map_or(Vec::new(), |_| support::world::docker_group().into_iter().collect());
         let mut shell = world.command_with_groups(&bash, &groups);
-        shell.args(["--norc", "--noprofile", "-i"]).env("TERM", "xterm").current_dir(&project);
+        shell.args(["--norc", "--noprofile", "-i"]).current_dir(&project);
         let mut user = Dialogue::start(shell, 24, 80);
-        user.send(&(line(&start) + "\n"));
+        user.send(&format!("TERM=xterm {}\n", line(&start)));
         user.expect("\u{1b}[92m   Compiling\u{1b}[0m talker v0.1.0");
         user.expect("\u{1b}[92m     Running\u{1b}[0m `target/debug/talker`");
         user.expect("terminals true, foreground true, controlling true, size 24x80, device ");
