@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::agent::protocol::{Access, Rights};
 
 use super::identify::Refusal;
+use super::nested::Nested;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Session, normalized};
@@ -202,6 +203,12 @@ pub fn program(session: &Session, path: &Path) -> Vec<Access> {
     rules.add(path.parent().unwrap_or(path), Rights::ReadExecute);
     // CARGO_TARGET_TMPDIR
     rules.add(&build.join("tmp"), Rights::WriteAll);
+    if let Some(nested) = Nested::of(session) {
+        rules.add(&nested.place, Rights::WriteAll);
+        for path in &nested.reads {
+            rules.add(path, Rights::Read);
+        }
+    }
     rules.0
 }
 

@@ -17,6 +17,7 @@ pub mod grants;
 pub mod identify;
 pub mod jobserver;
 pub mod messages;
+pub mod nested;
 pub mod network;
 pub mod observation;
 pub mod outputs;

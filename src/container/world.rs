@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::broker::Session;
+use crate::broker::nested::Nested;
 use crate::policy::bar::Bar;
 #[cfg(test)]
 use crate::policy::limits::LimitSettings;
@@ -77,6 +78,11 @@ impl World {
             create_cache_directory(&build)
                 .with_context(|| format!("failed to create `{}`", build.display()))?;
         }
+        if let Some(nested) = Nested::of(session) {
+            create_cache_directory(&session.target_dir)
+                .with_context(|| format!("failed to create `{}`", session.target_dir.display()))?;
+            nested.create().context("failed to make a directory for cargo below tests")?;
+        }
         private_directory(&session.directories.containers())?;
         Ok(())
     }
@@ -130,6 +136,7 @@ impl World {
             let target = session.target_dir.clone();
             mounts.push(Mount { source: target.clone(), target, writable: self.documents });
         }
+        mounts.extend(Nested::of(session).iter().flat_map(Nested::mounts));
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));
         mounts.retain(|mount| !self.shown.iter().any(|shown| shown.target == mount.target));

@@ -175,6 +175,11 @@ impl ProjectDirectories {
         self.work().join("outputs")
     }
 
+    /// Where cargo works below a test. Of what is there the host executes, reads and follows nothing.
+    pub fn nested(&self) -> PathBuf {
+        self.path.join("nested")
+    }
+
     /// What is built where all of a command runs inside (`fix`). Raw build scripts are there, and nothing of it is
     /// ever executed, read or followed by the host.
     pub fn inside(&self) -> PathBuf {

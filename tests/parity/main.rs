@@ -11,6 +11,7 @@ mod corpus;
 mod install;
 mod normalise;
 mod projects;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;

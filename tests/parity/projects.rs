@@ -118,12 +118,25 @@ pub const PROJECTS: &[Project] = &[
     },
 ];
 
-/// Projects for command lines alone: small ones, as published.
+/// Projects for command lines and test suites: small ones, most as published.
 const SMALL: &[Project] = &[
     Project::small("semver", "1.0.27"),
     Project::small("heck", "0.5.0"),
     Project::small("lexopt", "0.3.1"),
     Project::small("pico-args", "0.5.0"),
+    // With large suites, and all that these need in the archive.
+    Project::small("regex", "1.12.2"),
+    Project::small("serde_json", "1.0.145"),
+    Project::small("indexmap", "2.12.0"),
+    Project::small("bytes", "1.10.1"),
+    // A suite of this repository's that uses what suites use.
+    Project {
+        name: "suites",
+        source: Source::Here("tests/fixtures/suites"),
+        touched: "src/lib.rs",
+        exit: 0,
+        long: false,
+    },
 ];
 
 /// A project's sources and a CARGO_HOME with everything that it needs.

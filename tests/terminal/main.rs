@@ -176,6 +176,30 @@ fn a_program_has_a_terminal_as_under_cargo() {
     }
 }
 
+/// In colours, in its own words, and before the program says anything.
+#[test]
+fn cargo_speaks_as_it_does_on_a_terminal() {
+    let Some(bash) = need(program("bash")) else { return };
+    for (world, engine) in everybody("colours") {
+        let project = project(&world, "talker", PROGRAM);
+        let mut start = tool(&world, engine, &project);
+        start.arg("run");
+        let groups = engine.map_or(Vec::new(), |_| support::world::docker_group().into_iter().collect());
+        let mut shell = world.command_with_groups(&bash, &groups);
+        shell.args(["--norc", "--noprofile", "-i"]).current_dir(&project);
+        let mut user = Dialogue::start(shell, 24, 80);
+        user.send(&format!("TERM=xterm {}\n", line(&start)));
+        user.expect("\u{1b}[92m   Compiling\u{1b}[0m talker v0.1.0");
+        user.expect("\u{1b}[92m     Running\u{1b}[0m `target/debug/talker`");
+        user.expect("terminals true, foreground true, controlling true, size 24x80, device ");
+        user.send("quit\n");
+        user.expect_code(7);
+        if let Some(engine) = engine {
+            world.stop(engine, &project);
+        }
+    }
+}
+
 #[test]
 fn no_program_has_the_users_own_terminal() {
     let Some(bash) = need(program("bash")) else { return };

@@ -1,0 +1,109 @@
+//! cargo below a test. `trybuild` has cargo compile in `target/tests/trybuild` what must not, or must, compile.
+//!
+//! What lies there is a directory of this tool's own, which is shown in that place to the project's programs: the target
+//! directory on this machine gets nothing of it, and no cargo of this machine ever works in it. Everything that the
+//! nested cargo starts is part of the test's own job.
+
+use std::path::PathBuf;
+
+use crate::container::spec::Mount;
+
+use super::session::Session;
+
+/// The library whose tests start cargo.
+const LIBRARY: &str = "trybuild";
+
+/// Where it has cargo work, relative to the target directory.
+const PLACE: &str = "tests/trybuild";
+
+/// What cargo resolves with, relative to its home: the index, archives, and repositories.
+const RESOLVES_WITH: &[&str] = &["registry/index", "registry/cache", "git/db"];
+
+/// A project with tests that start cargo.
+#[derive(Debug)]
+pub struct Nested {
+    /// Where tests find it.
+    pub place: PathBuf,
+    /// What is shown there.
+    kept: PathBuf,
+    /// What the nested cargo reads beside what every test reads.
+    pub reads: Vec<PathBuf>,
+}
+
+impl Nested {
+    /// `None` where the lock file names no library that starts cargo. It says that of a repository's tests alone: what
+    /// they get by it is a directory of their own, and the names of published crates.
+    pub fn of(session: &Session) -> Option<Self> {
+        let lock = std::fs::read_to_string(session.project.root.join("Cargo.lock")).ok()?;
+        let entry = format!("name = \"{LIBRARY}\"");
+        lock.lines().any(|line| line == entry).then(|| {
+            let reads = RESOLVES_WITH.iter().map(|path| session.cargo_home.join(path));
+            Self {
+                place: session.target_dir.join(PLACE),
+                kept: session.directories.nested(),
+                reads: reads.filter(|path| path.is_dir()).collect(),
+            }
+        })
+    }
+
+    /// Makes both directories, the one in the target directory as a place to show the other.
+    ///
+    /// # Errors
+    /// When one cannot be made.
+    pub fn create(&self) -> std::io::Result<()> {
+        for directory in [self.place.parent(), Some(&self.place)].into_iter().flatten() {
+            // Through no link of a repository's.
+            if let Err(error) = std::fs::create_dir(directory)
+                && !std::fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir())
+            {
+                return Err(std::io::Error::new(error.kind(), format!("`{}`: {error}", directory.display())));
+            }
+        }
+        std::fs::create_dir_all(&self.kept)
+    }
+
+    /// What the container shows for it.
+    pub fn mounts(&self) -> Vec<Mount> {
+        let place = Mount { source: self.kept.clone(), target: self.place.clone(), writable: true };
+        std::iter::once(place).chain(self.reads.iter().map(Mount::read_only)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::tests::session;
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn no_directory_is_made_through_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (target, elsewhere) = (directory.path().join("target"), directory.path().join("elsewhere"));
+        std::fs::create_dir(&target).unwrap();
+        std::fs::create_dir(&elsewhere).unwrap();
+        let nested =
+            Nested { place: target.join(PLACE), kept: directory.path().join("kept"), reads: Vec::new() };
+        std::os::unix::fs::symlink(&elsewhere, target.join("tests")).unwrap();
+        assert!(nested.create().is_err() && std::fs::read_dir(&elsewhere).unwrap().next().is_none());
+        std::fs::remove_file(target.join("tests")).unwrap();
+        nested.create().unwrap();
+        nested.create().unwrap();
+        assert!(nested.place.is_dir() && nested.kept.is_dir());
+    }
+
+    #[test]
+    fn only_where_the_lock_file_names_the_library() {
+        let root = tempfile::tempdir().unwrap();
+        let mut session = session();
+        session.project.root = root.path().to_owned();
+        let lock = |text: &str| std::fs::write(root.path().join("Cargo.lock"), text).unwrap();
+        assert!(Nested::of(&session).is_none());
+        lock("[[package]]\nname = \"trybuild-like\"\n");
+        assert!(Nested::of(&session).is_none());
+        lock("[[package]]\nname = \"trybuild\"\n");
+        let nested = Nested::of(&session).unwrap();
+        assert_eq!(nested.place, Path::new("/w/app/target/tests/trybuild"));
+        let mounts = nested.mounts();
+        assert!(mounts[0].writable && mounts[0].source.starts_with(session.directories.path()));
+    }
+}
