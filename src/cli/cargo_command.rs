@@ -231,8 +231,9 @@ pub(super) fn prepare(
         agent: own_executable()?,
     };
     let recorder = {
+        let all = options.verbose || command.flag(&["-v", "-vv", "--verbose"]);
         let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        Recorder::new(options.report.mode, options.verbose, &project.root, &user_home, names)
+        Recorder::new(options.report.mode, all, &project.root, &user_home, names)
     };
     let session = Session {
         probes: state.probes(),
