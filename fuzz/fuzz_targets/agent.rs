@@ -1,6 +1,8 @@
-//! What the broker and the agent send to each other: a message that is accepted is one that could be sent.
+//! What the broker and the agent send to each other, records of jobs included: a message that is accepted is one that
+//! could be sent.
 #![no_main]
 
+use cargo_sandbox::agent::observe::event;
 use cargo_sandbox::agent::protocol::{Greeting, Reply, Request, encode, read_message};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,4 +16,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(read_message::<Reply>(&mut sent.as_slice()).expect("what was sent"), reply);
     }
     let _ = read_message::<Greeting>(&mut &*bytes);
+    // What an init has written of a job: as many events as there are, whatever comes behind them.
+    assert!(event::read(bytes).len() <= bytes.len());
 });

@@ -276,8 +276,9 @@ pub(super) fn prepare(
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let recorder = {
+        let all = options.verbose || command.flag(&["-v", "-vv", "--verbose"]);
         let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        Recorder::new(options.report.mode, options.verbose, &project.root, &user_home, names)
+        Recorder::new(options.report.mode, all, &project.root, &user_home, names)
     };
     let session = Session {
         programs: Kind::of_programs(&command.subcommand),

@@ -111,6 +111,13 @@ const ASSUMED_PORT: u16 = 443;
 pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool) -> BTreeSet<Denial> {
     let rules = Rules::new(access);
     let listens = events.iter().any(|event| matches!(event, Event::Address { reach: Reach::Listen, .. }));
+    let started: BTreeSet<&OsStr> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Program { path, found: true, .. } => Path::new(OsStr::from_bytes(path)).file_name(),
+            _ => None,
+        })
+        .collect();
     let mut found = BTreeSet::new();
     let mut add = |sort, what: String, note: &str| {
         found.insert(Denial { sort, what, note: note.to_owned() });
@@ -145,7 +152,9 @@ pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool
             Event::Program { path, found, .. } => {
                 let path = Path::new(OsStr::from_bytes(path));
                 let note = if *found { "" } else { HIDDEN };
-                let refused = !rules.allow(path, Need::Execute) && !is_ignored(path);
+                // One that is found further on in `PATH` is not missed here.
+                let elsewhere = started.contains(path.file_name().unwrap_or_default()) && !*found;
+                let refused = !rules.allow(path, Need::Execute) && !is_ignored(path) && !elsewhere;
                 if refused && (*found || on_host(path)) {
                     add(Sort::Execute, path.display().to_string(), note);
                 }
@@ -300,6 +309,11 @@ mod tests {
             |path: &str, found| Event::Program { path: path.as_bytes().to_vec(), argv: Vec::new(), found };
         assert_eq!(one(program("/h/bin/tool", false)), Some(Execute));
         assert_eq!(one(program("/usr/bin/x", true)), None);
+        assert_eq!(
+            all(&[program("/h/bin/tool", false), program("/usr/bin/tool", true)]),
+            [],
+            "found in PATH"
+        );
         assert_eq!(one(program("/w/p/tool", true)), Some(Execute), "read, and not executed");
     }
 

@@ -38,8 +38,7 @@ pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize) -> St
         let _infallible = write!(text, "\n  {}: {}{note}", denial.words(), shown(&denial.what));
     }
     if denials.len() > most {
-        let _infallible =
-            write!(text, "\n  and {} more: `--sandbox-verbose` names all", denials.len() - most);
+        let _infallible = write!(text, "\n  and {} more: `-v` names all", denials.len() - most);
     }
     if let Some(lines) = suggestion(&subject.entry(), denials.iter().take(most)) {
         text.push_str("\n\nhint: if it should have that, add this to cargo-sandbox.toml:\n");
@@ -107,7 +106,7 @@ mod tests {
         denials.insert(denial(Sort::Network, "a.example:443"));
         let text = explain(&subject, &denials, MOST);
         let expected = "note: the build script of `x 1.0.0` was refused:\n  network: a.example:443\n  read: /h/0\n  read: \
-                        /h/1\n  read: /h/2\n  and 6 more: `--sandbox-verbose` names all\n\nhint: if it should have that, \
+                        /h/1\n  read: /h/2\n  and 6 more: `-v` names all\n\nhint: if it should have that, \
                         add this to cargo-sandbox.toml:\n[packages.\"x\".build-script]\nread = [\"/h/0\", \"/h/1\", \
                         \"/h/2\"]\nnetwork = [\"a.example:443\"]";
         assert_eq!(text, expected);

@@ -39,7 +39,7 @@ fn a_failed_build_script_is_told_what_it_was_refused() {
         let expected = format!(
             "note: the build script of `wants 1.2.3` was refused:\n  network: 192.0.2.7:443\n  read: {home}/settings-a \
              (there, and hidden from jobs)\n  read: {home}/settings-b (there, and hidden from jobs)\n  read: \
-             {home}/settings-c (there, and hidden from jobs)\n  and 1 more: `--sandbox-verbose` names all\n\nhint: if it \
+             {home}/settings-c (there, and hidden from jobs)\n  and 1 more: `-v` names all\n\nhint: if it \
              should have that, add this to cargo-sandbox.toml:\n[packages.\"wants\".build-script]\nread = \
              [\"{home}/settings-a\", \"{home}/settings-b\", \"{home}/settings-c\"]\nnetwork = [\"192.0.2.7:443\"]\n"
         );
@@ -58,7 +58,7 @@ fn a_failed_build_script_is_told_what_it_was_refused() {
             all.map(|text| text.lines().count()).sum::<usize>()
         };
         assert_eq!(runs(), 1, "the second run leaves nothing");
-        let output = sandbox(world, engine, &project, "--sandbox-verbose build");
+        let output = sandbox(world, engine, &project, "build -v");
         assert!(output.stderr.contains(&format!("read: {home}/settings-d")), "{}", output.stderr);
         assert!(!output.stderr.contains("is-nowhere"), "what is nowhere is no denial");
 
