@@ -5,6 +5,7 @@
 mod support;
 
 mod files;
+mod known;
 mod limits;
 mod network;
 mod page;
