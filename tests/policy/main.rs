@@ -32,6 +32,11 @@ fn world(name: &str) -> Option<World> {
     need(World::new(name, &need(User::ordinary())?))
 }
 
+/// The same and one for root, whose files are others' in a container.
+fn worlds(name: &str) -> impl Iterator<Item = World> {
+    [User::ordinary(), User::root()].into_iter().filter_map(move |user| need(World::new(name, &need(user)?)))
+}
+
 /// A package with this build script and this program, whose test is `tests/it.rs`.
 struct Parts<'a> {
     script: &'a str,
