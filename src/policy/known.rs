@@ -1,5 +1,6 @@
 //! What well-known packages need: data that comes with this tool (`known.toml`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -29,14 +30,28 @@ pub struct KnownPackages {
 pub struct KnownPackage {
     /// Which, in which versions.
     pub package: Selector,
-    /// The version that the entry is shown to be needed with.
-    pub shown_with: semver::Version,
     /// Why it needs that.
     pub reason: String,
     /// Where that can be looked up.
     pub source: String,
     /// What it gets.
     pub rules: PackageRules,
+    /// How it is shown to be needed.
+    pub shown: Shown,
+}
+
+/// A build that an entry makes a difference for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Shown {
+    /// The version.
+    pub with: semver::Version,
+    /// Features of the package.
+    pub features: Vec<String>,
+    /// The environment of the build.
+    pub variables: BTreeMap<String, String>,
+    /// What the build says with the entry, and does not say without.
+    pub says: String,
 }
 
 impl KnownPackages {
@@ -69,7 +84,7 @@ mod tests {
             assert!(entry.package.is_exact(), "{}", entry.package);
             let name = entry.package.to_string();
             let name = name.split('@').next().unwrap_or_default().to_owned();
-            let version = Some(entry.shown_with.clone());
+            let version = Some(entry.shown.with.clone());
             assert!(entry.package.matches(&Package { name, version, provenance: Provenance::Registry }));
             assert!(!entry.reason.is_empty() && !entry.source.is_empty(), "{}", entry.package);
         }

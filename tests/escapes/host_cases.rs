@@ -37,6 +37,9 @@ const ARGUMENT_FILES: &str = "argument files are read";
 const RESOLVED: &str = "resolved before cargo starts";
 const OVERRIDDEN: &str = "decided by this tool in cargo's environment";
 const SETTINGS: &str = "configuration that `self setup` wrote";
+const PROVENANCE: &str = "a user's grant is for what cargo unpacked from crates.io";
+const NO_POLICY: &str = "no policy grants it";
+const OWN_NETWORK: &str = "network namespace of the job's own";
 const USERS_FILE: &str = "only the user's own file, in no project, is read";
 const TRUST: &str = "trust, asked for by content";
 const REFUSED: &str = "command that is refused until it is confined";
@@ -130,6 +133,18 @@ const REPOSITORY: &[HostCase] = &[
     host("configuration", "names a credential provider, which is handed tokens", &[TRUST, HOST_DOMAIN, REFUSED], "trust/attacks::a_credential_provider_and_a_browser_are_not_started"),
     host("configuration", "names a browser for `doc --open`", &[TRUST, HOST_DOMAIN, REFUSED], "trust/attacks::a_credential_provider_and_a_browser_are_not_started"),
     host("configuration", "leads downloads through a proxy", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
+    host("policy", "gives its own packages paths, variables and system calls by `cargo-sandbox.toml`", &[TRUST], "policy/files::a_build_script_reads_what_it_is_granted_and_another_kind_of_job_does_not"),
+    host("policy", "has a job reach a server of the host's", &[TRUST], "policy/network::a_list_is_what_is_reached_and_nothing_else_is"),
+    host("policy", "changes what was trusted", &[TRUST], "policy/trust::each_grant_is_asked_for_in_words_and_a_changed_file_asks_again"),
+    host("policy", "calls a package of its own by a name that the user grants something to", &[PROVENANCE], "policy/files::a_variable_passes_to_the_package_that_it_is_granted_to"),
+    host("policy", "calls a package of its own by a name whose build script the user lets run", &[PROVENANCE], "policy/scripts::a_build_script_that_nobody_names_does_not_run"),
+    host("policy", "asks for credentials, sockets, the home directory, what the host obeys", &[NO_POLICY], "policy/files::what_no_policy_grants_is_refused_by_name"),
+    host("policy", "asks for a variable with a secret's name, or one that the loader obeys", &[NO_POLICY], "policy/files::a_variable_passes_to_the_package_that_it_is_granted_to"),
+    host("policy", "has its policy read through a link, for an error to show another file", &[RESOLVED], "policy/trust::a_mistake_stops_every_command_with_its_place"),
+    host("policy", "is obeyed where plain cargo runs and nobody is asked", &[TRUST], "policy/trust::plain_cargo_gives_nothing_that_is_not_trusted"),
+    host("test", "puts a link where the policy lets it write, or writes beside", &[LANDLOCK], "policy/files::a_test_writes_its_snapshots_and_nothing_beside_them"),
+    host("build-script", "reaches more than the list of hosts that it is granted", &[OWN_NETWORK], "policy/network::a_list_is_what_is_reached_and_nothing_else_is"),
+    host("test", "connects to an abstract socket where it has the host's network", &[SECCOMP], "policy/network::the_hosts_network_is_that_of_the_jobs_that_are_granted_it_alone"),
     host("configuration", "changes what was trusted", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
     host("configuration", "vouches for servers by certificates of its own", &[TRUST], "trust/attacks::trusted_certificates_are_read_wherever_they_are"),
     host("configuration", "hides a setting in a file that it includes", &[TRUST], "trust/attacks::an_included_proxy_is_no_better"),

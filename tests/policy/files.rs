@@ -81,7 +81,6 @@ fn a_program_is_executed_where_that_is_granted() {
 
 #[test]
 fn a_test_writes_its_snapshots_and_nothing_beside_them() {
-    let Some(world) = world("policy-write") else { return };
     let test = r#"#[test]
 fn it() {
     let made = |path: &str| std::fs::write(path, "from the test").is_ok();
@@ -89,7 +88,13 @@ fn it() {
     println!("<{} {} {} {linked}>", made("tests/snapshots/new"), made("tests/it.rs"), made("new"));
 }
 "#;
-    for engine in engines() {
+    let both = |world: World| {
+        let world = std::rc::Rc::new(world);
+        // Root's own files on a disk are another matter for the native engine alone.
+        let engines = engines().filter(|engine| world.user.uid != 0 || *engine == Engine::Native);
+        engines.map(|engine| (std::rc::Rc::clone(&world), engine)).collect::<Vec<_>>()
+    };
+    for (world, engine) in worlds("policy-write").flat_map(both) {
         let project = project(&world, &format!("writes-{engine}"), &Parts { test, ..Parts::default() });
         let tried = |expected: &str| {
             let output =

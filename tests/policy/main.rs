@@ -5,6 +5,7 @@
 mod support;
 
 mod files;
+mod known;
 mod limits;
 mod network;
 mod page;
@@ -29,6 +30,11 @@ fn engines() -> impl Iterator<Item = Engine> {
 /// A world for an ordinary user.
 fn world(name: &str) -> Option<World> {
     need(World::new(name, &need(User::ordinary())?))
+}
+
+/// The same and one for root, whose files are others' in a container.
+fn worlds(name: &str) -> impl Iterator<Item = World> {
+    [User::ordinary(), User::root()].into_iter().filter_map(move |user| need(World::new(name, &need(user)?)))
 }
 
 /// A package with this build script and this program, whose test is `tests/it.rs`.

@@ -44,35 +44,34 @@ fn the_walk_through_works() {
     let port = server("the data").to_string();
     // The page has a port that everybody can read; here it is one that is free.
     let own = |text: &str| text.replace("4873", &port);
-    for engine in engines() {
-        let project = world.work().join(format!("walk-{engine}"));
-        world.write(&project.join("Cargo.toml"), block(&page, "manifest"));
-        world.write(&project.join("build.rs"), &own(block(&page, "script")));
-        world.write(&project.join("src/main.rs"), block(&page, "program"));
-        run(&mut line::plain(&world, &project, "run")).success("control: plain cargo downloads");
+    let engine = Engine::Native;
+    let project = world.work().join("walk");
+    world.write(&project.join("Cargo.toml"), block(&page, "manifest"));
+    world.write(&project.join("build.rs"), &own(block(&page, "script")));
+    world.write(&project.join("src/main.rs"), block(&page, "program"));
+    run(&mut line::plain(&world, &project, "run")).success("control: plain cargo downloads");
 
-        let failed = fails(&mut sandbox(&world, engine, &project, "run"), &[]);
-        for line in own(block(&page, "failure")).lines().filter(|line| !line.trim().is_empty()) {
-            assert!(failed.stderr.contains(line.trim()), "`{line}` is not in:\n{}", failed.stderr);
-        }
-        policy(&world, &project, &own(block(&page, "policy")));
-        let asked = fails(&mut sandbox(&world, engine, &project, "run"), &[]);
-        for line in own(block(&page, "question")).lines().filter(|line| !line.trim().is_empty()) {
-            assert!(asked.stderr.contains(line.trim()), "`{line}` is not in:\n{}", asked.stderr);
-        }
-        trust(&world, engine, &project);
-        let output = run(&mut sandbox(&world, engine, &project, "run -q")).success("run");
-        assert_eq!(output.stdout, block(&page, "output"));
-        let explained =
-            run(&mut sandbox(&world, engine, &project, "self explain downloads")).success("self explain");
-        for line in own(block(&page, "explained")).lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let found = explained.stdout.lines().any(|said| {
-                let said: Vec<&str> = said.split_whitespace().collect();
-                words.iter().all(|word| said.iter().any(|said| said.ends_with(word)))
-            });
-            assert!(found, "`{line}` is not in:\n{}", explained.stdout);
-        }
-        world.stop(engine, &project);
+    let failed = fails(&mut sandbox(&world, engine, &project, "run"), &[]);
+    for line in own(block(&page, "failure")).lines().filter(|line| !line.trim().is_empty()) {
+        assert!(failed.stderr.contains(line.trim()), "`{line}` is not in:\n{}", failed.stderr);
     }
+    policy(&world, &project, &own(block(&page, "policy")));
+    let asked = fails(&mut sandbox(&world, engine, &project, "run"), &[]);
+    for line in own(block(&page, "question")).lines().filter(|line| !line.trim().is_empty()) {
+        assert!(asked.stderr.contains(line.trim()), "`{line}` is not in:\n{}", asked.stderr);
+    }
+    trust(&world, engine, &project);
+    let output = run(&mut sandbox(&world, engine, &project, "run -q")).success("run");
+    assert_eq!(output.stdout, block(&page, "output"));
+    let explained =
+        run(&mut sandbox(&world, engine, &project, "self explain downloads")).success("self explain");
+    for line in own(block(&page, "explained")).lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let found = explained.stdout.lines().any(|said| {
+            let said: Vec<&str> = said.split_whitespace().collect();
+            words.iter().all(|word| said.iter().any(|said| said.ends_with(word)))
+        });
+        assert!(found, "`{line}` is not in:\n{}", explained.stdout);
+    }
+    world.stop(engine, &project);
 }
