@@ -107,7 +107,9 @@ fn toolchain_with_probe(world: &World) -> PathBuf {
     let toolchain = world.home.join("toolchain");
     // More than a gigabyte: by links where they are possible, which root's files only let root make.
     let copy = |how: &[&str]| {
-        run(std::process::Command::new("cp").arg("--archive").args(how).arg(&world.toolchain).arg(&toolchain))
+        fs::create_dir_all(&toolchain).expect("directory");
+        let parts = ["bin", "lib"].map(|name| world.toolchain.join(name));
+        run(std::process::Command::new("cp").arg("--archive").args(how).args(parts).arg(&toolchain))
     };
     if copy(&["--link"]).code() != 0 {
         let _ = fs::remove_dir_all(&toolchain);
@@ -157,8 +159,11 @@ impl Page {
 
     /// Everything that was found is on the page, and everything on it that must be there was found.
     fn compare(&self, right: &str, found: &BTreeSet<String>, said: &str) {
-        let rows: Vec<&(String, String)> =
-            self.rows.iter().filter(|(_, rights)| rights.split([',', ' ']).any(|one| one == right)).collect();
+        let rows: Vec<&(String, String)> = self
+            .rows
+            .iter()
+            .filter(|(_, rights)| rights.split([',', ' ', ':']).any(|one| one == right))
+            .collect();
         for one in found {
             assert!(
                 rows.iter().any(|(pattern, _)| fits(pattern, one)),
