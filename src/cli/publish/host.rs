@@ -89,35 +89,25 @@ impl<'a> Host<'a> {
         Ok(Some((code, String::from_utf8_lossy(&stderr).into_owned())))
     }
 
-    /// Removes archives that an earlier command left.
+    /// Removes archives that an earlier command left where cargo packs.
     pub fn forget_packed(&self) -> anyhow::Result<()> {
-        for directory in self.places() {
-            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if is_archive(&path) {
-                    std::fs::remove_file(&path)
-                        .with_context(|| format!("failed to remove `{}`", path.display()))?;
-                }
+        for entry in std::fs::read_dir(self.place()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if is_archive(&path) {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("failed to remove `{}`", path.display()))?;
             }
         }
         Ok(())
     }
 
-    /// The archives that cargo has packed.
+    /// The archives that cargo has packed. Where it packs no job can write.
     pub fn packed(&self) -> anyhow::Result<Vec<Archive>> {
-        for directory in self.places() {
-            if std::fs::read_dir(&directory).is_ok_and(|mut entries| {
-                entries.any(|entry| entry.is_ok_and(|entry| is_archive(&entry.path())))
-            }) {
-                return Archive::all_in(&directory);
-            }
-        }
-        Ok(Vec::new())
+        Archive::all_in(&self.place())
     }
 
-    /// Where cargo packs, and where it puts what it has packed.
-    fn places(&self) -> [PathBuf; 2] {
-        [self.build.join("package/tmp-crate"), self.target_dir.join("package")]
+    fn place(&self) -> PathBuf {
+        self.build.join("package/tmp-crate")
     }
 }
 
