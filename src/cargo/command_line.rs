@@ -401,10 +401,11 @@ mod tests {
 
     #[test]
     fn what_is_not_confined_is_refused() {
-        for line in ["publish", "login", "doc --open"] {
-            assert!(matches!(parse(line).kind, CommandKind::Refused(_)), "{line}");
-        }
+        assert!(matches!(parse("doc --open").kind, CommandKind::Refused(_)));
         for (line, kind) in [
+            ("publish --workspace", CommandKind::Publish),
+            ("publish --help", CommandKind::Host),
+            ("owner --add x y", CommandKind::Registry),
             ("fix --lib", CommandKind::Fix),
             ("clippy --fix", CommandKind::Fix),
             ("clippy", CommandKind::Compile),

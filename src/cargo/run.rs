@@ -135,25 +135,13 @@ impl CargoRun<'_> {
     /// # Errors
     /// When cargo cannot be started.
     pub fn without_project(self) -> anyhow::Result<ExitStatus> {
-        self.start_without_project(None)
-    }
-
-    /// The same, with what cargo says kept in two files: standard output and standard error.
-    ///
-    /// # Errors
-    /// When cargo cannot be started.
-    pub fn without_project_unheard(self, said: [&File; 2]) -> anyhow::Result<ExitStatus> {
-        self.start_without_project(Some(said))
-    }
-
-    fn start_without_project(self, said: Option<[&File; 2]>) -> anyhow::Result<ExitStatus> {
         let nothing = OsString::from("/nonexistent/cargo-sandbox-without-project");
         let names = ["RUSTC", "RUSTC_WRAPPER", "RUSTDOC"];
         let temporary = tempfile::Builder::new().prefix("cargo-sandbox-").tempdir();
         let temporary = temporary.context("failed to make a temporary directory for cargo")?;
         let variables = names.map(|name| (name.to_owned(), nothing.clone())).into();
         let program = self.toolchain.program("cargo");
-        self.start(&program, variables, temporary.path(), said)
+        self.start(&program, variables, temporary.path(), None)
     }
 
     /// `temporary` is for cargo alone: in the common one it could be made to write, and to run, what others put

@@ -108,7 +108,7 @@ fn options_that_make_no_sense() {
     fails(&mut run_with(&["--sandbox-read", "nowhere", "check"]), &["nowhere", "No such file"]);
     fails(&mut run_with(&["sandbox", "check"]), &["with a dash"]);
     fails(&mut run_with(&["chekc"]), &["no such command", "chekc"]);
-    fails(&mut run_with(&["publish"]), &["publish", "not there yet"]);
+    fails(&mut run_with(&["doc", "--open"]), &["doc", "not there yet", "browser"]);
     fails(&mut run_with(&["+nightly-1999-01-01", "check"]), &["not installed", "rustup toolchain install"]);
 }
 

@@ -50,12 +50,19 @@ const CALLER: &str = "caller as the kernel names it";
 const OWN_TERMINAL: &str = "terminal of the job's own";
 const KERNEL_LIMIT: &str = "limit that the kernel keeps";
 const WATCHED: &str = "watched by the agent";
+const NO_TOKEN: &str = "no token is where jobs are, nor where cargo on the host is";
+const VERIFIED: &str = "the token is given out for the verified checksum alone";
+const ARCHIVE_RULES: &str = "archive and sources are in no job's reach to write";
+const REAL_PATHS: &str = "real paths of what is packed are looked at";
+const PUBLISH_CONTAINER: &str = "Publish container: cargo, its libraries and the sources, and nothing else";
+const FORWARDER: &str = "network of the job's own, in which the listed hosts alone lead out";
 
 /// All of them, by the part of the page.
 pub const SUBJECTS: &[(&str, &[HostCase])] = &[
     ("Cargo as a deputy", DEPUTY),
     ("What the repository asks for", REPOSITORY),
     ("Other commands and installed ones", COMMANDS),
+    ("Publishing", PUBLISHING),
     ("The other ways to start cargo", WAYS),
     ("Terminal", TERMINAL),
     ("Using everything up", BOMBS),
@@ -160,7 +167,7 @@ const REPOSITORY: &[HostCase] = &[
     host("toolchain file", "names a toolchain that rustup would fetch", &[RESOLVED], "trust/asking::a_toolchain_that_is_not_there_is_not_fetched"),
     host("configuration", "builds for another target (`build.target`), whose programs a runner for the host's own does not meet", &[OVERRIDDEN, HOST_DOMAIN], "believed::another_target_has_a_runner_as_well"),
     host("repository", "brings a forged `.rustc_info.json`, so that cargo takes another target for the host's", &[OVERRIDDEN, OWN_BUILD_DIR, HOST_DOMAIN], "believed::a_forged_record_of_the_compilers_answers_is_not_believed"),
-    host("user, by mistake", "calls a command that is not confined yet (`publish`)", &[REFUSED], "commands/errors::options_that_make_no_sense"),
+    host("user, by mistake", "calls a command that is not confined yet (`doc --open`)", &[REFUSED], "commands/errors::options_that_make_no_sense"),
     host("manifest", "makes the home directory the project", &[RESOLVED], "commands/errors::a_project_that_would_show_the_home_directory"),
     host("configuration file in the project", "lowers the bar of this tool's own confinement", &[USERS_FILE], "limits/weaker::nothing_else_lowers_the_bar"),
     host("configuration file in the project", "sets this tool's limits and engine", &[USERS_FILE], "limits/configuration::a_file_in_the_project_is_not_the_users"),
@@ -181,6 +188,31 @@ const WAYS: &[HostCase] = &[
     host("macro", "`cargo fix` starts compilers that no wrapper sees", &[REFUSED], "ways/wrapper::what_cannot_be_confined_so_is_refused_with_the_reason"),
     host("anything", "has the host execute anything of the project's while it is built (asked of a trace)", &[SHIMS, INSIDE], "host/executed::plain_cargo_with_the_wrapper"),
     host("repository", "has a workspace of its own below the one that is set up", &[SETTINGS], "ways/setup::a_package_below_that_is_its_own_workspace_is_confined_as_well"),
+];
+
+/// What is after the registry's token, or has something else sent than was meant.
+#[rustfmt::skip]
+const PUBLISHING: &[HostCase] = &[
+    host("verify build", "reads the token in its environment", &[NO_TOKEN], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("verify build", "reads the token in `credentials.toml`", &[NOT_SHOWN, LANDLOCK], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("verify build", "reads the token in other processes' environments", &[NOT_SHOWN, NO_TOKEN], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("verify build", "has the user's credential provider give the token", &[NOT_SHOWN, LANDLOCK], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("verify build", "changes the archive in its place before it is sent", &[ARCHIVE_RULES, VERIFIED], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("verify build", "changes the README or another source that is sent", &[ARCHIVE_RULES, VERIFIED], "publish/attacks::the_verify_build_gets_no_token_and_changes_nothing_that_is_sent"),
+    host("whoever gives the token", "changes the sources between the verify build and the upload", &[VERIFIED], "publish/attacks::what_was_not_verified_is_not_sent"),
+    host("configuration", "names a credential provider, which is started and asked for the token", &[TRUST, PUBLISH_CONTAINER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "names a compiler (`build.rustc`), which `publish` starts beside the token", &[OVERRIDDEN, PUBLISH_CONTAINER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "gives a registry that the user knows another address, to which the token goes", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "has the upload go through a proxy", &[TRUST, FORWARDER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "names certificates to believe", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("repository", "has files of the host's packed, by a link to a file or a directory", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
+    host("manifest", "has a file of the host's packed as `readme` or `license-file`", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
+    host("repository", "has a file of the workspace's packed into a package by a link", &[REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
+    host("repository", "brings an artifact that the upload would start", &[PUBLISH_CONTAINER], "publish/world::the_publish_container_is_what_the_page_says"),
+    host("whatever runs beside the token", "sends it elsewhere", &[FORWARDER], "publish/world::the_publish_container_is_what_the_page_says"),
+    host("an allowed name's owner", "has the name stand for an address of this machine's or its metadata service", &[FORWARDER], "engines/native::a_job_reaches_what_it_is_allowed_and_nothing_else"),
+    host("job without a network", "uses that of a job that has one", &[FORWARDER], "engines/native::a_job_reaches_what_it_is_allowed_and_nothing_else"),
+    host("build script of a dependency", "reads the token for a private registry", &[NO_TOKEN], "publish/upload::a_private_registry_is_read_and_published_to"),
 ];
 
 /// What a program does to the terminal on which it is started.

@@ -1,9 +1,12 @@
 //! The registry of these tests (`tests/publish/registry`), as a process.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::support::run::run;
 use super::support::world::{base, shared};
@@ -18,6 +21,7 @@ pub struct Server {
     pub other: String,
     directory: PathBuf,
     requests: Arc<Mutex<Vec<String>>>,
+    asked: AtomicUsize,
 }
 
 impl Server {
@@ -48,6 +52,7 @@ impl Server {
             other,
             directory: directory.to_owned(),
             requests,
+            asked: AtomicUsize::new(0),
         })
     }
 
@@ -72,7 +77,20 @@ impl Server {
 
     /// What it was asked so far, each `METHOD path`.
     pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("no panic").clone()
+        // It writes them down in their order: when this one is there, all before it are.
+        let last = format!("/until-here-{}", self.asked.fetch_add(1, Ordering::SeqCst));
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the registry");
+        write!(stream, "GET {last} HTTP/1.0\r\n\r\n").expect("the registry");
+        let _ = stream.read_to_end(&mut Vec::new());
+        let start = Instant::now();
+        loop {
+            let seen = self.requests.lock().expect("no panic").clone();
+            if seen.iter().any(|line| line.ends_with(&last)) {
+                return seen.into_iter().filter(|line| !line.contains("/until-here-")).collect();
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "the registry does not say what it was asked");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Uploads among them.

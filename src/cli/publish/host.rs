@@ -16,7 +16,7 @@ use crate::publish::contents::Archive;
 /// A project, and cargo in it.
 pub struct Host<'a> {
     vetted: &'a Vetted<'a>,
-    root: PathBuf,
+    project: Project,
     state: StateDirectory,
     target_dir: PathBuf,
     build: PathBuf,
@@ -25,14 +25,14 @@ pub struct Host<'a> {
 
 impl<'a> Host<'a> {
     /// Looks at the project.
-    pub fn new(vetted: &'a Vetted<'a>, root: &Path) -> anyhow::Result<Self> {
+    pub fn new(vetted: &'a Vetted<'a>, project: Project) -> anyhow::Result<Self> {
         let state = vetted.front_end.state()?;
-        let prepared = prepared(vetted, &state, root, &vetted.command)?;
+        let prepared = prepared(vetted, &state, &project, &vetted.command)?;
         let target_dir = prepared.session.target_dir.clone();
-        planted::check(root, &target_dir)?;
+        planted::check(&project.root, &target_dir)?;
         let build = prepared.session.directories.build();
         let directory = prepared.session.directories.path().to_owned();
-        Ok(Self { vetted, root: root.to_owned(), state, target_dir, build, directory })
+        Ok(Self { vetted, project, state, target_dir, build, directory })
     }
 
     /// This tool's own directory.
@@ -59,18 +59,18 @@ impl<'a> Host<'a> {
 
     /// Runs cargo, heard by the user.
     pub fn run(&self, command: &CargoCommand) -> anyhow::Result<u8> {
-        let prepared = prepared(self.vetted, &self.state, &self.root, command)?;
+        let prepared = prepared(self.vetted, &self.state, &self.project, command)?;
         let directories = prepared.session.directories.clone();
-        let cargo = self.vetted.cargo(command, Some((&self.root, &self.target_dir)))?;
+        let cargo = self.vetted.cargo(command, Some((&self.project.root, &self.target_dir)))?;
         let session = start_broker(prepared.session)?;
         Ok(exit_code(cargo.with_broker(&directories, &session, &prepared.triples)?))
     }
 
     /// Runs cargo, and keeps what it says: exit code, standard output, standard error.
     pub fn unheard(&self, command: &CargoCommand) -> anyhow::Result<(u8, Vec<u8>, Vec<u8>)> {
-        let prepared = prepared(self.vetted, &self.state, &self.root, command)?;
+        let prepared = prepared(self.vetted, &self.state, &self.project, command)?;
         let directories = prepared.session.directories.clone();
-        let cargo = self.vetted.cargo(command, Some((&self.root, &self.target_dir)))?;
+        let cargo = self.vetted.cargo(command, Some((&self.project.root, &self.target_dir)))?;
         let session = start_broker(prepared.session)?;
         let kept = || tempfile::tempfile().context("failed to make a temporary file");
         let (mut stdout, mut stderr) = (kept()?, kept()?);
@@ -78,46 +78,36 @@ impl<'a> Host<'a> {
         Ok((exit_code(status), content(&mut stdout)?, content(&mut stderr)?))
     }
 
-    /// The same; what it said is passed on where it failed, with its exit code.
-    pub fn heard_if_failed(&self, command: &CargoCommand) -> anyhow::Result<Option<u8>> {
+    /// The same; what it said is passed on where it failed, and given back with its exit code.
+    pub fn heard_if_failed(&self, command: &CargoCommand) -> anyhow::Result<Option<(u8, String)>> {
         let (code, stdout, stderr) = self.unheard(command)?;
         if code == 0 {
             return Ok(None);
         }
         std::io::stdout().write_all(&stdout)?;
         std::io::stderr().write_all(&stderr)?;
-        Ok(Some(code))
+        Ok(Some((code, String::from_utf8_lossy(&stderr).into_owned())))
     }
 
-    /// Removes archives that an earlier command left.
+    /// Removes archives that an earlier command left where cargo packs.
     pub fn forget_packed(&self) -> anyhow::Result<()> {
-        for directory in self.places() {
-            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if is_archive(&path) {
-                    std::fs::remove_file(&path)
-                        .with_context(|| format!("failed to remove `{}`", path.display()))?;
-                }
+        for entry in std::fs::read_dir(self.place()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if is_archive(&path) {
+                std::fs::remove_file(&path)
+                    .with_context(|| format!("failed to remove `{}`", path.display()))?;
             }
         }
         Ok(())
     }
 
-    /// The archives that cargo has packed.
+    /// The archives that cargo has packed. Where it packs no job can write.
     pub fn packed(&self) -> anyhow::Result<Vec<Archive>> {
-        for directory in self.places() {
-            if std::fs::read_dir(&directory).is_ok_and(|mut entries| {
-                entries.any(|entry| entry.is_ok_and(|entry| is_archive(&entry.path())))
-            }) {
-                return Archive::all_in(&directory);
-            }
-        }
-        Ok(Vec::new())
+        Archive::all_in(&self.place())
     }
 
-    /// Where cargo packs, and where it puts what it has packed.
-    fn places(&self) -> [PathBuf; 2] {
-        [self.build.join("package/tmp-crate"), self.target_dir.join("package")]
+    fn place(&self) -> PathBuf {
+        self.build.join("package/tmp-crate")
     }
 }
 
@@ -128,10 +118,10 @@ fn is_archive(path: &Path) -> bool {
 fn prepared(
     vetted: &Vetted<'_>,
     state: &StateDirectory,
-    root: &Path,
+    project: &Project,
     command: &CargoCommand,
 ) -> anyhow::Result<Prepared> {
-    prepare(vetted.front_end, vetted.options, &vetted.known(command), state, Project::new(root))
+    prepare(vetted.front_end, vetted.options, &vetted.known(command), state, project.clone())
 }
 
 fn content(file: &mut File) -> anyhow::Result<Vec<u8>> {

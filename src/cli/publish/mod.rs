@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::cargo::CargoCommand;
-use crate::project::find_manifest;
+use crate::project::{Project, find_manifest};
 use crate::publish::contents::{Archive, Package, leaving};
 use crate::publish::protocol::Operation;
 use crate::publish::verified::Verified;
@@ -24,6 +24,10 @@ use send::Sending;
 
 /// Options of `publish` that `package` has not, or that only count where something is sent.
 const OWN_FLAGS: &[&str] = &["--dry-run", "-n", "--no-verify"];
+
+/// What to do about files of elsewhere.
+const LEAVING: &str = "what is outside of the package is not sent: put copies in the place of links, or take the files \
+                       out of the package (`exclude`, `readme`, `license-file`)";
 
 /// What of the packages of the workspace matters here, as `cargo metadata` says it.
 #[derive(Debug, Deserialize)]
@@ -45,7 +49,7 @@ struct MetadataPackage {
 pub fn run(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let command = &vetted.command;
     let dry = command.flag(&["--dry-run", "-n"]);
-    let host = Host::new(vetted, root)?;
+    let host = Host::new(vetted, Project::new(root))?;
     let manifest = find_manifest(&vetted.directory, command.manifest_path.as_deref())?.canonicalize()?;
     let metadata = metadata(&host, &manifest)?;
     let current = metadata.packages.iter().find(|package| package.manifest_path == manifest);
@@ -58,7 +62,10 @@ pub fn run(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     // cargo packs, and builds nothing of it.
     let packing = package_command(command, true);
     host.forget_packed()?;
-    if let Some(code) = host.heard_if_failed(&packing)? {
+    if let Some((code, said)) = host.heard_if_failed(&packing)? {
+        if said.contains("Permission denied") || said.contains("does not appear to exist") {
+            eprintln!("\nhint: {LEAVING}");
+        }
         return Ok(code);
     }
     let archives = host.packed()?;
@@ -226,11 +233,7 @@ fn refuse_leaving(archives: &[Archive], metadata: &Metadata, root: &Path) -> any
     if lines.is_empty() {
         return Ok(());
     }
-    bail!(
-        "files that are outside of their package would be sent:\n{}\n\nhint: put copies in the place of links, or take \
-         the files out of the package (`exclude`, `readme`, `license-file`)",
-        lines.join("\n")
-    )
+    bail!("files that are outside of their package would be sent:\n{}\n\nhint: {LEAVING}", lines.join("\n"))
 }
 
 fn warn_of_secrets(archives: &[Archive], quiet: bool) {

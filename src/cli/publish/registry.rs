@@ -1,7 +1,7 @@
 //! `owner`, `yank`, `login` and `logout`.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use super::super::vetted::Vetted;
 use super::host::Host;
 use super::send::Sending;
-use crate::cargo::run::exit_code;
+use crate::project::Project;
 use crate::project::single_use::SingleUse;
 use crate::publish::protocol::Operation;
 use crate::publish::warrant::Purpose;
@@ -53,20 +53,8 @@ pub fn run(vetted: &Vetted<'_>, root: Option<&Path>) -> anyhow::Result<u8> {
                 _ => String::new(),
             };
             let empty = made_up.source();
-            match root {
-                Some(root) => sending.load_index(&Host::new(vetted, root)?, &crate_name)?,
-                None => {
-                    let info = sending.info(&crate_name);
-                    let kept = || tempfile::tempfile().context("failed to make a temporary file");
-                    let (stdout, mut stderr) = (kept()?, kept()?);
-                    let cargo = vetted.cargo(&info, None)?;
-                    let code = exit_code(cargo.without_project_unheard([&stdout, &stderr])?);
-                    let mut said = Vec::new();
-                    stderr.rewind()?;
-                    stderr.read_to_end(&mut said)?;
-                    sending.index_was_read(code, &said)?;
-                }
-            }
+            let project = root.map_or_else(|| made_up.project(&empty), Project::new);
+            sending.load_index(&Host::new(vetted, project)?, &crate_name)?;
             sending.run(arguments(vetted, &sending, name, words), purpose, &operation, &empty, &[])
         }
     }
