@@ -31,12 +31,18 @@ pub struct Nested {
 }
 
 impl Nested {
-    /// `None` where the lock file names no library that starts cargo. It says that of a repository's tests alone: what
-    /// they get by it is a directory of their own, and the names of published crates.
+    /// `None` where the lock file, or a manifest that has none yet, names no library that starts cargo. What a
+    /// repository's tests get by such a name is a directory of their own, and the names of published crates.
     pub fn of(session: &Session) -> Option<Self> {
-        let lock = std::fs::read_to_string(session.project.root.join("Cargo.lock")).ok()?;
-        let entry = format!("name = \"{LIBRARY}\"");
-        lock.lines().any(|line| line == entry).then(|| {
+        let read = |name: &str| std::fs::read_to_string(session.project.root.join(name));
+        let named = match read("Cargo.lock") {
+            Ok(lock) => {
+                let entry = format!("name = \"{LIBRARY}\"");
+                lock.lines().any(|line| line == entry)
+            }
+            Err(_) => read("Cargo.toml").ok()?.contains(LIBRARY),
+        };
+        named.then(|| {
             let reads = RESOLVES_WITH.iter().map(|path| session.cargo_home.join(path));
             Self {
                 place: session.target_dir.join(PLACE),
@@ -98,6 +104,8 @@ mod tests {
         session.project.root = root.path().to_owned();
         let lock = |text: &str| std::fs::write(root.path().join("Cargo.lock"), text).unwrap();
         assert!(Nested::of(&session).is_none());
+        std::fs::write(root.path().join("Cargo.toml"), "[dev-dependencies]\ntrybuild = \"1\"\n").unwrap();
+        assert!(Nested::of(&session).is_some());
         lock("[[package]]\nname = \"trybuild-like\"\n");
         assert!(Nested::of(&session).is_none());
         lock("[[package]]\nname = \"trybuild\"\n");
