@@ -72,7 +72,7 @@ impl Subject {
             let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
             // What cannot be written down is not granted anything later.
             let _without = write(&store, &key(&request.cwd.join(out_dir).join(stem)), &record);
-            if parsed.is_program() && !parsed.test {
+            if parsed.is_program() && !parsed.test && *origin == Origin::Workspace {
                 let _without = write(&store, &key_of_program(&parsed.crate_name), &record);
             }
         }

@@ -188,6 +188,8 @@ pub(super) fn start_broker(session: Session) -> anyhow::Result<SessionDirectory>
 pub(super) struct Prepared {
     pub session: Session,
     pub triples: Vec<String>,
+    /// Whether the repository's policy asks for what is not trusted, and so is not given.
+    pub asks: bool,
 }
 
 /// What is known of a command before its project is looked at.
@@ -272,7 +274,7 @@ pub(super) fn prepare(
         sysroot: Some(&toolchain.sysroot),
         limits: &options.limits,
     };
-    let policy = policy::of_project(front_end, &ground)?.policy;
+    let policy::Found { policy, open, .. } = policy::of_project(front_end, &ground)?;
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let recorder = {
@@ -303,7 +305,7 @@ pub(super) fn prepare(
         project,
         directories,
     };
-    Ok(Prepared { session, triples })
+    Ok(Prepared { session, triples, asks: open })
 }
 
 /// Where vendored packages are, as cargo names them to the compiler and as they are without links.
@@ -428,9 +430,10 @@ fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
 
 /// After `clean` nothing is there that the shims stand for.
 fn forget_scripts(directories: &ProjectDirectories) {
-    for path in [directories.shims(), directories.scripts(), directories.inside()] {
+    for path in [directories.shims(), directories.scripts(), directories.inside(), directories.packages()] {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-            let _left = std::fs::remove_dir_all(entry.path());
+            let path = entry.path();
+            let _left = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Found {
     pub policy: Policy,
     /// What needs trust, trusted or not.
     pub question: Option<Question>,
+    /// Whether there is something that is not trusted.
+    pub open: bool,
 }
 
 /// The policy of a project.
@@ -46,7 +48,7 @@ pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<F
     let users = users(front_end)?;
     let without = Policy::new(&users, &places, base.clone())?;
     let Some(own) = RepositoryPolicy::read(ground.root, &without, &base)? else {
-        return Ok(Found { policy: without, question: None });
+        return Ok(Found { policy: without, question: None, open: false });
     };
     let RepositoryPolicy { mut written, question } = own;
     if let Some(question) = &question {
@@ -56,8 +58,9 @@ pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<F
     if written.trusted {
         places.create_written(&written.file).context("failed to create what the policy lets jobs write")?;
     }
+    let open = !written.trusted;
     let policy = Policy::new(&[users, vec![written]].concat(), &places, base)?;
-    Ok(Found { policy, question })
+    Ok(Found { policy, question, open })
 }
 
 /// The layers that come before the repository's.

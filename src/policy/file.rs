@@ -384,6 +384,11 @@ mod tests {
             ("[packages.a]\nnetwork = \"hots\"", "line 2, column 11", "did you mean `host`?"),
             ("[packages.a]\nnetwork = \"a:1\"", "line 2, column 11", "`[\"a:1\"]`"),
             ("[packages.a]\nnetwork = [\"a\"]", "line 2, column 11", "`a`"),
+            (
+                "[packages.a]\nnetwork = [\"169.254.169.254:80\"]",
+                "line 2, column 11",
+                "which no policy grants",
+            ),
             ("[packages.a]\nread = [\"/x\", \"~/y\"]", "line 2, column 8", "absolute"),
             ("[packages.a]\nread = [\"../y\"]", "line 2, column 8", "upwards"),
             ("[packages.a]\nenv = [\"LD_PRELOAD\"]", "line 2, column 7", "loader"),

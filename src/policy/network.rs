@@ -9,6 +9,8 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::nearest;
 
+use crate::forward::{Host, Reach, reach};
+
 pub use crate::forward::Allowed as Endpoint;
 
 /// A job's network.
@@ -119,7 +121,14 @@ struct Entry(Endpoint);
 
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        let endpoint: Endpoint = text.parse().map_err(de::Error::custom)?;
+        match endpoint.host {
+            Host::Address(address) if reach(address) == Reach::Never => Err(de::Error::custom(format!(
+                "`{text}` is the address of no single host, or of a cloud's metadata service, which no policy grants"
+            ))),
+            _ => Ok(Self(endpoint)),
+        }
     }
 }
 

@@ -95,6 +95,7 @@ fn plain_cargo_gives_nothing_that_is_not_trusted() {
     );
     let output = build().success("build");
     assert!(output.stderr.contains("<false>"), "{}", output.stderr);
+    assert!(output.stderr.contains("asks for what you do not trust"), "{}", output.stderr);
     trust(&world, Engine::Native, &project);
     let output = build().success("build");
     assert!(output.stderr.contains("<true>"), "{}", output.stderr);

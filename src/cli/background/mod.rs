@@ -28,7 +28,7 @@ use crate::cargo::{CargoCommand, Toolchain};
 use crate::policy::bar::Bar;
 use crate::project::{Project, ProjectDirectories, create_cache_directory, leftovers, planted};
 
-use super::cargo_command::{Known, Understood, prepare, understood};
+use super::cargo_command::{Known, Prepared, Understood, prepare, understood};
 use super::{FrontEnd, default_options};
 
 /// cargo's own cache of what the compiler says about itself: believed by cargo, and while it is there a build may
@@ -105,7 +105,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     let state = front_end.state()?;
     let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
     let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
-    let mut session = prepare(&front_end, &options, &known, &state, project)?.session;
+    let Prepared { mut session, asks, .. } = prepare(&front_end, &options, &known, &state, project)?;
     planted::check(&session.project.root, &session.target_dir)?;
     let build = build_directory::of(&front_end, &command, &configuration, &session)?;
     session.directories = session.directories.with_build(&build);
@@ -123,6 +123,12 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     });
     if !command.quiet {
         tell(&process, &session.directories);
+        if asks {
+            let _gone = process.say(
+                "note: cargo-sandbox.toml asks for what you do not trust, and of it only what takes away holds: \
+                 `cargo-sandbox self trust`",
+            );
+        }
     }
     Ok(Some(Background { process, session, wrapper, listener, _lock: lock }))
 }

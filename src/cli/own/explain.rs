@@ -15,7 +15,6 @@ use crate::policy::package::{Package, Provenance};
 use crate::project::{find_manifest, workspace_root};
 
 use super::super::policy::{Ground, of_project};
-use super::super::trust::trusted;
 use super::super::{FrontEnd, Options};
 
 /// Which package.
@@ -37,9 +36,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, arguments: &ExplainArguments
     for package in packages(&root, &arguments.package)? {
         print!("{}", explain(&found.policy, &package));
     }
-    if let Some(question) = &found.question
-        && !trusted(front_end, &root)?.covers(question)
-    {
+    if let Some(question) = found.question.filter(|_| found.open) {
         println!(
             "\n{} asks for more, which you do not trust; only what it takes away holds\n\nhint: `cargo-sandbox self trust` \
              shows it",
