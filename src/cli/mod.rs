@@ -41,10 +41,11 @@ Examples:
   cargo-sandbox --engine native test     without a daemon
   cargo-sandbox +nightly build --release
   cargo-sandbox --audit build            and what every package did, as a page (docs/audit.md)
+  cargo-sandbox publish --dry-run        what would be sent, and what has changed since the last version
   cargo-sandbox self doctor              what this machine offers, proved by running a job
 
 `cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
-Your own configuration: ~/.config/cargo-sandbox/config.toml. Limits: docs/limits.md.
+Your own configuration: ~/.config/cargo-sandbox/config.toml. Limits: docs/limits.md. Publishing: docs/publish.md.
 What is protected, and what is not: docs/architecture.md and README.md.";
 
 /// Runs cargo so that other people's code (compilers with their macros, build scripts, tests, programs) runs in

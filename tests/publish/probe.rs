@@ -16,7 +16,8 @@ fn main() {
     // Not even the root can be listed: what is mounted, and what others have there.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let mounted = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    let usual = ["/", "/usr", "/bin", "/lib", "/lib64", "/home", "/root", "/var", "/run", "/opt", "/srv", "/publish"];
+    let usual =
+        ["/", "/usr", "/bin", "/lib", "/lib64", "/home", "/root", "/var", "/run", "/opt", "/srv", "/publish"];
     let mut seen = std::collections::BTreeSet::new();
     for path in mounted.chain(usual) {
         // What the kernel has there, and what is made for each job alone.
@@ -31,7 +32,9 @@ fn main() {
         reach(&format!("127.0.0.1:{port}"));
         reach(&format!("[::1]:{port}"));
     }
-    for elsewhere in ["169.254.169.254:80", "10.0.0.1:80", "192.0.2.1:443", "index.crates.io:443", "example.org:80"] {
+    for elsewhere in
+        ["169.254.169.254:80", "10.0.0.1:80", "192.0.2.1:443", "index.crates.io:443", "example.org:80"]
+    {
         reach(elsewhere);
     }
     let datagram = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.send_to(b"x", "192.0.2.1:53"));
@@ -49,7 +52,10 @@ fn main() {
     }
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let number = |name: String| name.parse::<u32>().is_ok();
-    println!("processes {}", processes.filter(|entry| number(entry.file_name().display().to_string())).count());
+    println!(
+        "processes {}",
+        processes.filter(|entry| number(entry.file_name().display().to_string())).count()
+    );
 }
 
 fn walk(path: &Path, seen: &mut std::collections::BTreeSet<std::path::PathBuf>) {
