@@ -20,10 +20,11 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::agent::observe::{Closeness, Event, event};
 use crate::agent::protocol::{Budget, JobSpec, Request as AgentRequest, Rights};
+use crate::policy::kind::Kind;
 use crate::policy::network::Network;
 use crate::report::package::{self, PackageId};
 use crate::report::places::{CRATES, Places};
-use crate::report::record::{Kind, Source, Variables};
+use crate::report::record::{Source, Variables};
 use crate::report::recorder::Finished;
 use crate::wire::Reply;
 

@@ -9,13 +9,14 @@ use anyhow::Context as _;
 
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
+use crate::policy::kind::Kind;
 use crate::project::private_directory;
 use crate::report::denial::Denial;
 use crate::report::explain::{self, shown};
 use crate::report::files::{self, AUDIT_JSON, AUDIT_PAGE, PROPOSED};
 use crate::report::page;
 use crate::report::pin::{self, FILE, Pins};
-use crate::report::record::{Audit, Kind, SCHEMA};
+use crate::report::record::{Audit, SCHEMA};
 use crate::report::{Mode, Recorder};
 
 /// What is recorded, and what is made of it.

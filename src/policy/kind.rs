@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// What a job is for, as a policy names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+/// What a job is for, as policies and records name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A build script runs.
@@ -64,6 +64,20 @@ impl Kind {
             Self::Test => "tests",
             Self::Bench => "benchmarks",
             Self::Run => "programs of `run`",
+        }
+    }
+
+    /// What one of them is, for sentences.
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::BuildScript => "the build script",
+            Self::Compile => "the compiler",
+            Self::Macro => "the macro",
+            Self::Rustdoc => "rustdoc",
+            Self::Doctest => "the documentation tests",
+            Self::Test => "the test",
+            Self::Bench => "the benchmark",
+            Self::Run => "the program",
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::denial::{Denial, Sort};
 use super::package::PackageId;
-use super::record::Kind;
+use crate::policy::kind::Kind;
 
 /// Whose job it was.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +23,12 @@ pub const MOST: usize = 4;
 
 /// A message about a job, of which at most `most` denials are named.
 pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize) -> String {
-    let mut text = format!("note: {} of `{}` was refused:", subject.kind.words(), subject.package);
+    let mut text = format!("note: {} of `{}` was refused:", subject.kind.one(), subject.package);
     if !subject.macros.is_empty() {
         let macros: Vec<&str> = subject.macros.iter().map(String::as_str).collect();
         text = format!(
             "note: {} of `{}`, or a macro that it ran ({}), was refused:",
-            subject.kind.words(),
+            subject.kind.one(),
             subject.package,
             macros.join(", ")
         );

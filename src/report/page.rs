@@ -8,7 +8,8 @@ use std::io::Read as _;
 use askama::Template;
 
 use super::pin::News;
-use super::record::{Audit, Kind, Record};
+use super::record::{Audit, Record};
+use crate::policy::kind::Kind;
 
 #[derive(Template)]
 #[template(path = "audit.html")]

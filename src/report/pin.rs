@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::denial::Sort;
 use super::explain::shown;
 use super::package::{Locked, PackageId};
-use super::record::{Kind, Record, Source, is_compilers};
+use super::record::{Record, Source, is_compilers};
+use crate::policy::kind::Kind;
 
 /// The file's name, in the project's root.
 pub const FILE: &str = "cargo-sandbox.lock";
@@ -166,7 +167,7 @@ impl Pins {
                     same.or_else(|| known.max_by(|one, other| by_version(&one.version, &other.version)));
                 let mut new = now.beyond(before);
                 if before.is_none() && matches!(now.kind, Kind::BuildScript | Kind::Macro) {
-                    new.insert(0, ("job", format!("{} runs", record.kind.words())));
+                    new.insert(0, ("job", format!("{} runs", record.kind.one())));
                 }
                 let before = before.map(|before| before.version.clone());
                 // Arguments are not compared, and help to judge.
@@ -316,7 +317,7 @@ pub fn text(news: &[News]) -> String {
             None => format!("not in {FILE}"),
         };
         let _infallible =
-            writeln!(text, "new behaviour: {} of `{}` ({compared})", one.kind.words(), one.package);
+            writeln!(text, "new behaviour: {} of `{}` ({compared})", one.kind.one(), one.package);
         for (word, what) in &one.new {
             let _infallible = writeln!(text, "  + {word}: {}", shown(what));
         }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::kind::Kind;
+
 use super::denial::Denial;
 use super::package::PackageId;
 
@@ -34,58 +36,6 @@ impl Audit {
     /// How many jobs there were: a macro is a part of a compiler's.
     pub fn jobs(&self) -> u32 {
         self.records.iter().filter(|record| record.kind != Kind::Macro).map(|record| record.jobs).sum()
-    }
-}
-
-/// The kinds of job, by their names in a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A build script runs.
-    BuildScript,
-    /// A compiler.
-    Compile,
-    /// A procedural macro, within the compiler of another package.
-    Macro,
-    /// rustdoc.
-    Rustdoc,
-    /// Documentation tests.
-    Doctest,
-    /// A test.
-    Test,
-    /// A benchmark.
-    Bench,
-    /// Another program of the project.
-    Run,
-}
-
-impl Kind {
-    /// Its name in a policy.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BuildScript => "build-script",
-            Self::Compile => "compile",
-            Self::Macro => "macro",
-            Self::Rustdoc => "rustdoc",
-            Self::Doctest => "doctest",
-            Self::Test => "test",
-            Self::Bench => "bench",
-            Self::Run => "run",
-        }
-    }
-
-    /// What it is called in a sentence.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::BuildScript => "the build script",
-            Self::Compile => "the compiler",
-            Self::Macro => "the macro",
-            Self::Rustdoc => "rustdoc",
-            Self::Doctest => "the documentation tests",
-            Self::Test => "the test",
-            Self::Bench => "the benchmark",
-            Self::Run => "the program",
-        }
     }
 }
 

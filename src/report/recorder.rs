@@ -16,7 +16,8 @@ use super::denial::{self, Denial, Sort};
 use super::explain::{self, MOST, Subject};
 use super::package::{Locked, PackageId};
 use super::places::Places;
-use super::record::{Kind, Program, Record, Source, Variables, is_compilers};
+use super::record::{Program, Record, Source, Variables, is_compilers};
+use crate::policy::kind::Kind;
 
 /// What is collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
