@@ -46,6 +46,7 @@ pub fn without_note(text: &str, first: bool) -> String {
 
 /// A status line (`   Compiling x v1.0.0`) or the head of a diagnostic.
 fn starts_block(line: &str) -> bool {
+    let line = &*without_colours(line);
     let status = line.len() > 12
         && line.is_char_boundary(12)
         && line[..12].trim_start().starts_with(|first: char| first.is_ascii_uppercase())
@@ -62,6 +63,12 @@ fn starts_block(line: &str) -> bool {
         || line.starts_with("warning: ")
         || line.starts_with("error: ")
         || line.starts_with("error[")
+}
+
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
 }
 
 fn without_time(line: &str) -> String {
@@ -132,7 +139,7 @@ pub fn kept_of_project(path: &Path) -> bool {
 /// - The name of a page of `--timings` is the time.
 /// - How much `clean` finds: rustc keeps what is younger than ten seconds of its own cache, and build scripts are
 ///   shims here.
-/// - Of two units with the same warning, the one that ends later has the duplicate.
+/// - Of two units with the same warning, the one that ends later has the duplicate, and the other the advice.
 /// - After a unit that fails, others may still end.
 pub fn any_stderr(text: &str) -> String {
     let lines = text.lines().map(|line| {
@@ -143,8 +150,12 @@ pub fn any_stderr(text: &str) -> String {
         } else if let (Some((head, _)), true) = (line.split_once(" files, "), line.ends_with(" total")) {
             let head = head.trim_end_matches(|last: char| last.is_ascii_digit());
             format!("{head}[SOME] files, [SIZE] total")
-        } else if line.ends_with(" duplicate)") || line.ends_with(" duplicates)") {
-            line.rsplit_once(" (").map_or(line, |(head, _)| head).to_owned()
+        } else if let (true, Some((head, _))) = (line.contains(" generated "), line.split_once(" warning ("))
+        {
+            format!("{head} warning")
+        } else if let (true, Some((head, _))) = (line.contains(" generated "), line.split_once(" warnings ("))
+        {
+            format!("{head} warnings")
         } else {
             line.to_owned()
         }

@@ -125,8 +125,7 @@ const SMALL: &[Project] = &[
     Project::small("lexopt", "0.3.1"),
     Project::small("pico-args", "0.5.0"),
     // With large suites, and all that these need in the archive.
-    Project::small("regex", "1.12.2"),
-    Project::small("serde_json", "1.0.145"),
+    Project::small("strsim", "0.11.1"),
     Project::small("indexmap", "2.12.0"),
     Project::small("bytes", "1.10.1"),
     // A suite of this repository's that uses what suites use.

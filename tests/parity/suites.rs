@@ -50,13 +50,8 @@ fn suite(name: &str, engines: &[Engine], words: &str, least: usize, after: impl 
 }
 
 #[test]
-fn the_suite_of_regex() {
-    suite("regex", &[Engine::Native], "test --locked --lib --tests", 100, |_| {});
-}
-
-#[test]
-fn the_suite_of_serde_json() {
-    suite("serde_json", &[Engine::Docker], "test --locked --lib --tests", 100, |_| {});
+fn the_suite_of_strsim() {
+    suite("strsim", &Engine::ALL, "test", 60, |_| {});
 }
 
 #[test]
