@@ -1,6 +1,7 @@
 //! What is said of a job that a limit has ended.
 
 use crate::agent::protocol::Exceeded;
+use crate::policy::layers::Place;
 use crate::policy::limits::LimitName;
 
 use super::identify::{Job, JobKind};
@@ -23,6 +24,13 @@ pub fn explain(job: &Job, exceeded: Exceeded) -> String {
         }
         Exceeded::Time { .. } => "it ran for too long".to_owned(),
     };
+    if let Some((limit, value, place)) = by_policy(job, exceeded) {
+        let value = limit.show(value);
+        return format!(
+            "the {job_name} was stopped: {what}\nthe limit is `{limit}`, which is {value} by {place}\n\nhint: if that is what \
+             it should do, allow more there"
+        );
+    }
     let advice = match exceeded {
         Exceeded::FreeSpace { .. } => "make room on that disk, or let less stay free: ".to_owned(),
         Exceeded::Memory { .. } => "build with fewer jobs at once (`-j 1`), or allow more: ".to_owned(),
@@ -36,6 +44,19 @@ pub fn explain(job: &Job, exceeded: Exceeded) -> String {
         "the {job_name} was stopped: {what}\nthe limit is `{limit}`{allowed}\n\nhint: {advice}`cargo-sandbox \
          --sandbox-limit {limit}={option} …`, or `[limits]` in your configuration"
     )
+}
+
+/// The limit of a policy's that has ended a job, if it was one. The kernel's own word on a file's size and the
+/// container's on its memory do not say whose limit it was: the lower one ends first.
+fn by_policy(job: &Job, exceeded: Exceeded) -> Option<(LimitName, u64, &Place)> {
+    let (name, said) = match exceeded {
+        Exceeded::Time { seconds } => (LimitName::WallTime, Some(seconds)),
+        Exceeded::FileSize { .. } => (LimitName::FileSize, None),
+        other => limit_of(false, other),
+    };
+    let (_, value, place) = job.limited.iter().find(|(limited, ..)| *limited == name)?;
+    let value = (*value)?;
+    (said.is_none_or(|said| said == value)).then_some((name, value, place))
 }
 
 fn limit_of(program: bool, exceeded: Exceeded) -> (LimitName, Option<u64>) {

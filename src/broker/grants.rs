@@ -74,6 +74,7 @@ fn limit(session: &Session, effective: &Effective, job: &mut Job) {
     let budget = &mut job.spec.budget;
     for (name, said) in effective.limits.iter().filter(|(_, said)| said.by.source.is_some()) {
         let value = said.value;
+        job.limited.push((*name, value, said.by.clone()));
         match name {
             LimitName::WallTime => budget.seconds = value,
             LimitName::DiskWrites => budget.disk_writes = value,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
 use crate::policy::kind::Kind;
+use crate::policy::layers::Place;
+use crate::policy::limits::LimitName;
 use crate::policy::network::{Network, PublishedPort};
 
 use super::access;
@@ -89,13 +91,15 @@ pub struct Job {
     pub network: Network,
     /// Ports of it that this machine gets.
     pub ports: Vec<PublishedPort>,
+    /// Limits that a policy sets for it, and where.
+    pub limited: Vec<(LimitName, Option<u64>, Place)>,
 }
 
 impl Job {
     /// A job that nothing is to be done after, and that no policy is asked about.
     pub(super) fn new(kind: JobKind, package: String, spec: JobSpec) -> Self {
         let (after, network) = (After::Nothing, Network::Loopback);
-        Self { kind, package, spec, after, subject: None, network, ports: Vec::new() }
+        Self { kind, package, spec, after, subject: None, network, ports: Vec::new(), limited: Vec::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the user allows: settings that come from the user alone, what a policy grants to packages, and trust in what
 //! a repository asks for.
 //!
-//! A policy is read ([`file`]) and resolved ([`layers`]): built-in defaults, the shipped list ([`known`]), the user's own
+//! A policy is read ([`mod@file`]) and resolved ([`layers`]): built-in defaults, the shipped list ([`known`]), the user's own
 //! configuration, the repository's `cargo-sandbox.toml`. What a layer says of a job is folded into what the layers before
 //! it say ([`effective`]); one that is not trusted can only take away. [`asks`] says what of a repository's file needs
 //! trust, [`paths`] what no policy can grant.
