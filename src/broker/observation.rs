@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::agent::observe::{Closeness, Event, event};
-use crate::agent::protocol::{Budget, JobSpec, Request as AgentRequest, Rights};
+use crate::agent::observe::{Closeness, Event, Reach, event};
+use crate::agent::protocol::{Budget, JobNetwork, JobSpec, Request as AgentRequest, Rights};
 use crate::policy::kind::Kind;
 use crate::policy::network::Network;
 use crate::report::package::{self, PackageId};
@@ -169,6 +169,7 @@ impl Broker {
             Some(Reply::Signal(signal)) => format!("signal {signal}"),
             None => "stopped".to_owned(),
         };
+        let events = by_name(events, job.spec.network.as_ref());
         let finished = finished(&self.session, request, job, &events, said, took, exit);
         let message = recorder.take(&finished, failed);
         // Where no front end waits for cargo's end. Not with what the job says: cargo keeps that where other jobs can
@@ -230,6 +231,23 @@ fn again(spec: &JobSpec, took: Duration) -> JobSpec {
     spec
 }
 
+/// Events with the names that a job's own network has on addresses of its loopback, in the place of these.
+fn by_name(mut events: Vec<Event>, network: Option<&JobNetwork>) -> Vec<Event> {
+    let Some(network) = network else { return events };
+    let names: Vec<(&str, &str)> = network.hosts.lines().filter_map(|line| line.split_once('\t')).collect();
+    for event in &mut events {
+        let Event::Address { reach: Reach::Connect, address } = event else { continue };
+        let known = address.rsplit_once(':').and_then(|(host, port)| {
+            let (_, name) = names.iter().find(|(of, name)| *of == host && *name != "localhost")?;
+            Some(format!("{name}:{port}"))
+        });
+        if let Some(known) = known {
+            *address = known;
+        }
+    }
+    events
+}
+
 fn finished<'a>(
     session: &Session,
     request: &Request,
@@ -259,6 +277,7 @@ fn finished<'a>(
         source,
         kind: kind(job),
         access: &job.spec.access,
+        network: &job.network,
         variables: Variables { passed: job.spec.env.iter().map(name).collect(), asked, set },
         places: places(session, request, directory.as_deref()),
         events,
@@ -378,6 +397,17 @@ mod tests {
         assert_eq!((second.env, second.descriptors), (vec![b"A=1".to_vec()], vec![0, 1, 2]));
         assert_eq!(second.budget, Budget { seconds: Some(16), disk_writes: Some(1), ..Budget::default() });
         assert_eq!(second.access, first.access, "the same confinement");
+    }
+
+    #[test]
+    fn a_host_of_a_jobs_own_network_has_its_name() {
+        let hosts = "127.0.0.1\tlocalhost\n127.1.0.1\ta.example\n".to_owned();
+        let network = JobNetwork { hosts, listeners: Vec::new() };
+        let to = |address: &str| Event::Address { reach: Reach::Connect, address: address.into() };
+        let events = vec![to("127.1.0.1:443"), to("127.0.0.1:80"), to("192.0.2.1:1")];
+        let named = by_name(events.clone(), Some(&network));
+        assert_eq!(named, [to("a.example:443"), to("127.0.0.1:80"), to("192.0.2.1:1")]);
+        assert_eq!(by_name(events.clone(), None), events);
     }
 
     #[test]

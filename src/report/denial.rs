@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::observe::{Act, Event, Reach, calls};
 use crate::agent::protocol::{Access, Rights};
+use crate::policy::network::Network;
 
 /// What kind of thing was refused; the first is what matters most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,7 +109,12 @@ const LOOKED_FOR: &[(&str, &str)] = &[
 const ASSUMED_PORT: u16 = 443;
 
 /// What of a job's requests was refused. `on_host` says whether something is at a path of this machine.
-pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool) -> BTreeSet<Denial> {
+pub fn find(
+    events: &[Event],
+    access: &[Access],
+    network: &Network,
+    on_host: impl Fn(&Path) -> bool,
+) -> BTreeSet<Denial> {
     let rules = Rules::new(access);
     let listens = events.iter().any(|event| matches!(event, Event::Address { reach: Reach::Listen, .. }));
     let started: BTreeSet<&OsStr> = events
@@ -169,6 +175,7 @@ pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool
                     {
                         add(Sort::Socket, socket.to_owned(), "");
                     }
+                } else if allows(network, address) {
                 } else if is_loopback(address) {
                     // Its own loopback, where the host's servers are not. One that listens itself talks to itself.
                     if !listens && !address.ends_with(":53") {
@@ -178,6 +185,7 @@ pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool
                     add(Sort::Network, address.clone(), "");
                 }
             }
+            Event::Lookup(name) if allows_host(network, name) => {}
             Event::Lookup(name) => match port_of(name, events) {
                 Some(port) => add(Sort::Network, format!("{name}:{port}"), ""),
                 None => add(Sort::Network, format!("{name}:{ASSUMED_PORT}"), "the port is a guess"),
@@ -187,6 +195,24 @@ pub fn find(events: &[Event], access: &[Access], on_host: impl Fn(&Path) -> bool
         }
     }
     found
+}
+
+/// Whether a policy lets the job reach this address, or this name, with its port.
+fn allows(network: &Network, address: &str) -> bool {
+    match network {
+        Network::Host => true,
+        Network::Only(list) => list.iter().any(|endpoint| endpoint.to_string() == address),
+        Network::None | Network::Loopback => false,
+    }
+}
+
+/// Whether it may reach some port of this host.
+fn allows_host(network: &Network, name: &str) -> bool {
+    match network {
+        Network::Host => true,
+        Network::Only(list) => list.iter().any(|endpoint| endpoint.host.to_string() == name),
+        Network::None | Network::Loopback => false,
+    }
 }
 
 const HIDDEN: &str = "there, and hidden from jobs";
@@ -285,7 +311,10 @@ mod tests {
                 .iter()
                 .any(|there| path == Path::new(there))
         };
-        find(events, &rules, on_host).into_iter().map(|denial| (denial.sort, denial.what)).collect()
+        find(events, &rules, &Network::Loopback, on_host)
+            .into_iter()
+            .map(|denial| (denial.sort, denial.what))
+            .collect()
     }
 
     #[test]
@@ -315,6 +344,20 @@ mod tests {
             "found in PATH"
         );
         assert_eq!(one(program("/w/p/tool", true)), Some(Execute), "read, and not executed");
+    }
+
+    #[test]
+    fn what_a_policy_lets_it_reach_is_not_refused() {
+        let to = |address: &str| Event::Address { reach: Reach::Connect, address: address.into() };
+        let events =
+            [to("a.example:443"), to("127.0.0.1:80"), Event::Lookup("a.example".into()), to("192.0.2.1:443")];
+        let of = |network: &Network| -> Vec<String> {
+            find(&events, &[], network, |_| false).into_iter().map(|denial| denial.what).collect()
+        };
+        let list = ["a.example:443", "127.0.0.1:80"].map(|text| text.parse().unwrap());
+        assert_eq!(of(&Network::Only(list.into())), ["192.0.2.1:443"]);
+        assert!(of(&Network::Host).is_empty());
+        assert_eq!(of(&Network::Loopback).len(), 4, "the name twice: the port that is asked for is a guess");
     }
 
     #[test]

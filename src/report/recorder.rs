@@ -18,6 +18,7 @@ use super::package::{Locked, PackageId};
 use super::places::Places;
 use super::record::{Program, Record, Source, Variables, is_compilers};
 use crate::policy::kind::Kind;
+use crate::policy::network::Network;
 
 /// What is collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Finished<'a> {
     pub kind: Kind,
     /// What it was allowed.
     pub access: &'a [Access],
+    /// What it may reach.
+    pub network: &'a Network,
     /// Names of the variables that it had.
     pub variables: Variables,
     /// Names of directories.
@@ -149,7 +152,7 @@ impl Recorder {
         let macros = if job.kind == Kind::Compile { self.macros(job) } else { BTreeSet::new() };
         let is_automatic = |path: &Path| self.automatic.iter().any(|mount| path.starts_with(mount));
         let on_host = |path: &Path| !is_automatic(path) && path.symlink_metadata().is_ok();
-        let mut denials = denial::find(job.events, job.access, on_host);
+        let mut denials = denial::find(job.events, job.access, job.network, on_host);
         let withheld = job.variables.asked.difference(&job.variables.passed);
         denials.extend(withheld.filter(|name| self.environment.contains(*name)).map(|name| Denial {
             sort: Sort::Env,
