@@ -1,9 +1,9 @@
 //! A build that fails because something is not installed says so in its own words; here they are understood, and what
 //! to install is said in this machine's.
 //!
-//! - [`recognise`]: from what a job wrote to what was missing.
-//! - [`packages`]: from what was missing to the package that brings it, per distribution (`packages.toml`).
-//! - [`distribution`]: which distribution this is.
+//! - `recognise`: from what a job wrote to what was missing.
+//! - `packages`: from what was missing to the package that brings it, per distribution (`packages.toml`).
+//! - `distribution`: which distribution this is.
 
 mod distribution;
 mod packages;

@@ -166,7 +166,14 @@ impl Place {
         if let Some(certificates) = &command.certificates {
             shown.add(certificates.clone(), inside("certificates.pem"), Rights::Read);
         }
+        let home = &surroundings.user.home;
         for source in &command.sources {
+            // All of the repository that it is in: what looks for one stops where another file system begins, and then walks
+            // down from the top. Not where that is the home directory.
+            let top = repository::work_tree(source).filter(|top| !home.starts_with(top));
+            if let Some(top) = top {
+                shown.add(top.to_owned(), top.to_owned(), Rights::Read);
+            }
             shown.add(source.clone(), source.clone(), Rights::Read);
             for path in repository::files(source).into_iter().filter(|path| path.exists()) {
                 shown.add(path.clone(), path, Rights::Read);
@@ -179,14 +186,16 @@ impl Place {
                 }
             }
         }
-        let home = &surroundings.user.home;
         let of_git = [home.join(".gitconfig"), home.join(".config/git")];
         for path in of_git.into_iter().chain(repository::named_in_configuration(home)) {
             if path.exists() {
                 shown.add(path.clone(), path, Rights::Read);
             }
         }
-        for path in command.hidden.iter().filter(|path| path.is_dir()) {
+        let tops = command.sources.iter().filter_map(|source| repository::work_tree(source));
+        let hidden: BTreeSet<PathBuf> =
+            command.hidden.iter().cloned().chain(tops.map(|top| top.join("target"))).collect();
+        for path in hidden.iter().filter(|path| path.is_dir()) {
             shown.mounts.push(Mount { source: own.join("empty"), target: path.clone(), writable: false });
         }
         let (mounts, mut access) = shown.finish();

@@ -92,6 +92,36 @@ fn a_workspace_is_published_in_order() {
     }
 }
 
+/// In a directory of a git repository, which the archive then names: the commit, and what git ignores, are the same in the
+/// Publish container.
+#[test]
+fn a_package_in_a_git_repository_names_its_commit() {
+    for (user, engine) in users().into_iter().zip(engines()) {
+        let Some((world, server)) = scene("publish-git", &user) else { return };
+        world.write(
+            &world.home.join(".gitconfig"),
+            "[user]\n\tname = a\n\temail = a@b\n[core]\n\texcludesFile = ~/.ignored\n",
+        );
+        world.write(&world.home.join(".ignored"), "scratch-*\n");
+        let top = world.work().join("repository");
+        world.write(&top.join(".gitignore"), "target\n");
+        let project = package(&world, "repository/sub/committed", "", &[("scratch-pad", "ignored\n")]);
+        for line in ["init --quiet", "add .", "commit --quiet --message first"] {
+            run(world.command("git").args(line.split(' ')).current_dir(&top)).success(line);
+        }
+        let output = run(&mut sandbox(&world, engine, &project, &server.token, "publish --registry mine"));
+        output.success("publish");
+        let plain = world.home.join("plain");
+        run(world.plain(&project).args(["package", "--no-verify"]).env("CARGO_TARGET_DIR", &plain))
+            .success("cargo package");
+        let archive = plain.join("package/committed-0.1.0.crate");
+        let list = run(world.command("tar").arg("-tzf").arg(&archive)).success("tar").stdout;
+        assert!(list.contains(".cargo_vcs_info.json") && !list.contains("scratch-pad"), "{list}");
+        assert!(server.archive("committed", "0.1.0").expect("published") == fs::read(&archive).unwrap());
+        world.stop(engine, &project);
+    }
+}
+
 /// A registry that lets nobody read without a token: the host's cargo reads it, and no job sees the token.
 #[test]
 fn a_private_registry_is_read_and_published_to() {
