@@ -55,7 +55,9 @@ fn the_walk_through_works() {
     for line in own(block(&page, "failure")).lines().filter(|line| !line.trim().is_empty()) {
         assert!(failed.stderr.contains(line.trim()), "`{line}` is not in:\n{}", failed.stderr);
     }
-    policy(&world, &project, &own(block(&page, "policy")));
+    let suggested = own(block(&page, "policy"));
+    assert!(failed.stderr.contains(suggested.trim()), "what is to be added is not said:\n{}", failed.stderr);
+    policy(&world, &project, &suggested);
     let asked = fails(&mut sandbox(&world, engine, &project, "run"), &[]);
     for line in own(block(&page, "question")).lines().filter(|line| !line.trim().is_empty()) {
         assert!(asked.stderr.contains(line.trim()), "`{line}` is not in:\n{}", asked.stderr);

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::support::run::run;
 use super::support::world::World;
+use super::support::{need, program};
 use super::{engines, package, sandbox, scene, users};
 
 #[test]
@@ -100,4 +101,34 @@ fn the_users_own_credential_providers_are_asked() {
     with(&world, &format!("\"cargo:token-from-stdout {}\"", print.display()));
     publish("printed");
     assert_eq!(server.published(), ["printed", "provided"]);
+}
+
+/// cargo itself puts the token into a real keyring, which has a session of its own here.
+#[test]
+fn a_token_in_the_keyring_is_found() {
+    let Some(user) = users().into_iter().next() else { return };
+    let engine = engines().pop().expect("an engine");
+    for tool in ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"] {
+        if need(program(tool)).is_none() {
+            return;
+        }
+    }
+    let Some((world, server)) = scene("publish-keyring", &user) else { return };
+    let project = package(&world, "kept", "", &[]);
+    let config = fs::read_to_string(world.home.join(".cargo/config.toml")).unwrap();
+    let providers = "[registry]\nglobal-credential-providers = [\"cargo:libsecret\"]\n";
+    world.write(&world.home.join(".cargo/config.toml"), &format!("{config}{providers}"));
+    let session = world.home.join("run");
+    world.write(&session.join("note"), "");
+    fs::set_permissions(&session, fs::Permissions::from_mode(0o700)).unwrap();
+    let login = "echo password | gnome-keyring-daemon --unlock --components=secrets > /dev/null && echo \"$1\" | \"$2\" login \
+                 --registry mine && shift 2 && exec \"$@\"";
+    let cargo = world.cargo().display().to_string();
+    let above = ["dbus-run-session", "--", "sh", "-c", login, "sh", &server.token, &cargo];
+    let mut publish = world.sandbox_under(engine, &project, &above);
+    publish.args(["publish", "--registry", "mine", "--no-verify"]).env("XDG_RUNTIME_DIR", &session);
+    run(&mut publish).success("publish with the keyring's token");
+    assert_eq!(server.published(), ["kept"]);
+    assert!(!world.home.join(".cargo/credentials.toml").exists(), "the keyring alone has it");
+    world.stop(engine, &project);
 }
