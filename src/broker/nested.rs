@@ -19,6 +19,17 @@ const PLACE: &str = "tests/trybuild";
 /// What cargo resolves with, relative to its home: the index, archives, and repositories.
 const RESOLVES_WITH: &[&str] = &["registry/index", "registry/cache", "git/db"];
 
+/// cargo's commands that run no tests. In all others, those of installed subcommands among them, some may run.
+const WITHOUT_TESTS: &[&str] = &[
+    "b", "build", "c", "check", "clippy", "d", "doc", "fix", "package", "publish", "r", "run", "rustc",
+    "rustdoc",
+];
+
+/// Whether a command may run tests: for another one nothing is made in the target directory.
+pub fn may_run_tests(subcommand: &str) -> bool {
+    !WITHOUT_TESTS.contains(&subcommand)
+}
+
 /// A project with tests that start cargo.
 #[derive(Debug)]
 pub struct Nested {
@@ -31,9 +42,12 @@ pub struct Nested {
 }
 
 impl Nested {
-    /// `None` where the lock file, or a manifest that has none yet, names no library that starts cargo. What a
+    /// `None` where no tests run, or the lock file, or a manifest that has none yet, names no library that starts cargo. What a
     /// repository's tests get by such a name is a directory of their own, and the names of published crates.
     pub fn of(session: &Session) -> Option<Self> {
+        if !session.tests {
+            return None;
+        }
         let read = |name: &str| std::fs::read_to_string(session.project.root.join(name));
         let named = match read("Cargo.lock") {
             Ok(lock) => {
@@ -112,6 +126,9 @@ mod tests {
         let nested = Nested::of(&session).unwrap();
         assert_eq!(nested.place, Path::new("/w/app/target/tests/trybuild"));
         let mounts = nested.mounts();
+        session.tests = may_run_tests("build");
+        assert!(Nested::of(&session).is_none(), "nothing for a build");
+        assert!(["test", "t", "bench", "nextest"].into_iter().all(may_run_tests));
         assert!(mounts[0].writable && mounts[0].source.starts_with(session.directories.path()));
     }
 }

@@ -51,6 +51,8 @@ pub struct Session {
     pub policy: Policy,
     /// What programs are run for.
     pub programs: Kind,
+    /// Whether tests may be run.
+    pub tests: bool,
     /// Variables of the user's that the policy passes to some job.
     pub granted_variables: Vec<(OsString, OsString)>,
     /// Say each job on standard error.
@@ -260,6 +262,7 @@ pub(crate) mod tests {
             advisor: Advisor::of_image("test"),
             policy: Policy::default(),
             programs: Kind::Test,
+            tests: true,
             granted_variables: Vec::new(),
             verbose: false,
             recorder: None,

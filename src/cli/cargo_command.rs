@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::broker::nested::may_run_tests;
 use crate::broker::session::{Purpose, normalized};
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
@@ -284,6 +285,7 @@ pub(super) fn prepare(
     };
     let session = Session {
         programs: Kind::of_programs(&command.subcommand),
+        tests: may_run_tests(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),
         policy,
         probes: state.probes(),
