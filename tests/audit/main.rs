@@ -13,25 +13,9 @@ mod learn;
 mod record;
 
 use serde_json::Value;
-use support::need;
 use support::run::{Output, run};
-use support::tool::Engine;
-use support::world::{User, World};
-
-/// The engines at hand, each with a world of its own, as an ordinary user.
-fn each_engine(name: &str, test: impl Fn(&World, Engine)) {
-    for engine in Engine::ALL {
-        let Some(engine) = need(engine.here()) else { continue };
-        let Some(world) = world(&format!("{name}-{engine}")) else { return };
-        test(&world, engine);
-    }
-}
-
-/// A world of an ordinary user.
-fn world(name: &str) -> Option<World> {
-    let user = need(User::ordinary())?;
-    need(World::new(name, &user))
-}
+use support::tool::{Engine, each_engine};
+use support::world::{World, ordinary as world};
 
 /// A workspace of one package, `app`, whose dependencies are in `vendor`, as `cargo vendor` leaves them.
 fn project(world: &World, dependencies: &str) -> PathBuf {

@@ -16,24 +16,9 @@ mod forms;
 mod install;
 
 use support::need;
-use support::run::{Output, run};
-use support::tool::Engine;
-use support::world::{User, World};
-
-/// The engines at hand, each with a world of its own, as an ordinary user.
-fn each_engine(name: &str, test: impl Fn(&World, Engine)) {
-    for engine in Engine::ALL {
-        let Some(engine) = need(engine.here()) else { continue };
-        let Some(world) = world(&format!("{name}-{engine}")) else { return };
-        test(&world, engine);
-    }
-}
-
-/// A world of an ordinary user.
-fn world(name: &str) -> Option<World> {
-    let user = need(User::ordinary())?;
-    need(World::new(name, &user))
-}
+use support::run::{fails, run};
+use support::tool::{Engine, each_engine};
+use support::world::{User, World, ordinary as world};
 
 /// A package with a build script, which makes a container necessary.
 fn package(world: &World, name: &str) -> PathBuf {
@@ -44,17 +29,6 @@ fn package(world: &World, name: &str) -> PathBuf {
     world.write(&project.join("build.rs"), "fn main() {}\n");
     world.write(&project.join("src/main.rs"), "fn main() {}\n");
     project
-}
-
-/// Runs the front end and expects cargo's exit code for a failure, and words on standard error.
-#[track_caller]
-fn fails(command: &mut std::process::Command, words: &[&str]) -> Output {
-    let output = run(command);
-    assert_eq!(output.code(), 101, "{}\n{}", output.stdout, output.stderr);
-    for word in words {
-        assert!(output.stderr.contains(word), "`{word}` is not in:\n{}", output.stderr);
-    }
-    output
 }
 
 /// Waits until something is so.

@@ -18,7 +18,7 @@ use std::process::Command;
 
 use support::line;
 use support::need;
-use support::run::{Output, run};
+use support::run::{Output, fails, run};
 use support::tool::Engine;
 use support::world::{User, World};
 
@@ -77,17 +77,6 @@ fn configure(world: &World, text: &str) {
 
 fn sandbox(world: &World, engine: Engine, project: &Path, line: &str) -> Command {
     line::sandbox(world, engine, project, line)
-}
-
-/// Runs a command that must fail, with these words.
-#[track_caller]
-fn fails(command: &mut Command, words: &[&str]) -> Output {
-    let output = run(command);
-    assert_eq!(output.code(), 101, "{}\n{}", output.stdout, output.stderr);
-    for word in words {
-        assert!(output.stderr.contains(word), "`{word}` is not in:\n{}", output.stderr);
-    }
-    output
 }
 
 #[track_caller]

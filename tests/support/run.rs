@@ -149,3 +149,14 @@ fn kill(pid: i32, signal: i32) {
     // SAFETY: kill(2) takes two integers and touches no memory of ours.
     unsafe { libc::kill(pid, signal) };
 }
+
+/// Runs the front end and expects cargo's exit code for a failure, and words on standard error.
+#[track_caller]
+pub fn fails(command: &mut Command, words: &[&str]) -> Output {
+    let output = run(command);
+    assert_eq!(output.code(), 101, "{}\n{}", output.stdout, output.stderr);
+    for word in words {
+        assert!(output.stderr.contains(word), "`{word}` is not in:\n{}", output.stderr);
+    }
+    output
+}

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::need;
 use super::run::run;
-use super::world::{World, base, docker_group, shared};
+use super::world::{World, base, docker_group, ordinary, shared};
 
 /// The engines by name, as `--engine` takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,15 @@ impl Engine {
             Self::Docker => docker_group().into_iter().collect(),
             Self::Native => Vec::new(),
         }
+    }
+}
+
+/// The engines at hand, each with a world of its own, as an ordinary user.
+pub fn each_engine(name: &str, test: impl Fn(&World, Engine)) {
+    for engine in Engine::ALL {
+        let Some(engine) = need(engine.here()) else { continue };
+        let Some(world) = ordinary(&format!("{name}-{engine}")) else { return };
+        test(&world, engine);
     }
 }
 

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use super::program;
 use super::run::run;
+use super::{need, program};
 
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -223,6 +223,12 @@ impl Drop for World {
             let _ = fs::remove_dir_all(&self.home);
         }
     }
+}
+
+/// A world of an ordinary user.
+pub fn ordinary(name: &str) -> Option<World> {
+    let user = need(User::ordinary())?;
+    need(World::new(name, &user))
 }
 
 /// A copy with modification times and links as they are.
