@@ -111,7 +111,7 @@ pub const ROWS: &[Row] = &[
     // A library with integration tests, doctests and benches.
     row("semver", "check"),
     row("semver", "c -q"),
-    row("semver", "check --all-targets --message-format short"),
+    row("semver", "check --tests --message-format short"),
     row("semver", "check --no-default-features"),
     row("semver", "check --features serde --locked"),
     row("semver", "check --features no-such-feature"),
@@ -131,7 +131,7 @@ pub const ROWS: &[Row] = &[
     row("semver", "test -q"),
     row("semver", "test --no-run"),
     row("semver", "bench").unstable(),
-    row("semver", "bench --no-run"),
+    row("semver", "bench --no-run").unstable(),
     row("semver", "doc"),
     row("semver", "d --no-deps --document-private-items"),
     row("semver", "rustdoc -- --document-hidden-items -Zunstable-options").unstable(),
