@@ -94,6 +94,18 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What plain cargo did in one build dir, and as whom.
+struct Reference {
+    user: User,
+    outcome: Outcome,
+    /// Places where plain cargo differs from plain cargo, once it had to be found out.
+    unstable: Option<BTreeSet<String>>,
+}
+
+/// What plain cargo did, by the build dir.
+#[derive(Default)]
+pub struct References(BTreeMap<PathBuf, Reference>);
+
 /// One user's copy of a project, and plain cargo's outcome in it.
 pub struct Bench<'a> {
     project: &'a Project,
@@ -101,9 +113,8 @@ pub struct Bench<'a> {
     dir: PathBuf,
     seed: Seed,
     sequence: &'static [Step],
-    reference: Option<(PathBuf, Outcome)>,
-    /// Places where plain cargo differs from plain cargo, once it had to be found out.
-    unstable: Option<BTreeSet<String>>,
+    /// May be taken over from another user, who had the same paths.
+    pub references: References,
 }
 
 impl<'a> Bench<'a> {
@@ -114,10 +125,10 @@ impl<'a> Bench<'a> {
         sequence: &'static [Step],
     ) -> Result<Self, String> {
         let seed = project.seed()?;
-        let world = World::new(&format!("{purpose}-{}", project.name), user)?;
+        let world = World::in_turn(&format!("{purpose}-{}", project.name), user)?;
         world.copy(&seed.cargo_home, &world.home.join(".cargo"));
         let dir = world.work().join(project.name);
-        Ok(Self { project, world, dir, seed, sequence, reference: None, unstable: None })
+        Ok(Self { project, world, dir, seed, sequence, references: References::default() })
     }
 
     /// Runs the sequence with one tool. The state before is always the same: sources as published, no
@@ -148,9 +159,16 @@ impl<'a> Bench<'a> {
             outcome.steps.push((step.name, output.elapsed));
             outcome.record(step, &output);
             if is_snapshot(self.sequence, index) {
-                outcome.artifacts +=
-                    outcome.snapshot(step.name, "target", &self.dir.join("target"), &|_| true);
-                outcome.snapshot(step.name, "build dir", build_dir, &normalise::kept_of_build_dir);
+                let places = [
+                    ("target", self.dir.join("target"), &(|_: &Path| true) as &dyn Fn(&Path) -> bool),
+                    ("build dir", build_dir.to_path_buf(), &normalise::kept_of_build_dir),
+                ];
+                for (what, root, keep) in places {
+                    let mut entries = tree::read(&root, keep);
+                    entries.values_mut().for_each(|entry| entry.access = self.access(&entry.access));
+                    let files = outcome.snapshot(step.name, what, entries);
+                    outcome.artifacts += if what == "target" { files } else { 0 };
+                }
             }
         }
         outcome
@@ -176,23 +194,23 @@ impl<'a> Bench<'a> {
             // The next run would find a mount of what is wiped.
             self.world.stop(*engine, &self.dir);
         }
-        if self.reference.as_ref().is_none_or(|(dir, _)| dir != build_dir) {
-            let plain = self.outcome(&Tool::Plain, build_dir);
-            self.reference = Some((build_dir.to_path_buf(), plain));
-            self.unstable = None;
+        let mut found = self.differences(build_dir, &outcome);
+        if !found.is_empty() && self.references.0[build_dir].user != self.world.user {
+            // cargo itself may do something else as another user.
+            self.references.0.remove(build_dir);
+            found = self.differences(build_dir, &outcome);
         }
-        let mut found = differences(&self.reference.as_ref().expect("just made").1, &outcome);
-        if !found.is_empty() && self.unstable.is_none() {
+        if !found.is_empty() && self.references.0[build_dir].unstable.is_none() {
             let again = self.outcome(&Tool::Plain, build_dir);
-            let reference = &self.reference.as_ref().expect("just made").1;
-            let places = differences(reference, &again).into_iter().map(|found| found.place);
-            self.unstable = Some(places.collect());
+            let reference = self.references.0.get_mut(build_dir).expect("made above");
+            let places = differences(&reference.outcome, &again).into_iter().map(|found| found.place);
+            reference.unstable = Some(places.collect());
         }
-        let unstable = self.unstable.clone().unwrap_or_default();
+        let Reference { outcome: plain, unstable, .. } = &self.references.0[build_dir];
         let before = found.len();
-        found.retain(|difference| !unstable.contains(&difference.place));
+        found
+            .retain(|difference| !unstable.as_ref().is_some_and(|places| places.contains(&difference.place)));
         let excused = before - found.len();
-        let plain = &self.reference.as_ref().expect("just made").1;
         let first = |what: &str| plain.places[&format!("{}: {what}", self.sequence[0].name)].clone();
         Comparison {
             plain_exit: first("exit code"),
@@ -204,6 +222,16 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Where plain cargo, which runs for this if it has not yet, does something else.
+    fn differences(&mut self, build_dir: &Path, outcome: &Outcome) -> Vec<Difference> {
+        if !self.references.0.contains_key(build_dir) {
+            let plain = self.outcome(&Tool::Plain, build_dir);
+            let reference = Reference { user: self.world.user.clone(), outcome: plain, unstable: None };
+            self.references.0.insert(build_dir.to_path_buf(), reference);
+        }
+        differences(&self.references.0[build_dir].outcome, outcome)
+    }
+
     /// The build dir that the sandbox uses for this project, known before anything is built.
     pub fn build_dir(&self, engine: Engine) -> PathBuf {
         self.wipe();
@@ -213,6 +241,12 @@ impl<'a> Bench<'a> {
     /// A build dir for runs in which no sandbox has a say.
     pub fn own_build_dir(&self) -> PathBuf {
         self.world.home.join(".cache/build")
+    }
+
+    /// Permission bits, and whether it belongs to the user who made it: users are compared with one another.
+    fn access(&self, access: &str) -> String {
+        let User { uid, gid, .. } = self.world.user;
+        access.replace(&format!(" {uid}:{gid}"), " the user's")
     }
 
     fn wipe(&self) {
@@ -245,8 +279,7 @@ impl Outcome {
 
     /// Kind, access and bytes are places of their own, so that bytes which plain cargo does not reproduce
     /// excuse nothing but themselves.
-    fn snapshot(&mut self, step: &str, what: &str, root: &Path, keep: &dyn Fn(&Path) -> bool) -> usize {
-        let entries = tree::read(root, keep);
+    fn snapshot(&mut self, step: &str, what: &str, entries: BTreeMap<PathBuf, Entry>) -> usize {
         for (path, Entry { kind, access, digest }) in &entries {
             let place = format!("after {step}: {what}/{}", path.display());
             self.places.insert(format!("{place}: access"), access.clone());

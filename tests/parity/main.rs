@@ -16,7 +16,7 @@ mod suites;
 mod support;
 mod table;
 
-use compare::{Bench, SEQUENCE, Tool, differences};
+use compare::{Bench, References, SEQUENCE, Tool, differences};
 use projects::{PROJECTS, Project, Source};
 use support::tool::Engine;
 use support::world::User;
@@ -32,8 +32,10 @@ fn parity(project: &Project) {
     let mut users: Vec<_> = [need(User::ordinary()), need(User::root())].into_iter().flatten().collect();
     users.dedup();
     let mut failed = String::new();
+    let mut references = References::default();
     for user in &users {
         let Some(mut bench) = need(Bench::new(project, user, "parity", SEQUENCE)) else { continue };
+        bench.references = std::mem::take(&mut references);
         for engine in &engines {
             let build_dir = bench.build_dir(*engine);
             let comparison = bench.compare(&Tool::Sandbox(*engine), &build_dir);
@@ -44,14 +46,9 @@ fn parity(project: &Project) {
             }
             println!("{who}\n{}", comparison.times);
         }
-        // By the wrapper alone, in a build dir that this tool did not make. What engines and users have to do with it,
-        // the short projects show.
-        let of_wrapper = match (project.long, user == &users[0]) {
-            (true, true) => engines.len().saturating_sub(1),
-            (true, false) => engines.len(),
-            (false, _) => 0,
-        };
-        for engine in &engines[of_wrapper..] {
+        // By the wrapper alone, in a build dir that this tool did not make; the short projects show it.
+        let by_wrapper = engines.iter().filter(|_| !project.long);
+        for engine in by_wrapper {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
             let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);
             note(&format!("parity of {who}: {}", comparison.summary));
@@ -59,6 +56,7 @@ fn parity(project: &Project) {
                 failed.push_str(&format!("\n== {who}: {comparison}"));
             }
         }
+        references = bench.references;
     }
     assert!(failed.is_empty(), "not the same as cargo:\n{failed}");
 }

@@ -4,6 +4,7 @@
 //! <base>/seed/<project>/            a published project and a CARGO_HOME with all it needs, fetched once
 //! <base>/bin/                       the two executables under test, where every user can run them
 //! <base>/<user>/<world>/            the HOME of one test; .cargo, .cache and work/ in it
+//! <base>/in-turn/<world>/           the same, where users take turns
 //! ```
 //! `<base>` is `CSB_TEST_DIR` or a directory below `/var/tmp`: other users must be able to reach it, and it must not
 //! lie in `/tmp`, which jobs have a private one of.
@@ -153,8 +154,17 @@ pub struct World {
 impl World {
     /// An empty home directory for `user`; what an earlier run left there is removed.
     pub fn new(name: &str, user: &User) -> Result<Self, String> {
+        Self::below(&user.name, name, user)
+    }
+
+    /// One that has the same path for every user, so that what they make can be compared; one at a time.
+    pub fn in_turn(name: &str, user: &User) -> Result<Self, String> {
+        Self::below("in-turn", name, user)
+    }
+
+    fn below(dir: &str, name: &str, user: &User) -> Result<Self, String> {
         let toolchain = toolchain(user)?;
-        let above = base().join(&user.name);
+        let above = base().join(dir);
         make_dir(&above);
         let home = above.join(name);
         remove(&home);
