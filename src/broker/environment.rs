@@ -23,6 +23,8 @@ const DROPPED: &[&str] = &[
     "CARGO_CACHE_RUSTC_INFO",
     "HOME",
     "CARGO_HOME",
+    "LLVM_COV",
+    "LLVM_PROFDATA",
     "PATH",
     "RUSTC",
     "RUSTDOC",

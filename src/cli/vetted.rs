@@ -48,8 +48,8 @@ pub struct Vetted<'a> {
 impl Vetted<'_> {
     /// What a session is prepared from.
     pub fn known<'b>(&'b self, command: &'b CargoCommand) -> Known<'b> {
-        let Self { configuration, toolchain, bar, .. } = self;
-        Known { command, configuration, toolchain, bar }
+        let Self { configuration, toolchain, bar, installed, .. } = self;
+        Known { command, configuration, toolchain, bar, installed: *installed }
     }
 
     /// Where the user's tokens are.

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coverage;
 mod forged;
 mod hostile;
 mod others;

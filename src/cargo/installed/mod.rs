@@ -4,6 +4,7 @@
 //! compilers, tests and programs therefore go through the broker as ever. That holds for those of [`TOOLS`], of each
 //! of which is known what it starts. Others run where the user's own configuration names them.
 
+pub mod coverage;
 pub mod nextest;
 
 use std::ffi::{OsStr, OsString};
@@ -27,8 +28,10 @@ pub struct Tool {
     pub compilers_write_temporary: bool,
     /// Whether its arguments name a command of cargo's that it starts.
     pub passes_on: bool,
-    /// Why it does not run.
-    pub refused: Option<&'static str>,
+    /// Whether programs measure themselves for it, which it reads with LLVM's tools.
+    pub measures: bool,
+    /// Options of its own that it does not run with, each with the reason.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 impl Tool {
@@ -40,7 +43,8 @@ impl Tool {
             reads: &[],
             compilers_write_temporary: false,
             passes_on: false,
-            refused: None,
+            measures: false,
+            refused: &[],
         }
     }
 }
@@ -60,27 +64,39 @@ pub static TOOLS: &[Tool] = &[
     Tool::named("machete"),
     // `cargo rustc … -o` of a file, with itself before the compiler.
     Tool { compilers_write_temporary: true, ..Tool::named("expand") },
+    // `cargo test`, `run` or `nextest`, with instrumented programs; LLVM's tools, by paths that this tool names.
     Tool {
-        refused: Some("tests would write their profiles to the target directory, where no job may write yet"),
-        ..Tool::named("llvm-cov")
+        measures: true,
+        passes_on: true,
+        refused: &[(
+            "--doctests",
+            "rustdoc would leave programs in the target directory, where no job may write",
+        )],
+        ..Tool::named(MEASURES)
     },
 ];
+
+/// Not to be started by another tool: see [`coverage::keep_out_of_the_wrapper`].
+const MEASURES: &str = "llvm-cov";
 
 /// One that the user's configuration names.
 static OTHER: Tool = Tool { passes_on: true, ..Tool::named("") };
 
 /// Commands and options that are not confined where cargo is started by somebody else than this program.
-const NOT_PASSED_ON: &[&str] =
-    &["fix", "--fix", "install", "package", "publish", "login", "logout", "owner", "yank", "--open"];
+const NOT_PASSED_ON: &[&str] = &[
+    "fix", "--fix", "install", "package", "publish", "login", "logout", "owner", "yank", "--open", MEASURES,
+];
 
 /// Why a subcommand does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum InstalledError {
-    /// Known, and not confined.
-    #[error("`cargo-sandbox {name}` is not there yet: {reason}")]
+    /// An option that makes it do what is not confined.
+    #[error("`cargo-sandbox {name} {option}` is not there yet: {reason}")]
     Refused {
         /// The subcommand.
         name: String,
+        /// Its option.
+        option: &'static str,
         /// Why.
         reason: &'static str,
     },
@@ -143,9 +159,6 @@ pub fn admit(
 ) -> Result<&'static Tool, InstalledError> {
     let name = &command.subcommand;
     let tool = match TOOLS.iter().find(|tool| tool.name == name) {
-        Some(Tool { refused: Some(reason), .. }) => {
-            return Err(InstalledError::Refused { name: name.clone(), reason });
-        }
         Some(tool) => tool,
         None if allowed.contains(name) => &OTHER,
         None => {
@@ -160,8 +173,14 @@ pub fn admit(
     if program(name, search).is_none() {
         return Err(InstalledError::Missing(name.clone()));
     }
+    let own = command.own_arguments();
+    if let Some((option, reason)) =
+        tool.refused.iter().find(|(option, _)| own.iter().any(|word| word == option))
+    {
+        return Err(InstalledError::Refused { name: name.clone(), option, reason });
+    }
     if tool.passes_on {
-        let word = command.own_arguments().iter().find(|word| NOT_PASSED_ON.iter().any(|name| word == name));
+        let word = own.iter().find(|word| NOT_PASSED_ON.iter().any(|name| word == name));
         if let Some(word) = word {
             let word = word.to_string_lossy().into_owned();
             return Err(InstalledError::NotPassedOn { name: name.clone(), word });
@@ -198,9 +217,13 @@ pub fn programs(
     search: &[PathBuf],
     inside: &[&Path],
 ) -> Result<Vec<PathBuf>, InstalledError> {
-    let known = TOOLS.iter().filter(|tool| tool.refused.is_none()).map(|tool| tool.name);
+    let measures = command.subcommand == MEASURES;
+    let known = TOOLS.iter().map(|tool| tool.name);
     let mut programs = Vec::new();
     for name in known.chain(allowed.iter().map(String::as_str)) {
+        if name == MEASURES && !measures {
+            continue;
+        }
         let Some(program) = program(name, search) else { continue };
         let file = program.canonicalize().unwrap_or_else(|_| program.clone());
         match inside.iter().find(|inside| program.starts_with(inside) || file.starts_with(inside)) {
@@ -216,7 +239,7 @@ pub fn programs(
 }
 
 /// The file that cargo starts for a subcommand.
-fn program(name: &str, search: &[PathBuf]) -> Option<PathBuf> {
+pub fn program(name: &str, search: &[PathBuf]) -> Option<PathBuf> {
     let file = format!("cargo-{name}");
     let found = search.iter().map(|directory| directory.join(&file));
     found.into_iter().find(|path| {
@@ -256,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_says_how_to_allow_it() {
-        let bin = bin(&["mine", "nextest"]);
+        let bin = bin(&["mine", "nextest", "llvm-cov"]);
         let search = [bin.path().to_owned()];
         let admit = |line: &str, allowed: &[String]| {
             admit(&parse(line), allowed, &search, Path::new("/h/config.toml"))
@@ -268,7 +291,11 @@ mod tests {
         assert_eq!(admit("nextest run", &[]).map(|tool| tool.name), Ok("nextest"));
         assert!(admit("chekc", &[]).unwrap_err().contains("no such command"));
         assert!(admit("hack", &[]).unwrap_err().contains("no such command"));
-        assert!(admit("llvm-cov", &["llvm-cov".to_owned()]).unwrap_err().contains("is not there yet"));
+        assert!(
+            admit("llvm-cov --doctests", &[])
+                .unwrap_err()
+                .contains("`cargo-sandbox llvm-cov --doctests` is not")
+        );
     }
 
     #[test]
@@ -279,7 +306,13 @@ mod tests {
         for line in ["hack check", "hack test -- fix", "hack check --skip=install", "nextest run fix"] {
             assert!(admitted(line), "{line}");
         }
-        for line in ["hack fix", "hack --each-feature publish", "hack clippy --fix", "hack doc --open"] {
+        for line in [
+            "hack llvm-cov",
+            "hack fix",
+            "hack --each-feature publish",
+            "hack clippy --fix",
+            "hack doc --open",
+        ] {
             assert!(!admitted(line), "{line}");
         }
     }
@@ -293,6 +326,14 @@ mod tests {
         let hack = outside.path().canonicalize().unwrap().join("cargo-hack");
         assert_eq!(found("hack", inside.path()).unwrap(), [hack], "deny is found in the project first");
         assert_eq!(found("nextest", Path::new("/nonexistent")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_would_stand_before_the_compiler_is_started_by_this_tool_only() {
+        let bin = bin(&["nextest", "llvm-cov"]);
+        let search = [bin.path().to_owned()];
+        let found = |line: &str| programs(&parse(line), &[MEASURES.to_owned()], &search, &[]).unwrap().len();
+        assert_eq!((found("nextest run"), found("llvm-cov nextest")), (1, 2));
     }
 
     #[test]
