@@ -68,6 +68,8 @@ pub struct Session {
     pub tokens: Option<Tokens>,
     /// What programs that measure themselves are read with (`cargo llvm-cov`).
     pub coverage: Option<Coverage>,
+    /// Whether what macros make of the sources is to be shown (`cargo expand`).
+    pub expands: bool,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
 }
@@ -273,6 +275,7 @@ pub(crate) mod tests {
             stderr: None,
             tokens: None,
             coverage: None,
+            expands: false,
             plain: None,
             project,
             directories,

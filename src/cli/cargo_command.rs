@@ -335,6 +335,7 @@ pub(super) fn prepare(
         purpose: Purpose::Build,
         stderr: None,
         coverage,
+        expands: installed.is_some_and(|tool| tool.expands),
         tokens: Some(tokens).filter(Tokens::are_elsewhere),
         plain: None,
         project,

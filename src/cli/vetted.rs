@@ -89,13 +89,17 @@ impl Vetted<'_> {
             reads: &self.options.reads,
             project,
         };
+        let mut environment = self.environment.clone();
+        if let Some(tool) = self.installed {
+            installed::adapt(tool, &mut environment);
+        }
         Ok(CargoRun {
             domain: needs.domain(),
             toolchain: &self.toolchain,
             arguments: &command.arguments,
-            environment: self.environment.clone(),
+            environment,
             cargo_home: &self.cargo_home,
-            compilers_write_temporary: self.installed.is_some_and(|tool| tool.compilers_write_temporary),
+            compilers_write_temporary: self.installed.is_some_and(|tool| tool.expands),
             bar: Arc::clone(&self.bar),
             stderr: None,
             credential_providers: self.tokens().provider_variables(),

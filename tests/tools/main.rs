@@ -7,6 +7,7 @@ mod support;
 mod coverage;
 mod forged;
 mod hostile;
+mod library;
 mod others;
 mod same;
 mod scripts;

@@ -24,8 +24,9 @@ pub struct Tool {
     pub updates: &'static [&'static str],
     /// What it reads of the user's own configuration, below the home directory.
     pub reads: &'static [&'static str],
-    /// Whether it has the compiler write to its temporary files.
-    pub compilers_write_temporary: bool,
+    /// Whether it has the compiler write what macros make of the sources: to its own temporary files, and by an option
+    /// that is not stable.
+    pub expands: bool,
     /// Whether its arguments name a command of cargo's that it starts.
     pub passes_on: bool,
     /// Whether programs measure themselves for it, which it reads with LLVM's tools.
@@ -41,7 +42,7 @@ impl Tool {
             keeps: &[],
             updates: &[],
             reads: &[],
-            compilers_write_temporary: false,
+            expands: false,
             passes_on: false,
             measures: false,
             refused: &[],
@@ -62,8 +63,8 @@ pub static TOOLS: &[Tool] = &[
     Tool::named("outdated"),
     // Reads the sources, and `cargo metadata`.
     Tool::named("machete"),
-    // `cargo rustc … -o` of a file, with itself before the compiler.
-    Tool { compilers_write_temporary: true, ..Tool::named("expand") },
+    // `cargo rustc … -o` of a file.
+    Tool { expands: true, ..Tool::named(EXPANDS) },
     // `cargo test`, `run` or `nextest`, with instrumented programs; LLVM's tools, by paths that this tool names.
     Tool {
         measures: true,
@@ -76,16 +77,46 @@ pub static TOOLS: &[Tool] = &[
     },
 ];
 
-/// Not to be started by another tool: see [`coverage::keep_out_of_the_wrapper`].
+/// Measures what tests execute.
 const MEASURES: &str = "llvm-cov";
+
+/// Shows what macros make.
+const EXPANDS: &str = "expand";
+
+/// They would stand before the compiler where another tool started them: see [`UNDER_NO_LOADER`].
+const STARTED_BY_NO_OTHER: &[&str] = &[MEASURES, EXPANDS];
+
+/// What keeps tools from being started with a library path that cargo or nextest has made: they have a loader, and that
+/// path begins with a directory that compilers, and so macros, write. What lay there would be executed on this machine.
+/// (What llvm-cov takes for that is an option.)
+const UNDER_NO_LOADER: &[(&str, &str)] = &[
+    // nextest would start itself before each test, to close a gap in which Ctrl-Z misses a test.
+    ("NEXTEST_DOUBLE_SPAWN", "0"),
+];
+
+/// expand would have itself started in the place of the compiler, unless this variable has a value: to set it for one
+/// compiler. The broker does that instead. To cargo and the compiler the value says that nothing unstable is allowed.
+pub const NO_BOOTSTRAP: (&str, &str) = ("RUSTC_BOOTSTRAP", "-1");
+
+/// Puts the variables that a tool needs into the environment that it is started with.
+pub fn adapt(tool: &Tool, environment: &mut Vec<(OsString, OsString)>) {
+    for (name, value) in UNDER_NO_LOADER {
+        environment.retain(|(own, _)| own != name);
+        environment.push((name.into(), value.into()));
+    }
+    let (name, value) = NO_BOOTSTRAP;
+    if tool.expands && !environment.iter().any(|(own, given)| own == name && !given.is_empty()) {
+        environment.retain(|(own, _)| own != name);
+        environment.push((name.into(), value.into()));
+    }
+}
 
 /// One that the user's configuration names.
 static OTHER: Tool = Tool { passes_on: true, ..Tool::named("") };
 
 /// Commands and options that are not confined where cargo is started by somebody else than this program.
-const NOT_PASSED_ON: &[&str] = &[
-    "fix", "--fix", "install", "package", "publish", "login", "logout", "owner", "yank", "--open", MEASURES,
-];
+const NOT_PASSED_ON: &[&str] =
+    &["fix", "--fix", "install", "package", "publish", "login", "logout", "owner", "yank", "--open"];
 
 /// Why a subcommand does not run.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +211,8 @@ pub fn admit(
         return Err(InstalledError::Refused { name: name.clone(), option, reason });
     }
     if tool.passes_on {
-        let word = own.iter().find(|word| NOT_PASSED_ON.iter().any(|name| word == name));
+        let names = || NOT_PASSED_ON.iter().chain(STARTED_BY_NO_OTHER);
+        let word = own.iter().find(|word| names().any(|name| word == name));
         if let Some(word) = word {
             let word = word.to_string_lossy().into_owned();
             return Err(InstalledError::NotPassedOn { name: name.clone(), word });
@@ -217,11 +249,10 @@ pub fn programs(
     search: &[PathBuf],
     inside: &[&Path],
 ) -> Result<Vec<PathBuf>, InstalledError> {
-    let measures = command.subcommand == MEASURES;
     let known = TOOLS.iter().map(|tool| tool.name);
     let mut programs = Vec::new();
     for name in known.chain(allowed.iter().map(String::as_str)) {
-        if name == MEASURES && !measures {
+        if name != command.subcommand && STARTED_BY_NO_OTHER.contains(&name) {
             continue;
         }
         let Some(program) = program(name, search) else { continue };
@@ -308,6 +339,7 @@ mod tests {
         }
         for line in [
             "hack llvm-cov",
+            "hack expand",
             "hack fix",
             "hack --each-feature publish",
             "hack clippy --fix",
@@ -332,8 +364,10 @@ mod tests {
     fn what_would_stand_before_the_compiler_is_started_by_this_tool_only() {
         let bin = bin(&["nextest", "llvm-cov"]);
         let search = [bin.path().to_owned()];
-        let found = |line: &str| programs(&parse(line), &[MEASURES.to_owned()], &search, &[]).unwrap().len();
-        assert_eq!((found("nextest run"), found("llvm-cov nextest")), (1, 2));
+        let found =
+            |line: &str, allowed: &[String]| programs(&parse(line), allowed, &search, &[]).unwrap().len();
+        assert_eq!(found("llvm-cov nextest", &[]), 2);
+        assert_eq!(found("nextest run", &[MEASURES.to_owned()]), 1);
     }
 
     #[test]
