@@ -211,7 +211,7 @@ const PUBLISHING: &[HostCase] = &[
     host("configuration", "names a compiler (`build.rustc`), which `publish` starts beside the token", &[OVERRIDDEN, PUBLISH_CONTAINER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
     host("configuration", "gives a registry that the user knows another address, to which the token goes", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
     host("configuration", "has the upload go through a proxy", &[TRUST, FORWARDER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
-    host("configuration", "names certificates to believe", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "has cargo believe a forged certificate, behind which somebody else takes the token", &[TRUST], "publish/certificate::a_certificate_of_the_repositorys_is_not_believed"),
     host("repository", "has files of the host's packed, by a link to a file or a directory", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
     host("manifest", "has a file of the host's packed as `readme` or `license-file`", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
     host("repository", "has a file of the workspace's packed into a package by a link", &[REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),

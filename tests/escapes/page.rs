@@ -25,6 +25,7 @@ const TESTS: &[(&str, &str)] = &[
     ("raw_executable", include_str!("raw_executable.rs")),
     ("engines/native", include_str!("../engines/native.rs")),
     ("publish/attacks", include_str!("../publish/attacks.rs")),
+    ("publish/certificate", include_str!("../publish/certificate.rs")),
     ("publish/upload", include_str!("../publish/upload.rs")),
     ("publish/world", include_str!("../publish/world.rs")),
     ("commands/errors", include_str!("../commands/errors.rs")),
