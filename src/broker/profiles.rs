@@ -288,3 +288,109 @@ fn copy_all(from: &OwnedFd, to: &OwnedFd, left: &mut Bounds, deep: usize) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::tests::session;
+    use super::*;
+    use crate::cargo::installed::coverage::Coverage;
+    use std::os::unix::fs::symlink;
+
+    fn scene() -> (tempfile::TempDir, Session, Kept) {
+        let all = tempfile::tempdir().unwrap();
+        let mut session = session();
+        session.target_dir = all.path().join("target");
+        std::fs::create_dir(&session.target_dir).unwrap();
+        session.coverage = Some(Coverage {
+            place: session.target_dir.join("llvm-cov-target"),
+            cov: "/usr/bin/llvm-cov".into(),
+            profdata: "/usr/bin/llvm-profdata".into(),
+            demangler: "/c/bin/cargo-llvm-cov".into(),
+        });
+        std::fs::write(all.path().join("secret"), "secret").unwrap();
+        let kept = Kept { directory: tempfile::tempdir_in(all.path()).unwrap(), goes: Goes::Profiles };
+        (all, session, kept)
+    }
+
+    fn fifo(path: &Path) {
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+    }
+
+    #[test]
+    fn profiles_are_plain_files_under_new_names() {
+        let (all, session, kept) = scene();
+        let at = |name: &str| kept.directory.path().join(name);
+        std::fs::write(at("1-2.profraw"), "one").unwrap();
+        std::fs::write(at("\u{1b}[2J.profraw"), "two").unwrap();
+        std::fs::write(at("other.txt"), "three").unwrap();
+        std::fs::create_dir(at("directory.profraw")).unwrap();
+        symlink(all.path().join("secret"), at("link.profraw")).unwrap();
+        fifo(&at("fifo.profraw"));
+        kept.take(&session, false).unwrap();
+        let place = session.target_dir.join("llvm-cov-target");
+        let mut found: Vec<_> = std::fs::read_dir(&place)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (crate::project::file_name(&path), std::fs::read_to_string(&path).unwrap()))
+            .collect();
+        found.sort();
+        assert!(found.iter().all(|(name, _)| name.starts_with("app-") && name.ends_with(".profraw")));
+        let mut contents: Vec<_> = found.into_iter().map(|(_, content)| content).collect();
+        contents.sort();
+        assert_eq!(contents, ["one", "two"]);
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_or_elsewhere() {
+        let (all, session, kept) = scene();
+        std::fs::write(kept.directory.path().join("1.profraw"), "one").unwrap();
+        std::fs::create_dir(all.path().join("elsewhere")).unwrap();
+        symlink(all.path().join("elsewhere"), session.target_dir.join("llvm-cov-target")).unwrap();
+        assert!(kept.take(&session, true).is_err());
+        assert!(std::fs::read_dir(all.path().join("elsewhere")).unwrap().next().is_none());
+
+        let output = |to: PathBuf| {
+            let directory = tempfile::tempdir_in(all.path()).unwrap();
+            std::fs::write(directory.path().join(OUTPUT), "report").unwrap();
+            Kept { directory, goes: Goes::Output(to) }.take(&session, true)
+        };
+        assert!(output(all.path().join("elsewhere/report")).is_err());
+        assert!(output(session.target_dir.join("../secret")).is_err());
+        output(session.target_dir.join("reports/report")).unwrap();
+        // What was there under that name, a link of a repository's, is replaced and not followed.
+        symlink(all.path().join("secret"), session.target_dir.join("reports/linked")).unwrap();
+        output(session.target_dir.join("reports/linked")).unwrap();
+        assert_eq!(std::fs::read_to_string(session.target_dir.join("reports/linked")).unwrap(), "report");
+        assert_eq!(std::fs::read_to_string(all.path().join("secret")).unwrap(), "secret");
+    }
+
+    #[test]
+    fn a_report_of_many_files_is_copied_without_what_is_strange() {
+        let (all, session, kept) = scene();
+        let own = kept.directory.path().join(OUTPUT);
+        std::fs::create_dir_all(own.join("coverage/src")).unwrap();
+        std::fs::write(own.join("coverage/src/lib.rs.html"), "page").unwrap();
+        symlink(all.path().join("secret"), own.join("secret.html")).unwrap();
+        symlink(all.path(), own.join("all")).unwrap();
+        fifo(&own.join("fifo.html"));
+        let to = session.target_dir.join("llvm-cov/html");
+        Kept { goes: Goes::Output(to.clone()), ..kept }.take(&session, true).unwrap();
+        assert_eq!(std::fs::read_to_string(to.join("coverage/src/lib.rs.html")).unwrap(), "page");
+        assert_eq!(std::fs::read_dir(&to).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn more_than_a_job_has_a_reason_for_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(directory.path().join(name), "content").unwrap();
+        }
+        let from = outputs::open_directory(directory.path(), Path::new("")).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        let to = outputs::open_directory(to.path(), Path::new("")).unwrap();
+        let copied = |files, bytes| copy_all(&from, &to, &mut Bounds { files, bytes }, 1);
+        assert!(copied(3, 21).is_ok());
+        assert!(matches!(copied(2, 21), Err(ProfileError::TooMuch)));
+        assert!(matches!(copied(3, 20), Err(ProfileError::TooMuch)));
+    }
+}
