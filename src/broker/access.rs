@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::agent::protocol::{Access, Rights};
+use crate::cargo::installed::coverage::{self, Coverage};
 
 use super::identify::Refusal;
 use super::nested::Nested;
@@ -65,6 +66,16 @@ impl Rules {
         self.add(&session.git_checkouts(), Rights::ReadExecute);
         for vendored in session.vendored_packages() {
             self.add(vendored, Rights::ReadExecute);
+        }
+    }
+
+    /// What compilers and build scripts made for any profile. Not all of the build directory: among cargo's own records
+    /// are values of its environment.
+    fn programs(&mut self, session: &Session) {
+        for profile in build_directories(session).iter().flat_map(|build| profiles(build)) {
+            for name in ["deps", "build", "examples"] {
+                self.add(&profile.join(name), Rights::ReadExecute);
+            }
         }
     }
 
@@ -192,23 +203,39 @@ pub fn program(session: &Session, path: &Path) -> Vec<Access> {
     let mut rules = Rules::common(session);
     rules.source(session, &Origin::Workspace);
     rules.unpacked_sources(session);
-    let build = session.directories.build();
-    // Not all of it: among cargo's own records are values of its environment.
-    for profile in profiles(&build) {
-        for name in ["deps", "build", "examples"] {
-            rules.add(&profile.join(name), Rights::ReadExecute);
-        }
-    }
+    rules.programs(session);
     rules.add(&session.target_dir, Rights::ReadExecute);
     rules.add(path.parent().unwrap_or(path), Rights::ReadExecute);
-    // CARGO_TARGET_TMPDIR
-    rules.add(&build.join("tmp"), Rights::WriteAll);
+    for build in build_directories(session) {
+        // CARGO_TARGET_TMPDIR
+        rules.add(&build.join("tmp"), Rights::WriteAll);
+    }
     if let Some(nested) = Nested::of(session) {
         rules.add(&nested.place, Rights::WriteAll);
         for path in &nested.reads {
             rules.add(path, Rights::Read);
         }
     }
+    rules.0
+}
+
+/// The build directory, and that of a command that measures, which is below it.
+fn build_directories(session: &Session) -> Vec<PathBuf> {
+    let build = session.directories.build();
+    let measured = session.coverage.is_some().then(|| build.join(coverage::PLACE));
+    std::iter::once(build).chain(measured).collect()
+}
+
+/// A tool of LLVM's: programs, what they measured, and the sources that a report shows.
+pub fn coverage_tool(session: &Session, coverage: &Coverage) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    rules.source(session, &Origin::Workspace);
+    rules.unpacked_sources(session);
+    rules.programs(session);
+    for path in [&session.target_dir, &session.directories.scripts()] {
+        rules.add(path, Rights::Read);
+    }
+    rules.add(&coverage.demangler, Rights::ReadExecute);
     rules.0
 }
 

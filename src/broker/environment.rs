@@ -23,6 +23,8 @@ const DROPPED: &[&str] = &[
     "CARGO_CACHE_RUSTC_INFO",
     "HOME",
     "CARGO_HOME",
+    "LLVM_COV",
+    "LLVM_PROFDATA",
     "PATH",
     "RUSTC",
     "RUSTDOC",
@@ -91,6 +93,7 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         .iter()
         .filter(|variable| keeps(variable.as_bytes()))
         .filter(|variable| kind != JobKind::Cargo || !is_one_of(variable.as_bytes(), SET_FOR_CARGO))
+        .filter(|variable| !session.expands || variable.as_bytes() != NO_BOOTSTRAP)
         .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())
         .collect();
@@ -116,6 +119,9 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         // (ort-sys, for one) say what else they need.
         set("CARGO_NET_OFFLINE", "true".into());
     }
+    if session.expands && kind == JobKind::Crate && request.argv.iter().any(|word| word == EXPANDED) {
+        set("RUSTC_BOOTSTRAP", "1".into());
+    }
     if let Purpose::Inside(inside) = &session.purpose {
         for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
             set(name, inside.build.clone().into());
@@ -131,6 +137,12 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
     }
     environment
 }
+
+/// [`installed::NO_BOOTSTRAP`](crate::cargo::installed::NO_BOOTSTRAP), which is this tool's.
+const NO_BOOTSTRAP: &[u8] = b"RUSTC_BOOTSTRAP=-1";
+
+/// What a compiler shows what macros made by.
+const EXPANDED: &str = "-Zunpretty=expanded";
 
 /// What cargo is told as a job, whatever it would be told outside.
 const SET_FOR_CARGO: &[&str] = &["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_NET_OFFLINE"];

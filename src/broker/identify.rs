@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
 
+use crate::cargo::installed::coverage::Coverage;
 use crate::policy::kind::Kind;
 use crate::policy::layers::Place;
 use crate::policy::limits::LimitName;
@@ -33,8 +34,13 @@ pub mod role {
     pub const CARGO: &str = "cargo";
     /// cargo's credential provider, where tokens are elsewhere than cargo finds them.
     pub const CREDENTIAL: &str = "credential";
+    /// `LLVM_COV`, for `cargo llvm-cov`.
+    pub const LLVM_COV: &str = "llvm-cov";
+    /// `LLVM_PROFDATA`, for the same.
+    pub const LLVM_PROFDATA: &str = "llvm-profdata";
     /// All of them.
-    pub const ALL: [&str; 6] = [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO, CREDENTIAL];
+    pub const ALL: [&str; 8] =
+        [RUSTC_WRAPPER, RUSTC, RUSTDOC, RUNNER, CARGO, CREDENTIAL, LLVM_COV, LLVM_PROFDATA];
 }
 
 /// Longest argument file that is read, in bytes.
@@ -57,6 +63,8 @@ pub enum JobKind {
     Program,
     /// cargo with all that it starts, in a copy of the project.
     Cargo,
+    /// A tool of LLVM's reads what programs measured.
+    Coverage,
 }
 
 impl JobKind {
@@ -70,6 +78,7 @@ impl JobKind {
             Self::Rustdoc => "rustdoc",
             Self::Program => "program",
             Self::Cargo => "cargo",
+            Self::Coverage => "LLVM's tool",
         }
     }
 }
@@ -201,6 +210,7 @@ fn understand(session: &Session, request: &Request) -> Result<Job, Refusal> {
         Some(role::RUSTDOC) => rustdoc(session, request, given),
         Some(role::RUNNER) => program(session, request, given),
         Some(role::CARGO) => cargo(session, request),
+        Some(role @ (role::LLVM_COV | role::LLVM_PROFDATA)) => coverage_tool(session, request, role, given),
         _ => Err(Refusal::Role(request.exe.clone())),
     }
 }
@@ -238,11 +248,13 @@ fn compile(
     argv.extend_from_slice(before);
     argv.extend(arguments.given);
     let mut subject = None;
+    let mut measured = session.coverage.is_some();
     let (kind, package, access, after) =
         if parsed.query && parsed.out_dir.is_none() && parsed.output.is_none() {
             (JobKind::Query, "the toolchain".to_owned(), access::query(session), After::Nothing)
         } else {
             let origin = source_origin(session, request, &parsed)?;
+            measured &= !matches!(origin, Origin::Package(_));
             let package = package_name(session, request, &origin);
             let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
             // A repository's `rustflags` may say anything here, and files of this name are looked at afterwards.
@@ -267,6 +279,9 @@ fn compile(
                 (JobKind::Crate, package, access, after)
             }
         };
+    if session.coverage.is_some() && !measured {
+        argv = Coverage::without_flags(argv);
+    }
     let mut spec = spec(session, request, kind, program, argv, access);
     // cargo asks where the user is, which the container need not show: `--manifest-path`, `install`.
     if kind == JobKind::Query && session.origin(&request.cwd).is_none() {
@@ -365,6 +380,31 @@ fn cargo(session: &Session, request: &Request) -> Result<Job, Refusal> {
     Ok(Job::new(JobKind::Cargo, package, spec))
 }
 
+/// A tool of LLVM's, on what the project's programs measured and on these programs.
+fn coverage_tool(
+    session: &Session,
+    request: &Request,
+    role: &str,
+    given: &[OsString],
+) -> Result<Job, Refusal> {
+    let coverage = session.coverage.as_ref().ok_or_else(|| Refusal::Role(request.exe.clone()))?;
+    let program = if role == role::LLVM_COV { &coverage.cov } else { &coverage.profdata };
+    let mut argv = vec![program.clone().into_os_string()];
+    argv.extend(given.iter().map(|word| script_behind(session, request, word)));
+    let access = access::coverage_tool(session, coverage);
+    let spec = spec(session, request, JobKind::Coverage, program.clone(), argv, access);
+    Ok(Job::new(JobKind::Coverage, role.to_owned(), spec))
+}
+
+/// The build script that a shim stands for, where a word leads to one.
+fn script_behind(session: &Session, request: &Request, word: &OsString) -> OsString {
+    let path = request.cwd.join(word);
+    let shim =
+        path.starts_with(session.directories.build()).then(|| std::fs::read_link(&path).ok()).flatten();
+    let place = shim.as_deref().and_then(|shim| shim.strip_prefix(session.directories.shims()).ok());
+    place.map_or_else(|| word.clone(), |place| session.directories.scripts().join(place).into())
+}
+
 /// A job without files of its own; descriptors are the broker's business.
 fn spec(
     session: &Session,
@@ -397,7 +437,7 @@ fn spec(
 fn budget(session: &Session, kind: JobKind) -> Budget {
     match kind {
         // All of a command, however long it takes.
-        JobKind::Program | JobKind::Cargo => session.budgets.program,
+        JobKind::Program | JobKind::Cargo | JobKind::Coverage => session.budgets.program,
         JobKind::Query
         | JobKind::Crate
         | JobKind::BuildScriptCrate

@@ -23,6 +23,7 @@ pub mod observation;
 pub mod outputs;
 pub mod packages;
 pub mod probes;
+pub mod profiles;
 pub mod relay;
 pub mod request;
 pub mod running;

@@ -187,7 +187,7 @@ impl Broker {
                 // Documentation tests take as long as they like, and so do programs.
                 said.suspicious.load(Ordering::Relaxed) && !job.spec.local_sockets
             }
-            JobKind::Query | JobKind::Program | JobKind::Cargo => false,
+            JobKind::Query | JobKind::Program | JobKind::Cargo | JobKind::Coverage => false,
         };
         // By a signal it was ended by somebody, or has crashed.
         let by_itself = matches!(reply, Some(Reply::Exit(_)));
@@ -302,7 +302,9 @@ fn kind(job: &Job) -> Kind {
                 () => Kind::Run,
             }
         }
-        JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Query | JobKind::Cargo => Kind::Compile,
+        JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Query | JobKind::Cargo | JobKind::Coverage => {
+            Kind::Compile
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use rustix::net::sockopt::socket_peercred;
 use rustix::termios::isatty;
 
@@ -30,6 +31,7 @@ use super::network;
 use super::observation::{Observation, Said};
 use super::outputs;
 use super::probes::{Capture, Question, write_to};
+use super::profiles::Kept;
 use super::relay::{Judge, Relay};
 use super::request::Request;
 use super::running::Running;
@@ -154,6 +156,8 @@ impl Broker {
             return Ok(Reply::Exit(0));
         }
         let capture = question.as_ref().map(|_| Capture::new()).transpose()?;
+        let kept =
+            Kept::give(session, &mut job).context("failed to make a directory for a job's profiles")?;
         let observation = self.observe(&mut job)?;
         let said = Arc::new(Said::default());
         let started = Instant::now();
@@ -162,6 +166,9 @@ impl Broker {
         let outcome = (reply.as_ref().ok().copied(), started.elapsed());
         self.conclude(stream, request, &job, observation, &said, outcome);
         let reply = reply?;
+        if let Some(kept) = kept {
+            kept.take(session, reply == Reply::Exit(0))?;
+        }
         if let (Some(capture), Some(question)) = (capture, question) {
             let answer = capture.forward(request)?;
             if let (Some(answer), Reply::Exit(0)) = (answer, reply) {
@@ -310,7 +317,7 @@ impl Broker {
                 };
                 vec![(1, Box::new(printed)), (2, Box::new(judge))]
             }
-            JobKind::Query | JobKind::Program | JobKind::Cargo => Vec::new(),
+            JobKind::Query | JobKind::Program | JobKind::Cargo | JobKind::Coverage => Vec::new(),
         };
         let mut relays = Relays::default();
         for (number, judge) in judges {

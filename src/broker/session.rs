@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::cargo::Toolchain;
+use crate::cargo::installed::coverage::Coverage;
 use crate::cargo::process::CargoProcess;
 use crate::cargo::stderr::CargoStderr;
 use crate::container::lifecycle::Containers;
@@ -65,6 +66,10 @@ pub struct Session {
     pub stderr: Option<Arc<CargoStderr>>,
     /// The user's tokens, for the host's cargo to read private registries with; `None`: cargo has them by itself.
     pub tokens: Option<Tokens>,
+    /// What programs that measure themselves are read with (`cargo llvm-cov`).
+    pub coverage: Option<Coverage>,
+    /// Whether what macros make of the sources is to be shown (`cargo expand`).
+    pub expands: bool,
     /// What differs where plain cargo runs, which this tool did not start.
     pub plain: Option<PlainCargo>,
 }
@@ -269,6 +274,8 @@ pub(crate) mod tests {
             purpose: Purpose::Build,
             stderr: None,
             tokens: None,
+            coverage: None,
+            expands: false,
             plain: None,
             project,
             directories,

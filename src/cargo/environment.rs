@@ -82,6 +82,8 @@ const NAMES: &[(&str, &str)] = &[
     ("CLANG_PATH", "bindgen"),
     ("BINDGEN_EXTRA_CLANG_ARGS", "bindgen"),
     ("PKG_CONFIG", "finding system libraries"),
+    ("LLVM_COV_FLAGS", "cargo-llvm-cov's settings"),
+    ("LLVM_PROFDATA_FLAGS", "cargo-llvm-cov's settings"),
     ("VCPKG_ROOT", "finding system libraries"),
 ];
 

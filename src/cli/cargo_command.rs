@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::broker::identify::role;
 use crate::broker::nested::may_run_tests;
 use crate::broker::session::{Purpose, normalized};
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
-use crate::cargo::installed::{self, InstalledError};
+use crate::cargo::installed::coverage::{self, Coverage};
+use crate::cargo::installed::{self, InstalledError, Tool};
 use crate::cargo::run::{SessionDirectory, exit_code, install_wrapper, own_executable};
 use crate::cargo::stderr::CargoStderr;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
@@ -18,6 +20,7 @@ use crate::container::Image;
 use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
+use crate::container::spec::Mount;
 use crate::container::world::World;
 use crate::missing::Advisor;
 use crate::policy::bar::Bar;
@@ -73,6 +76,9 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         }
         _ => None,
     };
+    if installed.is_some_and(|tool| tool.measures) {
+        coverage::keep_out_of_the_wrapper(&mut command);
+    }
     // A cargo that is started by another program writes any alias out by itself.
     let passes_on = installed.is_some_and(|tool| tool.passes_on);
     let aliases = if passes_on { Aliases::All } else { Aliases::Used(&aliases) };
@@ -150,8 +156,17 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     let places = (prepared.session.project.root.clone(), prepared.session.target_dir.clone());
     if command.subcommand != "clean" && !is_off(Defence::PlantedCheck) {
         planted::check(&places.0, &places.1)?;
+        if let Some(coverage) = &prepared.session.coverage {
+            planted::check(&places.0, &coverage.place)?;
+        }
     }
     let mut cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
+    if prepared.session.coverage.is_some() {
+        let bin = prepared.session.directories.bin();
+        for (name, role) in [(COV, role::LLVM_COV), (PROFDATA, role::LLVM_PROFDATA)] {
+            cargo.environment.push((name.into(), bin.join(role).into()));
+        }
+    }
     let directories = prepared.session.directories.clone();
     // An installed subcommand shows what it likes.
     if command.kind == CommandKind::Compile {
@@ -199,7 +214,13 @@ pub(super) struct Known<'a> {
     pub configuration: &'a Configuration,
     pub toolchain: &'a Toolchain,
     pub bar: &'a Arc<Bar>,
+    /// The installed subcommand that it is.
+    pub installed: Option<&'static Tool>,
 }
+
+/// What the user names LLVM's tools with, and cargo-llvm-cov is told this tool's stand-ins with.
+const COV: &str = "LLVM_COV";
+const PROFDATA: &str = "LLVM_PROFDATA";
 
 /// Everything that is fixed before cargo starts.
 pub(super) fn prepare(
@@ -209,7 +230,7 @@ pub(super) fn prepare(
     state: &StateDirectory,
     project: Project,
 ) -> anyhow::Result<Prepared> {
-    let Known { command, configuration, toolchain, bar } = *known;
+    let Known { command, configuration, toolchain, bar, installed } = *known;
     let user = front_end.user()?;
     if user.home.starts_with(&project.root) {
         bail!(
@@ -251,6 +272,17 @@ pub(super) fn prepare(
         }
         Image::Named(_) => SystemWorld { mounts: Vec::new(), links: Vec::new() },
     };
+    let coverage = match installed {
+        Some(tool) if tool.measures && coverage::needs_tools(command) => {
+            let search = installed::search_path(&toolchain.sysroot, &cargo_home, front_end.variable("PATH"));
+            let itself =
+                installed::program(tool.name, &search).context("cargo-llvm-cov is not there any more")?;
+            let itself = itself.canonicalize().context("failed to find cargo-llvm-cov")?;
+            let named = [front_end.variable(COV), front_end.variable(PROFDATA)];
+            Some(Coverage::find(toolchain, &target_dir, itself, named)?)
+        }
+        _ => None,
+    };
     let world = World {
         system,
         image: options.image.clone(),
@@ -258,7 +290,7 @@ pub(super) fn prepare(
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
         limits: options.limits.container.clone(),
         bar: Arc::clone(bar),
-        shown: Vec::new(),
+        shown: coverage.iter().map(|coverage| Mount::read_only(&coverage.demangler)).collect(),
         idle: options.idle,
         agent: own_executable()?,
     };
@@ -284,7 +316,7 @@ pub(super) fn prepare(
         Recorder::new(options.report.mode, all, &project.root, &user_home, names)
     };
     let session = Session {
-        programs: Kind::of_programs(&command.subcommand),
+        programs: Kind::of_programs(coverage::stands_for(command)),
         tests: may_run_tests(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),
         policy,
@@ -302,6 +334,8 @@ pub(super) fn prepare(
         recorder: Some(Arc::new(recorder)),
         purpose: Purpose::Build,
         stderr: None,
+        coverage,
+        expands: installed.is_some_and(|tool| tool.expands),
         tokens: Some(tokens).filter(Tokens::are_elsewhere),
         plain: None,
         project,
@@ -432,7 +466,13 @@ fn warn_of_ignored(front_end: &FrontEnd, command: &CargoCommand) {
 
 /// After `clean` nothing is there that the shims stand for.
 fn forget_scripts(directories: &ProjectDirectories) {
-    for path in [directories.shims(), directories.scripts(), directories.inside(), directories.packages()] {
+    for path in [
+        directories.shims(),
+        directories.scripts(),
+        directories.inside(),
+        directories.packages(),
+        directories.profiles(),
+    ] {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             let path = entry.path();
             let _left = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));

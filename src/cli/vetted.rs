@@ -48,8 +48,8 @@ pub struct Vetted<'a> {
 impl Vetted<'_> {
     /// What a session is prepared from.
     pub fn known<'b>(&'b self, command: &'b CargoCommand) -> Known<'b> {
-        let Self { configuration, toolchain, bar, .. } = self;
-        Known { command, configuration, toolchain, bar }
+        let Self { configuration, toolchain, bar, installed, .. } = self;
+        Known { command, configuration, toolchain, bar, installed: *installed }
     }
 
     /// Where the user's tokens are.
@@ -89,13 +89,17 @@ impl Vetted<'_> {
             reads: &self.options.reads,
             project,
         };
+        let mut environment = self.environment.clone();
+        if let Some(tool) = self.installed {
+            installed::adapt(tool, &mut environment);
+        }
         Ok(CargoRun {
             domain: needs.domain(),
             toolchain: &self.toolchain,
             arguments: &command.arguments,
-            environment: self.environment.clone(),
+            environment,
             cargo_home: &self.cargo_home,
-            compilers_write_temporary: self.installed.is_some_and(|tool| tool.compilers_write_temporary),
+            compilers_write_temporary: self.installed.is_some_and(|tool| tool.expands),
             bar: Arc::clone(&self.bar),
             stderr: None,
             credential_providers: self.tokens().provider_variables(),

@@ -175,6 +175,11 @@ impl ProjectDirectories {
         self.work().join("outputs")
     }
 
+    /// One directory for each job that runs and writes profiles of what was executed, or a report on them.
+    pub fn profiles(&self) -> PathBuf {
+        self.work().join("profiles")
+    }
+
     /// Where cargo works below a test. Of what is there the host executes, reads and follows nothing.
     pub fn nested(&self) -> PathBuf {
         self.path.join("nested")
@@ -197,6 +202,7 @@ impl ProjectDirectories {
         let all = [
             self.work(),
             self.outputs(),
+            self.profiles(),
             self.path.join("scripts"),
             self.path.join("shims"),
             self.scripts(),

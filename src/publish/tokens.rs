@@ -155,11 +155,11 @@ impl Tokens {
         }
     }
 
-    /// Keeps a token where cargo would. Returns where that is, for people.
+    /// Keeps a token where cargo would. `login_url` is what cargo says of where the user gets one. Returns where that is, for people.
     ///
     /// # Errors
     /// When no provider keeps it.
-    pub fn login(&self, registry: &Registry, token: &str) -> anyhow::Result<String> {
+    pub fn login(&self, registry: &Registry, token: &str, login_url: Option<&str>) -> anyhow::Result<String> {
         for provider in self.providers(registry)? {
             let (name, arguments) = split(&provider)?;
             match name {
@@ -170,7 +170,8 @@ impl Tokens {
                 "cargo:token-from-stdout" => {}
                 built_in if built_in.starts_with("cargo:") => bail!(unsupported(built_in)),
                 program => {
-                    let login = Login { token: Some(token.to_owned()), login_url: None };
+                    let login =
+                        Login { token: Some(token.to_owned()), login_url: login_url.map(str::to_owned) };
                     match ask(
                         program,
                         arguments,

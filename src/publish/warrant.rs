@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::protocol::{Action, Answer, Operation, Refusal, Request};
+use super::protocol::{Action, Answer, Login, Operation, Refusal, Request};
 use super::registry::Registry;
 
 /// What cargo gets in the place of a token where it has no use for one: it asks to read before it has seen that the
@@ -23,7 +24,23 @@ pub enum Purpose {
     Yank(String, String),
     /// To undo that.
     Unyank(String, String),
+    /// To keep a token.
+    Login,
+    /// To forget it.
+    Logout,
 }
+
+/// What is to be done on this machine with a token of the user's: kept, or forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping<'a> {
+    /// Kept, as cargo says it.
+    Keep(&'a Login),
+    /// Forgotten.
+    Forget,
+}
+
+/// Does it.
+pub type Keeper = Box<dyn Fn(Keeping<'_>) -> Answer + Send + Sync>;
 
 /// The right to one registry's token for one purpose.
 pub struct Warrant {
@@ -33,6 +50,8 @@ pub struct Warrant {
     reads_with_token: bool,
     token: Option<String>,
     given: Mutex<Vec<Operation>>,
+    keeper: Option<Keeper>,
+    kept: AtomicBool,
 }
 
 impl std::fmt::Debug for Warrant {
@@ -45,7 +64,13 @@ impl std::fmt::Debug for Warrant {
 impl Warrant {
     /// A warrant. `reads_with_token`: the registry's index says so.
     pub fn new(registry: Registry, purpose: Purpose, reads_with_token: bool, token: Option<String>) -> Self {
-        Self { registry, purpose, reads_with_token, token, given: Mutex::default() }
+        let (given, kept) = (Mutex::default(), AtomicBool::new(false));
+        Self { registry, purpose, reads_with_token, token, given, keeper: None, kept }
+    }
+
+    /// The right to have a token of one registry's kept or forgotten, once. None is given out.
+    pub fn to_keep(registry: Registry, purpose: Purpose, keeper: Keeper) -> Self {
+        Self { keeper: Some(keeper), ..Self::new(registry, purpose, false, None) }
     }
 
     /// For which operations the token was given out.
@@ -58,8 +83,13 @@ impl Warrant {
         if !self.registry.is_index(&request.registry.index_url) {
             return Answer::Err(Refusal::UrlNotSupported);
         }
-        let Action::Get(operation) = &request.action else {
-            return Answer::Err(Refusal::OperationNotSupported);
+        let operation = match (&request.action, &self.purpose) {
+            (Action::Login(login), Purpose::Login) => return self.keep(Keeping::Keep(login)),
+            (Action::Logout, Purpose::Logout) => return self.keep(Keeping::Forget),
+            // Whoever logs in has none, as far as cargo is concerned.
+            (Action::Get(_), Purpose::Login | Purpose::Logout) => return Answer::Err(Refusal::NotFound),
+            (Action::Get(operation), _) => operation,
+            _ => return Answer::Err(Refusal::OperationNotSupported),
         };
         match self.allows(operation) {
             Ok(true) => match &self.token {
@@ -73,6 +103,13 @@ impl Warrant {
             },
             Ok(false) => Answer::token(NO_TOKEN),
             Err(why) => Answer::refuse(why),
+        }
+    }
+
+    fn keep(&self, what: Keeping<'_>) -> Answer {
+        match &self.keeper {
+            Some(keeper) if !self.kept.swap(true, Ordering::SeqCst) => keeper(what),
+            _ => Answer::Err(Refusal::OperationNotSupported),
         }
     }
 
@@ -109,7 +146,7 @@ impl Warrant {
 
 #[cfg(test)]
 mod tests {
-    use super::super::protocol::RegistryInfo;
+    use super::super::protocol::{Done, RegistryInfo};
     use super::*;
 
     const INDEX: &str = "sparse+https://registry.example/index/";
@@ -161,6 +198,33 @@ mod tests {
         assert_eq!(ask(&yank, INDEX, yanks("a", "1.0.0")), secret);
         assert_ne!(ask(&yank, INDEX, yanks("a", "1.0.1")), secret);
         assert_ne!(ask(&yank, INDEX, Operation::Unyank { name: "a".into(), vers: "1.0.0".into() }), secret);
+    }
+
+    #[test]
+    fn a_token_is_kept_once_and_where_that_was_asked_for_alone() {
+        let ask = |warrant: &Warrant, index: &str, action: Action| {
+            let registry = RegistryInfo { index_url: index.into(), name: None, headers: Vec::new() };
+            warrant.answer(&Request { v: 1, registry, action, args: Vec::new() })
+        };
+        let login = || Action::Login(Login { token: None, login_url: None });
+        let keeper = || -> Keeper {
+            Box::new(|what| match what {
+                Keeping::Keep(_) => Answer::Ok(Done::Login),
+                Keeping::Forget => Answer::Ok(Done::Logout),
+            })
+        };
+        let warrant = |purpose| Warrant::to_keep(Registry::named("mine", INDEX), purpose, keeper());
+        let mine = warrant(Purpose::Login);
+        let elsewhere = ask(&mine, "sparse+https://evil.example/index/", login());
+        assert_eq!(elsewhere, Answer::Err(Refusal::UrlNotSupported));
+        assert_eq!(ask(&mine, INDEX, Action::Logout), Answer::Err(Refusal::OperationNotSupported));
+        assert_eq!(ask(&mine, INDEX, Action::Get(Operation::Read)), Answer::Err(Refusal::NotFound));
+        assert_eq!(ask(&mine, INDEX, login()), Answer::Ok(Done::Login));
+        assert_eq!(ask(&mine, INDEX, login()), Answer::Err(Refusal::OperationNotSupported), "a second time");
+        assert_eq!(ask(&warrant(Purpose::Logout), INDEX, Action::Logout), Answer::Ok(Done::Logout));
+        let publish =
+            Warrant::new(Registry::named("mine", INDEX), Purpose::Read, false, Some("secret".into()));
+        assert_eq!(ask(&publish, INDEX, login()), Answer::Err(Refusal::OperationNotSupported));
     }
 
     #[test]

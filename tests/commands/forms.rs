@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::support::run::{Output, run};
+use super::support::run::{Output, run, run_with};
 use super::support::world::World;
 use super::{each_engine, package};
 
@@ -80,6 +80,29 @@ fn each_form_does_what_cargos_does() {
                 == std::fs::read(plain_target.join(name)).expect(name)
         };
         assert!(same("own/forms") && same("debug/examples/shown"), "not cargo's bytes");
+        world.stop(engine, &project);
+    });
+}
+
+/// What goes through the pipes of `run`, both ways, is all there: more than any buffer on the way holds.
+#[test]
+fn much_goes_through_a_programs_pipes_without_loss() {
+    let program = "use std::io::{BufRead as _, Write as _};\n\nfn main() {\n    let (mut out, mut err) = \
+                   (std::io::stdout().lock(), std::io::stderr().lock());\n    for line in std::io::stdin().lock().lines() \
+                   {\n        let line = line.unwrap();\n        writeln!(out, \"out {line}\").unwrap();\n        \
+                   writeln!(err, \"err {line}\").unwrap();\n    }\n    std::process::exit(7);\n}\n";
+    let input: String = (0..400_000).map(|number| format!("line {number} of many\n")).collect();
+    each_engine("much", |world, engine| {
+        let project = package(world, "much");
+        world.write(&project.join("src/main.rs"), program);
+        let words = ["run", "--quiet"];
+        let mut plain = world.plain(&project);
+        let plain =
+            run_with(plain.args(words).env("CARGO_TARGET_DIR", world.home.join("plain")), Some(&input));
+        let output = run_with(world.sandbox(engine, &project).args(words), Some(&input));
+        assert_eq!((output.code(), plain.code()), (7, 7));
+        assert_eq!(output.stdout.lines().count(), 400_000);
+        assert!(output.stdout == plain.stdout && output.stderr == plain.stderr, "not all came through");
         world.stop(engine, &project);
     });
 }

@@ -33,6 +33,9 @@ const OWN_BUILD_DIR: &str = "build directory of this tool's own";
 const SHIMS: &str = "shims in the place of build scripts";
 const STATIC_WRAPPER: &str = "static wrapper that believes no variable";
 const INSIDE: &str = "it runs inside";
+const NO_TOOL_BELOW: &str = "no tool with a loader is started in the place of the compiler or before a test";
+const OWN_PROFILES: &str =
+    "a directory for each job, of which plain files alone are copied, under other names";
 const ARGUMENT_FILES: &str = "argument files are read";
 const RESOLVED: &str = "resolved before cargo starts";
 const OVERRIDDEN: &str = "decided by this tool in cargo's environment";
@@ -82,6 +85,10 @@ const COMMANDS: &[HostCase] = &[
     host("repository", "names a setup script to nextest", &[TRUST], "tools/scripts::a_setup_script_needs_trust_and_then_has_cargos_rights"),
     host("repository", "names a wrapper to nextest that runs tests raw", &[TRUST, HOST_DOMAIN], "tools/scripts::a_wrapper_script_needs_trust_and_executes_no_test_on_this_machine"),
     host("repository", "has nextest write outside of the project", &[TRUST, HOST_DOMAIN], "tools/scripts::a_place_outside_needs_trust_and_is_not_written_all_the_same"),
+    host("macro", "plants a library where cargo and nextest have the loader of what they start look first, so that `nextest`, `expand` or `llvm-cov` loads it", &[STATIC_WRAPPER, NO_TOOL_BELOW], "tools/library::a_library_that_a_macro_plants_is_not_loaded_by_a_tool"),
+    host("test", "leaves links, fifos and forged names among the profiles that `llvm-cov` reads", &[OWN_PROFILES, LANDLOCK], "tools/coverage::what_a_test_leaves_among_profiles_leads_nowhere"),
+    host("test", "writes a profile for the programs that read it (`llvm-profdata`, `llvm-cov`) to break by", &[INSIDE], "tools/coverage::the_tools_run_in_the_container"),
+    host("repository", "brings a link where `llvm-cov` writes", &[PLANTED_CHECK], "tools/coverage::what_a_test_leaves_among_profiles_leads_nowhere"),
     host("repository", "brings a subcommand of its own", &[HOST_DOMAIN], "tools/unknown::one_that_lies_in_the_project_is_not_executed"),
 ];
 
@@ -204,7 +211,7 @@ const PUBLISHING: &[HostCase] = &[
     host("configuration", "names a compiler (`build.rustc`), which `publish` starts beside the token", &[OVERRIDDEN, PUBLISH_CONTAINER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
     host("configuration", "gives a registry that the user knows another address, to which the token goes", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
     host("configuration", "has the upload go through a proxy", &[TRUST, FORWARDER], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
-    host("configuration", "names certificates to believe", &[TRUST], "publish/attacks::a_repository_decides_nothing_of_where_the_token_goes"),
+    host("configuration", "has cargo believe a forged certificate, behind which somebody else takes the token", &[TRUST], "publish/certificate::a_certificate_of_the_repositorys_is_not_believed"),
     host("repository", "has files of the host's packed, by a link to a file or a directory", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
     host("manifest", "has a file of the host's packed as `readme` or `license-file`", &[HOST_DOMAIN, REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),
     host("repository", "has a file of the workspace's packed into a package by a link", &[REAL_PATHS], "publish/attacks::files_of_elsewhere_are_not_sent"),

@@ -148,33 +148,27 @@ fn a_repository_decides_nothing_of_where_the_token_goes() {
         ran
     };
     type Gained<'a> = &'a dyn Fn() -> bool;
-    let attacks: [(&str, String, Option<Gained<'_>>); 6] = [
-        ("provider", format!("[registries.mine]\ncredential-provider = [{program:?}]\n"), Some(&ran)),
+    let attacks: [(&str, String, Gained<'_>); 5] = [
+        ("provider", format!("[registries.mine]\ncredential-provider = [{program:?}]\n"), &ran),
         (
             "global-provider",
             format!("[registry]\nglobal-credential-providers = [{:?}]\n", program.display().to_string()),
-            Some(&ran),
+            &ran,
         ),
-        ("compiler", format!("[build]\nrustc = {program:?}\n"), Some(&ran)),
-        ("index", format!("[registries.mine]\nindex = \"{}\"\n", evil.index()), Some(&|| evil.uploads() > 0)),
-        (
-            "proxy",
-            format!("[http]\nproxy = \"http://127.0.0.1:{}\"\n", proxy.port),
-            Some(&|| proxy.connections() > 0),
-        ),
-        // Without TLS it changes nothing; it is asked about all the same.
-        ("certificates", "[http]\ncainfo = \"evil.pem\"\n".to_owned(), None),
+        ("compiler", format!("[build]\nrustc = {program:?}\n"), &ran),
+        ("index", format!("[registries.mine]\nindex = \"{}\"\n", evil.index()), &|| evil.uploads() > 0),
+        ("proxy", format!("[http]\nproxy = \"http://127.0.0.1:{}\"\n", proxy.port), &|| {
+            proxy.connections() > 0
+        }),
     ];
     for (name, config, gained) in attacks {
         let project = package(&world, &format!("config-{name}"), "", &[(".cargo/config.toml", &config)]);
         let line = ["publish", "--no-verify", "--registry", "mine"];
-        if let Some(gained) = gained {
-            let mut plain = world.plain(&project);
-            plain.args(line).env("CARGO_REGISTRIES_MINE_TOKEN", &server.token);
-            plain.env("CARGO_HTTP_TIMEOUT", "2").env("CARGO_NET_RETRY", "0");
-            let output = run(&mut plain);
-            assert!(gained(), "control: {name}: {}", output.stderr);
-        }
+        let mut plain = world.plain(&project);
+        plain.args(line).env("CARGO_REGISTRIES_MINE_TOKEN", &server.token);
+        plain.env("CARGO_HTTP_TIMEOUT", "2").env("CARGO_NET_RETRY", "0");
+        let output = run(&mut plain);
+        assert!(gained(), "control: {name}: {}", output.stderr);
         let (uploads, elsewhere, proxied) = (server.uploads(), evil.requests().len(), proxy.connections());
         if name == "compiler" {
             // Nobody is asked: no compiler of the configuration's is ever started.

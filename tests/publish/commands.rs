@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::support::run::run;
+use super::server::Server;
+use super::support::run::{run, run_with};
 use super::support::world::World;
 use super::support::{need, program};
 use super::{engines, package, sandbox, scene, users};
@@ -42,8 +43,22 @@ fn a_token_that_was_logged_in_is_kept_where_cargo_keeps_it() {
         let Some((world, server)) = scene("publish-login", &user) else { return };
         let project = package(&world, "logged", "", &[]);
         let file = world.home.join(".cargo/credentials.toml");
-        let login = run(world.sandbox(engine, &project).args(["login", "--registry", "mine", &server.token]));
-        login.success("login");
+        // In cargo's own words, and as cargo asks the registry where tokens are to be had.
+        let line = ["login", "--registry", "mine"];
+        let input = format!("{}\n", server.token);
+        let by_cargo = run_with(world.plain(&project).args(line), Some(&input)).success("cargo login");
+        fs::remove_file(&file).expect("control: cargo keeps it there");
+        let asked = |server: &Server| server.requests().len();
+        let before = asked(&server);
+        let login = run_with(world.sandbox(engine, &project).args(line), Some(&input)).success("login");
+        assert_eq!((login.stdout, login.stderr), (by_cargo.stdout, by_cargo.stderr));
+        assert_eq!(server.requests()[before..], ["GET /index/config.json"]);
+        fs::remove_file(&file).expect("it is kept there");
+        let empty = run(world.sandbox(engine, &project).args(line));
+        assert_eq!(empty.code(), 101);
+        assert!(empty.stderr.contains("please provide a non-empty token"), "{}", empty.stderr);
+        let login = run(world.sandbox(engine, &project).args(line).arg(&server.token)).success("login");
+        assert!(login.stderr.contains("`cargo login <token>` is deprecated"), "{}", login.stderr);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         // cargo itself finds it there.
         assert!(fs::read_to_string(&file).unwrap().contains(&format!("token = \"{}\"", server.token)));
@@ -51,7 +66,15 @@ fn a_token_that_was_logged_in_is_kept_where_cargo_keeps_it() {
             .success("publish");
         run(world.plain(&project).args(["yank", "--registry", "mine", "--version", "0.1.0"]))
             .success("cargo yank");
-        run(world.sandbox(engine, &project).args(["logout", "--registry", "mine"])).success("logout");
+        let line = ["logout", "--registry", "mine"];
+        let kept = fs::read_to_string(&file).unwrap();
+        let by_cargo = run(world.plain(&project).args(line)).success("cargo logout");
+        world.write(&file, &kept);
+        let logout = run(world.sandbox(engine, &project).args(line)).success("logout");
+        assert_eq!(logout.stderr, by_cargo.stderr);
+        let by_cargo = run(world.plain(&project).args(line)).success("cargo logout");
+        let nothing = run(world.sandbox(engine, &project).args(line)).success("logout");
+        assert_eq!(nothing.stderr, by_cargo.stderr);
         let left =
             run(world.sandbox(engine, &project).args(["yank", "--registry", "mine", "--version", "0.1.0"]));
         assert_eq!(left.code(), 101);

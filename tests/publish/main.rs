@@ -4,8 +4,10 @@
 mod support;
 
 mod attacks;
+mod certificate;
 mod commands;
 mod errors;
+mod interrupted;
 mod server;
 mod upload;
 mod world;

@@ -93,6 +93,15 @@ impl Server {
         }
     }
 
+    /// Takes uploads and answers none, or answers all.
+    pub fn hold(&self, hold: bool) {
+        let file = self.directory.join("hold");
+        match hold {
+            true => std::fs::write(file, "").expect("the registry's directory"),
+            false => std::fs::remove_file(file).expect("it holds answers back"),
+        }
+    }
+
     /// Uploads among them.
     pub fn uploads(&self) -> usize {
         self.requests().iter().filter(|line| line.starts_with("PUT /api/v1/crates/new")).count()

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use super::support::run::run;
+use super::support::run::{run, run_with};
 use super::support::world::World;
 use super::{engines, package, sandbox, scene, users};
 
@@ -60,6 +60,16 @@ fn the_publish_container_is_what_the_page_says() {
         // Standard streams, and the one by which cargo asks for the token.
         assert_eq!(listed("descriptor").into_iter().collect::<Vec<_>>(), ["0", "1", "2", "250"], "{said}");
         assert_eq!(listed("processes").into_iter().collect::<Vec<_>>(), ["2"], "{said}");
+
+        // Whoever logs in is in the same container, and the token is not.
+        let mut command = world.sandbox(engine, &project);
+        command.args(["login", "--registry", "mine"]).env(&ask, server.port.to_string());
+        let input = format!("{}\n", server.token);
+        let said = run_with(&mut command, Some(&input)).success("login").stdout;
+        assert!(!said.contains(&server.token), "{said}");
+        let reached = said.lines().filter(|line| line.starts_with("reached ")).collect::<Vec<_>>();
+        assert_eq!(reached, [format!("reached 127.0.0.1:{}", server.port)], "{said}");
+        assert!(!said.contains(&project.join("Cargo.toml").display().to_string()), "no sources: {said}");
         world.stop(engine, &project);
     }
 }

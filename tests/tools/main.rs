@@ -4,8 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coverage;
 mod forged;
 mod hostile;
+mod library;
 mod others;
 mod same;
 mod scripts;

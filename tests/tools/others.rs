@@ -123,3 +123,52 @@ fn what_is_confined_elsewhere_only_is_not_passed_on() {
         assert!(!left(&trace));
     }
 }
+
+/// A database of advisories in the form of RustSec's, in a git repository: one, against this crate before 1.0.1.
+fn advisories(world: &World, place: &Path, name: &str) {
+    let advisory = format!(
+        "```toml\n[advisory]\nid = \"RUSTSEC-2026-0001\"\npackage = \"{name}\"\ndate = \"2026-01-01\"\n\
+         url = \"https://example.org\"\n\n[versions]\npatched = [\">= 1.0.1\"]\n```\n\n# It does harm\n\nIn some way.\n"
+    );
+    world.write(&place.join(format!("crates/{name}/RUSTSEC-2026-0001.md")), &advisory);
+    world.write(&place.join("README.md"), "# Advisories\n");
+    let git = |line: &str| {
+        let mut git = world.command("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(line.split(' ')).current_dir(place);
+        run(&mut git).success(line);
+    };
+    for line in ["init --quiet", "add .", "commit --quiet --message first"] {
+        git(line);
+    }
+}
+
+#[test]
+fn audit_finds_as_under_cargo() {
+    for world in native_worlds("audit", &["audit"]) {
+        let project = package(&world, "audited", "", &[("src/lib.rs", "")]);
+        advisories(&world, &world.home.join(".cargo/advisory-db"), "harmful");
+        let lock = |version: &str| {
+            format!(
+                "version = 4\n\n[[package]]\nname = \"audited\"\nversion = \"0.1.0\"\ndependencies = [\"harmful\"]\n\n\
+                 [[package]]\nname = \"harmful\"\nversion = \"{version}\"\n\
+                 source = \"registry+https://github.com/rust-lang/crates.io-index\"\nchecksum = \"{}\"\n",
+                "0".repeat(64)
+            )
+        };
+        for (version, code) in [("1.0.0", 1), ("1.0.1", 0)] {
+            world.write(&project.join("Cargo.lock"), &lock(version));
+            let line = "audit --no-fetch --stale --color never";
+            let expected = run(&mut plain(&world, &project, line));
+            let found = run(&mut sandbox(&world, Engine::Native, &project, line));
+            assert_eq!(
+                (found.code(), expected.code()),
+                (code, code),
+                "{}\n{}",
+                found.stderr,
+                expected.stderr
+            );
+            assert_eq!((&found.stdout, &found.stderr), (&expected.stdout, &expected.stderr));
+            assert_eq!(found.stdout.contains("RUSTSEC-2026-0001"), code == 1, "{}", found.stdout);
+        }
+    }
+}

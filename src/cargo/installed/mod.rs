@@ -4,6 +4,7 @@
 //! compilers, tests and programs therefore go through the broker as ever. That holds for those of [`TOOLS`], of each
 //! of which is known what it starts. Others run where the user's own configuration names them.
 
+pub mod coverage;
 pub mod nextest;
 
 use std::ffi::{OsStr, OsString};
@@ -23,12 +24,15 @@ pub struct Tool {
     pub updates: &'static [&'static str],
     /// What it reads of the user's own configuration, below the home directory.
     pub reads: &'static [&'static str],
-    /// Whether it has the compiler write to its temporary files.
-    pub compilers_write_temporary: bool,
+    /// Whether it has the compiler write what macros make of the sources: to its own temporary files, and by an option
+    /// that is not stable.
+    pub expands: bool,
     /// Whether its arguments name a command of cargo's that it starts.
     pub passes_on: bool,
-    /// Why it does not run.
-    pub refused: Option<&'static str>,
+    /// Whether programs measure themselves for it, which it reads with LLVM's tools.
+    pub measures: bool,
+    /// Options of its own that it does not run with, each with the reason.
+    pub refused: &'static [(&'static str, &'static str)],
 }
 
 impl Tool {
@@ -38,9 +42,10 @@ impl Tool {
             keeps: &[],
             updates: &[],
             reads: &[],
-            compilers_write_temporary: false,
+            expands: false,
             passes_on: false,
-            refused: None,
+            measures: false,
+            refused: &[],
         }
     }
 }
@@ -58,13 +63,53 @@ pub static TOOLS: &[Tool] = &[
     Tool::named("outdated"),
     // Reads the sources, and `cargo metadata`.
     Tool::named("machete"),
-    // `cargo rustc … -o` of a file, with itself before the compiler.
-    Tool { compilers_write_temporary: true, ..Tool::named("expand") },
+    // `cargo rustc … -o` of a file.
+    Tool { expands: true, ..Tool::named(EXPANDS) },
+    // `cargo test`, `run` or `nextest`, with instrumented programs; LLVM's tools, by paths that this tool names.
     Tool {
-        refused: Some("tests would write their profiles to the target directory, where no job may write yet"),
-        ..Tool::named("llvm-cov")
+        measures: true,
+        passes_on: true,
+        refused: &[(
+            "--doctests",
+            "rustdoc would leave programs in the target directory, where no job may write",
+        )],
+        ..Tool::named(MEASURES)
     },
 ];
+
+/// Measures what tests execute.
+const MEASURES: &str = "llvm-cov";
+
+/// Shows what macros make.
+const EXPANDS: &str = "expand";
+
+/// They would stand before the compiler where another tool started them: see [`UNDER_NO_LOADER`].
+const STARTED_BY_NO_OTHER: &[&str] = &[MEASURES, EXPANDS];
+
+/// What keeps tools from being started with a library path that cargo or nextest has made: they have a loader, and that
+/// path begins with a directory that compilers, and so macros, write. What lay there would be executed on this machine.
+/// (What llvm-cov takes for that is an option.)
+const UNDER_NO_LOADER: &[(&str, &str)] = &[
+    // nextest would start itself before each test, to close a gap in which Ctrl-Z misses a test.
+    ("NEXTEST_DOUBLE_SPAWN", "0"),
+];
+
+/// expand would have itself started in the place of the compiler, unless this variable has a value: to set it for one
+/// compiler. The broker does that instead. To cargo and the compiler the value says that nothing unstable is allowed.
+pub const NO_BOOTSTRAP: (&str, &str) = ("RUSTC_BOOTSTRAP", "-1");
+
+/// Puts the variables that a tool needs into the environment that it is started with.
+pub fn adapt(tool: &Tool, environment: &mut Vec<(OsString, OsString)>) {
+    for (name, value) in UNDER_NO_LOADER {
+        environment.retain(|(own, _)| own != name);
+        environment.push((name.into(), value.into()));
+    }
+    let (name, value) = NO_BOOTSTRAP;
+    if tool.expands && !environment.iter().any(|(own, given)| own == name && !given.is_empty()) {
+        environment.retain(|(own, _)| own != name);
+        environment.push((name.into(), value.into()));
+    }
+}
 
 /// One that the user's configuration names.
 static OTHER: Tool = Tool { passes_on: true, ..Tool::named("") };
@@ -76,11 +121,13 @@ const NOT_PASSED_ON: &[&str] =
 /// Why a subcommand does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum InstalledError {
-    /// Known, and not confined.
-    #[error("`cargo-sandbox {name}` is not there yet: {reason}")]
+    /// An option that makes it do what is not confined.
+    #[error("`cargo-sandbox {name} {option}` is not there yet: {reason}")]
     Refused {
         /// The subcommand.
         name: String,
+        /// Its option.
+        option: &'static str,
         /// Why.
         reason: &'static str,
     },
@@ -143,9 +190,6 @@ pub fn admit(
 ) -> Result<&'static Tool, InstalledError> {
     let name = &command.subcommand;
     let tool = match TOOLS.iter().find(|tool| tool.name == name) {
-        Some(Tool { refused: Some(reason), .. }) => {
-            return Err(InstalledError::Refused { name: name.clone(), reason });
-        }
         Some(tool) => tool,
         None if allowed.contains(name) => &OTHER,
         None => {
@@ -160,8 +204,15 @@ pub fn admit(
     if program(name, search).is_none() {
         return Err(InstalledError::Missing(name.clone()));
     }
+    let own = command.own_arguments();
+    if let Some((option, reason)) =
+        tool.refused.iter().find(|(option, _)| own.iter().any(|word| word == option))
+    {
+        return Err(InstalledError::Refused { name: name.clone(), option, reason });
+    }
     if tool.passes_on {
-        let word = command.own_arguments().iter().find(|word| NOT_PASSED_ON.iter().any(|name| word == name));
+        let names = || NOT_PASSED_ON.iter().chain(STARTED_BY_NO_OTHER);
+        let word = own.iter().find(|word| names().any(|name| word == name));
         if let Some(word) = word {
             let word = word.to_string_lossy().into_owned();
             return Err(InstalledError::NotPassedOn { name: name.clone(), word });
@@ -198,9 +249,12 @@ pub fn programs(
     search: &[PathBuf],
     inside: &[&Path],
 ) -> Result<Vec<PathBuf>, InstalledError> {
-    let known = TOOLS.iter().filter(|tool| tool.refused.is_none()).map(|tool| tool.name);
+    let known = TOOLS.iter().map(|tool| tool.name);
     let mut programs = Vec::new();
     for name in known.chain(allowed.iter().map(String::as_str)) {
+        if name != command.subcommand && STARTED_BY_NO_OTHER.contains(&name) {
+            continue;
+        }
         let Some(program) = program(name, search) else { continue };
         let file = program.canonicalize().unwrap_or_else(|_| program.clone());
         match inside.iter().find(|inside| program.starts_with(inside) || file.starts_with(inside)) {
@@ -216,7 +270,7 @@ pub fn programs(
 }
 
 /// The file that cargo starts for a subcommand.
-fn program(name: &str, search: &[PathBuf]) -> Option<PathBuf> {
+pub fn program(name: &str, search: &[PathBuf]) -> Option<PathBuf> {
     let file = format!("cargo-{name}");
     let found = search.iter().map(|directory| directory.join(&file));
     found.into_iter().find(|path| {
@@ -256,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_says_how_to_allow_it() {
-        let bin = bin(&["mine", "nextest"]);
+        let bin = bin(&["mine", "nextest", "llvm-cov"]);
         let search = [bin.path().to_owned()];
         let admit = |line: &str, allowed: &[String]| {
             admit(&parse(line), allowed, &search, Path::new("/h/config.toml"))
@@ -268,7 +322,11 @@ mod tests {
         assert_eq!(admit("nextest run", &[]).map(|tool| tool.name), Ok("nextest"));
         assert!(admit("chekc", &[]).unwrap_err().contains("no such command"));
         assert!(admit("hack", &[]).unwrap_err().contains("no such command"));
-        assert!(admit("llvm-cov", &["llvm-cov".to_owned()]).unwrap_err().contains("is not there yet"));
+        assert!(
+            admit("llvm-cov --doctests", &[])
+                .unwrap_err()
+                .contains("`cargo-sandbox llvm-cov --doctests` is not")
+        );
     }
 
     #[test]
@@ -279,7 +337,14 @@ mod tests {
         for line in ["hack check", "hack test -- fix", "hack check --skip=install", "nextest run fix"] {
             assert!(admitted(line), "{line}");
         }
-        for line in ["hack fix", "hack --each-feature publish", "hack clippy --fix", "hack doc --open"] {
+        for line in [
+            "hack llvm-cov",
+            "hack expand",
+            "hack fix",
+            "hack --each-feature publish",
+            "hack clippy --fix",
+            "hack doc --open",
+        ] {
             assert!(!admitted(line), "{line}");
         }
     }
@@ -293,6 +358,16 @@ mod tests {
         let hack = outside.path().canonicalize().unwrap().join("cargo-hack");
         assert_eq!(found("hack", inside.path()).unwrap(), [hack], "deny is found in the project first");
         assert_eq!(found("nextest", Path::new("/nonexistent")).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_would_stand_before_the_compiler_is_started_by_this_tool_only() {
+        let bin = bin(&["nextest", "llvm-cov"]);
+        let search = [bin.path().to_owned()];
+        let found =
+            |line: &str, allowed: &[String]| programs(&parse(line), allowed, &search, &[]).unwrap().len();
+        assert_eq!(found("llvm-cov nextest", &[]), 2);
+        assert_eq!(found("nextest run", &[MEASURES.to_owned()]), 1);
     }
 
     #[test]

@@ -104,7 +104,13 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
     let toolchain = process.toolchain(&project.root)?;
     let state = front_end.state()?;
     let bar = Arc::new(Bar::new(&options.allowed, command.quiet));
-    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
+    let known = Known {
+        command: &command,
+        configuration: &configuration,
+        toolchain: &toolchain,
+        bar: &bar,
+        installed: None,
+    };
     let Prepared { mut session, asks, .. } = prepare(&front_end, &options, &known, &state, project)?;
     planted::check(&session.project.root, &session.target_dir)?;
     let build = build_directory::of(&front_end, &command, &configuration, &session)?;

@@ -39,7 +39,13 @@ pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
     let place = Place { directory: &front_end.cwd, cargo_home: &cargo_home, root: Some(&project.root) };
     let configuration = Configuration::read(place, &command.config)?;
     let bar = Arc::new(Bar::new(&options.allowed, false));
-    let known = Known { command: &command, configuration: &configuration, toolchain: &toolchain, bar: &bar };
+    let known = Known {
+        command: &command,
+        configuration: &configuration,
+        toolchain: &toolchain,
+        bar: &bar,
+        installed: None,
+    };
     let session = prepare(front_end, options, &known, &context.state, project)?.session;
     let proof = kernel::check(&bar).map_err(anyhow::Error::from).and_then(|_| prove(&session));
     if is_own {

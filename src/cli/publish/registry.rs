@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 
@@ -11,8 +13,8 @@ use super::host::Host;
 use super::send::Sending;
 use crate::project::Project;
 use crate::project::single_use::SingleUse;
-use crate::publish::protocol::Operation;
-use crate::publish::warrant::Purpose;
+use crate::publish::protocol::{Answer, Done, Login, Operation, Refusal};
+use crate::publish::warrant::{Keeping, Purpose};
 
 /// Options of these commands that take a value.
 const WITH_VALUE: &[&str] = &[
@@ -35,29 +37,26 @@ const WITH_VALUE: &[&str] = &[
 pub fn run(vetted: &Vetted<'_>, root: Option<&Path>) -> anyhow::Result<u8> {
     let state = vetted.front_end.state()?;
     let sending = Sending::new(vetted, &state, None)?;
-    match vetted.command.subcommand.as_str() {
-        "login" => login(vetted, &sending),
-        "logout" => logout(&sending),
-        name => {
-            let (words, purpose, operation) = match name {
-                "owner" => owner(vetted)?,
-                _ => yank(vetted)?,
-            };
-            // An empty place: the project has no part in it.
-            let made_up = SingleUse::create(&state, name).context("failed to make a directory")?;
-            std::fs::create_dir_all(made_up.source()).context("failed to make a directory")?;
-            let crate_name = match &operation {
-                Operation::Owners { name }
-                | Operation::Yank { name, .. }
-                | Operation::Unyank { name, .. } => name.clone(),
-                _ => String::new(),
-            };
-            let empty = made_up.source();
-            let project = root.map_or_else(|| made_up.project(&empty), Project::new);
-            sending.load_index(&Host::new(vetted, project)?, &crate_name)?;
-            sending.run(arguments(vetted, &sending, name, words), purpose, &operation, &empty, &[])
+    let name = vetted.command.subcommand.as_str();
+    // An empty place: the project has no part in it.
+    let made_up = SingleUse::create(&state, name).context("failed to make a directory")?;
+    let empty = made_up.source();
+    std::fs::create_dir_all(&empty).context("failed to make a directory")?;
+    let (words, purpose, operation) = match name {
+        "login" => return login(vetted, &sending, &empty),
+        "logout" => return logout(vetted, &sending, &empty),
+        "owner" => owner(vetted)?,
+        _ => yank(vetted)?,
+    };
+    let crate_name = match &operation {
+        Operation::Owners { name } | Operation::Yank { name, .. } | Operation::Unyank { name, .. } => {
+            name.clone()
         }
-    }
+        _ => String::new(),
+    };
+    let project = root.map_or_else(|| made_up.project(&empty), Project::new);
+    sending.load_index(&Host::new(vetted, project)?, &crate_name)?;
+    sending.run(arguments(vetted, &sending, name, words), purpose, &operation, &empty, &[])
 }
 
 /// cargo's command line in the Publish container.
@@ -132,47 +131,81 @@ fn yank(vetted: &Vetted<'_>) -> anyhow::Result<(Vec<OsString>, Purpose, Operatio
     Ok((words, Purpose::Yank(name, version), operation))
 }
 
-/// Keeps a token. Nothing is sent anywhere: cargo sends none either.
-fn login(vetted: &Vetted<'_>, sending: &Sending<'_>) -> anyhow::Result<u8> {
+/// Has cargo ask the registry where tokens are to be had, and keeps the one that the user gives. cargo, in its container,
+/// hands over no token: it is read on this side, when cargo asks for it to be kept.
+fn login(vetted: &Vetted<'_>, sending: &Sending<'_>, empty: &Path) -> anyhow::Result<u8> {
     let named =
         vetted.command.positionals(WITH_VALUE).first().map(|token| token.to_string_lossy().into_owned());
-    let token = match named {
-        Some(token) => token,
-        None => ask(sending)?,
+    if named.is_some() && !vetted.command.quiet {
+        eprintln!("warning: `cargo login <token>` is deprecated in favor of reading `<token>` from stdin");
+    }
+    let (tokens, registry) = (vetted.tokens(), sending.registry.clone());
+    let keep = move |login: &Login| -> anyhow::Result<()> {
+        let url = login.login_url.as_deref();
+        let token = named.clone().map_or_else(|| ask(registry.display(), url), Ok)?;
+        let token = token.trim();
+        if token.is_empty() {
+            bail!("please provide a non-empty token");
+        }
+        tokens.login(&registry, token, url).map(drop)
     };
-    let token = token.trim().to_owned();
-    if token.is_empty() {
-        bail!("please provide a non-empty token");
+    let keeper = move |what: Keeping<'_>| match what {
+        Keeping::Keep(login) => match keep(login) {
+            Ok(()) => Answer::Ok(Done::Login),
+            Err(error) => Answer::refuse(format!("{error:#}")),
+        },
+        Keeping::Forget => Answer::Err(Refusal::OperationNotSupported),
+    };
+    let line = arguments(vetted, sending, "login", Vec::new());
+    let code = sending.keep(line, Purpose::Login, Box::new(keeper), empty)?;
+    if code == 0 && !vetted.command.quiet {
+        eprintln!("       Login token for `{}` saved", sending.registry.display());
     }
-    let place = sending.tokens.login(&sending.registry, &token)?;
-    if !vetted.command.quiet {
-        eprintln!("       Login token for `{}` saved in {place}", sending.registry.display());
-    }
-    Ok(0)
+    Ok(code)
 }
 
-fn logout(sending: &Sending<'_>) -> anyhow::Result<u8> {
-    match sending.tokens.logout(&sending.registry)? {
-        Some(place) => {
-            eprintln!(
-                "      Logout token for `{}` has been removed from {place}",
-                sending.registry.display()
-            );
+fn logout(vetted: &Vetted<'_>, sending: &Sending<'_>, empty: &Path) -> anyhow::Result<u8> {
+    let (tokens, registry) = (vetted.tokens(), sending.registry.clone());
+    let forgotten = Arc::new(AtomicBool::new(false));
+    let done = Arc::clone(&forgotten);
+    let forget = move || match tokens.logout(&registry) {
+        Ok(Some(_)) => {
+            done.store(true, Ordering::SeqCst);
+            Answer::Ok(Done::Logout)
         }
-        None => eprintln!("      Logout not currently logged in to `{}`", sending.registry.display()),
+        // cargo says that there was none.
+        Ok(None) => Answer::Err(Refusal::NotFound),
+        Err(error) => Answer::refuse(format!("{error:#}")),
+    };
+    let keeper = move |what: Keeping<'_>| match what {
+        Keeping::Forget => forget(),
+        Keeping::Keep(_) => Answer::Err(Refusal::OperationNotSupported),
+    };
+    let line = arguments(vetted, sending, "logout", Vec::new());
+    let code = sending.keep(line, Purpose::Logout, Box::new(keeper), empty)?;
+    if forgotten.load(Ordering::SeqCst) && !vetted.command.quiet {
+        let name = sending.registry.display();
+        eprintln!(
+            "      Logout token for `{name}` has been removed from local storage\nnote: This does not revoke the token on \
+             the registry server.\n    If you need to revoke the token, visit the `{name}` website and follow the \
+             instructions there."
+        );
     }
-    Ok(0)
+    Ok(code)
 }
 
 /// Reads the token from standard input; from a terminal without showing it.
-fn ask(sending: &Sending<'_>) -> anyhow::Result<String> {
+fn ask(registry: &str, login_url: Option<&str>) -> anyhow::Result<String> {
     let input = std::io::stdin();
     let mut token = String::new();
     if !input.is_terminal() {
         input.lock().take(1 << 16).read_line(&mut token).context("failed to read the token")?;
         return Ok(token);
     }
-    eprintln!("please paste the token for `{}` below", sending.registry.display());
+    match login_url {
+        Some(url) => eprintln!("please paste the token found on {} below", visible(url)),
+        None => eprintln!("please paste the token for `{registry}` below"),
+    }
     std::io::stderr().flush()?;
     let before = rustix::termios::tcgetattr(&input).context("failed to prepare the terminal")?;
     let mut silent = before.clone();
@@ -184,4 +217,11 @@ fn ask(sending: &Sending<'_>) -> anyhow::Result<String> {
     read.context("failed to read the token")?;
     eprintln!();
     Ok(token)
+}
+
+/// What a registry says, without what moves a cursor.
+fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|one| if one.is_control() { one.escape_default().collect() } else { vec![one] })
+        .collect()
 }

@@ -21,9 +21,9 @@ use crate::publish::channel::CREDENTIAL;
 use crate::publish::container::{self, PublishCommand, Surroundings, unreached};
 use crate::publish::contents::Archive;
 use crate::publish::protocol::Operation;
-use crate::publish::registry::{IndexConfig, Registry};
+use crate::publish::registry::Registry;
 use crate::publish::tokens::Tokens;
-use crate::publish::warrant::{Purpose, Warrant};
+use crate::publish::warrant::{Keeper, Purpose, Warrant};
 
 /// Variables that cargo gets in the Publish container, by how their names begin.
 const VARIABLES: &[&str] =
@@ -137,25 +137,36 @@ impl<'a> Sending<'a> {
         if token.is_none() {
             bail!(self.no_token());
         }
-        self.run_with(arguments, purpose, token, &config, root, hidden)
+        let warrant = Warrant::new(self.registry.clone(), purpose, config.auth_required, token);
+        self.run_with(arguments, warrant, self.registry.hosts(&config)?, root, hidden)
+    }
+
+    /// Runs cargo in the Publish container to have a token kept, which it neither gets nor sees: the registry's index is all
+    /// that it reaches.
+    pub fn keep(
+        &self,
+        arguments: Vec<OsString>,
+        purpose: Purpose,
+        keeper: Keeper,
+        empty: &Path,
+    ) -> anyhow::Result<u8> {
+        let warrant = Warrant::to_keep(self.registry.clone(), purpose, keeper);
+        self.run_with(arguments, warrant, vec![self.registry.index_host()?], empty, &[])
     }
 
     fn run_with(
         &self,
         arguments: Vec<OsString>,
-        purpose: Purpose,
-        token: Option<String>,
-        config: &IndexConfig,
+        warrant: Warrant,
+        mut allowed: Vec<Allowed>,
         root: &Path,
         hidden: &[PathBuf],
     ) -> anyhow::Result<u8> {
         let vetted = self.vetted;
-        let mut allowed = self.registry.hosts(config)?;
         let others = self.others(root);
         allowed.extend(others.iter().filter_map(|other| other.index_host().ok()));
         let mut sources = vec![root.to_owned()];
         sources.extend(vetted.options.reads.iter().cloned());
-        let warrant = Warrant::new(self.registry.clone(), purpose, config.auth_required, token);
         let command = PublishCommand {
             toolchain: &vetted.toolchain,
             compiler_version: self.compiler_version()?,

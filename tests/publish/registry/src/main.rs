@@ -4,7 +4,8 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::{Method, Request, Response, StatusCode};
@@ -43,7 +44,9 @@ async fn main() {
         auth_required,
     };
     index.healthcheck().await.expect("an index");
-    let service = freighter_server::router(config, index, storage, auth).layer(from_fn(answer));
+    let hold = below("hold");
+    let service = freighter_server::router(config, index, storage, auth)
+        .layer(from_fn(move |request, next| answer(request, next, hold.clone())));
     println!("{}", words.join("\n"));
     std::io::stdout().flush().expect("standard output");
     axum::Server::from_tcp(listener)
@@ -54,10 +57,15 @@ async fn main() {
 }
 
 /// cargo wants an answer in JSON where freighter gives none, and the registry's own words in JSON.
-async fn answer(request: Request<Body>, next: Next<Body>) -> axum::response::Response {
+///
+/// While there is a file `hold`, no upload is answered, though it is taken.
+async fn answer(request: Request<Body>, next: Next<Body>, hold: PathBuf) -> axum::response::Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     println!("{method} {path}");
     let response = next.run(request).await;
+    while method == Method::PUT && path == "/api/v1/crates/new" && hold.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     if !path.starts_with("/api/v1/") {
         return response;
     }
