@@ -66,6 +66,13 @@ impl AgentConnection {
         Ok(Self { stream })
     }
 
+    /// Whether the agent has closed its end.
+    pub fn is_gone(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.stream, PollFlags::RDHUP)], Some(&now)) != Ok(0)
+    }
+
     /// Sends the request, with its descriptors on the first byte.
     ///
     /// # Errors

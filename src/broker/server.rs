@@ -93,6 +93,7 @@ fn spawn_worker(broker: Arc<Broker>, listener: Arc<UnixListener>) -> io::Result<
             }
             broker.serve(&stream);
             drop(stream);
+            broker.session.containers.connect_ahead();
             if broker.idle_workers.fetch_add(1, Ordering::SeqCst) >= MOST_IDLE_WORKERS {
                 broker.idle_workers.fetch_sub(1, Ordering::SeqCst);
                 return;

@@ -29,10 +29,42 @@ pub struct Containers {
     engines: Engines,
     world: World,
     /// What this command's first job chose; later jobs use the same.
-    current: Mutex<Option<(EngineKind, ContainerSpec)>>,
+    current: Mutex<Option<Current>>,
     /// The same for jobs that have the host's network: theirs is another container.
-    on_host_network: Mutex<Option<(EngineKind, ContainerSpec)>>,
+    on_host_network: Mutex<Option<Current>>,
 }
+
+/// A container that is used.
+#[derive(Debug)]
+struct Current {
+    kind: EngineKind,
+    spec: ContainerSpec,
+    fingerprint: String,
+    /// Connections without a job yet: to connect and to be greeted takes two turns of the agent, which no job has to wait for.
+    ready: Vec<AgentConnection>,
+}
+
+impl Current {
+    fn of(kind: EngineKind, spec: ContainerSpec) -> Self {
+        Self { kind, fingerprint: spec.fingerprint(), spec, ready: Vec::new() }
+    }
+
+    fn open(&self) -> io::Result<AgentConnection> {
+        AgentConnection::open(&self.spec.directory(), &self.fingerprint)
+    }
+
+    fn take(&mut self) -> io::Result<AgentConnection> {
+        while let Some(agent) = self.ready.pop() {
+            if !agent.is_gone() {
+                return Ok(agent);
+            }
+        }
+        self.open()
+    }
+}
+
+/// Most connections that wait for a job: each keeps a descriptor of the agent's.
+const MOST_READY: usize = 4;
 
 impl Containers {
     /// Containers made to `world` by the engines that the user selects.
@@ -76,8 +108,8 @@ impl Containers {
         };
         let mut current =
             current.lock().map_err(|_| anyhow!("another job failed while it started a container"))?;
-        if let Some((_, spec)) = current.as_ref()
-            && let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint())
+        if let Some(current) = current.as_mut()
+            && let Ok(agent) = current.take()
         {
             return Ok(agent);
         }
@@ -87,7 +119,7 @@ impl Containers {
             let spec = self.world.spec(session, *kind, network)?;
             if let Ok(agent) = AgentConnection::open(&spec.directory(), &spec.fingerprint()) {
                 self.admit(&spec);
-                *current = Some((*kind, spec));
+                *current = Some(Current::of(*kind, spec));
                 return Ok(agent);
             }
         }
@@ -103,8 +135,20 @@ impl Containers {
             }
             result => result?,
         };
-        *current = Some((kind, spec));
+        *current = Some(Current::of(kind, spec));
         Ok(agent)
+    }
+
+    /// Connects for the next job, when nobody waits.
+    pub fn connect_ahead(&self) {
+        // Whoever holds it starts a container.
+        let Ok(mut current) = self.current.try_lock() else { return };
+        if let Some(current) = current.as_mut()
+            && current.ready.len() < MOST_READY
+            && let Ok(agent) = current.open()
+        {
+            current.ready.push(agent);
+        }
     }
 
     /// Starts a container, unless another command was faster.
@@ -177,9 +221,10 @@ impl Containers {
 
     /// Why a container went away in the middle of a job.
     pub fn lost(&self, session: &Session, error: &io::Error) -> anyhow::Error {
-        let current = self.current.lock().ok().and_then(|current| current.clone());
-        let cause =
-            current.as_ref().and_then(|(kind, spec)| self.engines.engine(*kind).ok()?.post_mortem(spec));
+        let cause = self.current.lock().ok().and_then(|current| {
+            let Current { kind, spec, .. } = current.as_ref()?;
+            self.engines.engine(*kind).ok()?.post_mortem(spec)
+        });
         let cause = cause.unwrap_or_else(|| format!("its agent does not answer any more ({error})"));
         anyhow!(
             "the Build container of `{}` went away: {cause}\n\nhint: run the command again; if memory ran out, build \
