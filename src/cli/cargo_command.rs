@@ -137,7 +137,7 @@ hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
 
 /// What the repository's policy asks for.
 fn policy_question(front_end: &FrontEnd, options: &Options, root: &Path) -> anyhow::Result<Option<Question>> {
-    let ground = Ground { root, target_dir: None, sysroot: None, limits: &options.limits };
+    let ground = Ground { root, target_dir: None, sysroot: None, own: &options.own };
     Ok(policy::of_project(front_end, &ground)?.question)
 }
 
@@ -244,8 +244,16 @@ pub(super) fn prepare(
     triples.sort();
     triples.dedup();
 
-    let engines = Engines::new(options.engine, front_end.docker_endpoints(), state.projects());
-    let system = match options.image {
+    let ground = Ground {
+        root: &project.root,
+        target_dir: Some(&target_dir),
+        sysroot: Some(&toolchain.sysroot),
+        own: &options.own,
+    };
+    let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
+    let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
+        .selected_by(settings.engine_by_repository());
+    let system = match settings.image.value {
         Image::Host => {
             system_world(&state.etc(), &user).context("failed to look at the system's directories")?
         }
@@ -253,10 +261,10 @@ pub(super) fn prepare(
     };
     let world = World {
         system,
-        image: options.image.clone(),
+        image: settings.image.value.clone(),
         user,
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
-        limits: options.limits.container.clone(),
+        limits: settings.limits.container.clone(),
         bar: Arc::clone(bar),
         shown: Vec::new(),
         idle: options.idle,
@@ -269,13 +277,6 @@ pub(super) fn prepare(
         }
         Image::Named(name) => Advisor::of_image(name),
     };
-    let ground = Ground {
-        root: &project.root,
-        target_dir: Some(&target_dir),
-        sysroot: Some(&toolchain.sysroot),
-        limits: &options.limits,
-    };
-    let policy::Found { policy, open, .. } = policy::of_project(front_end, &ground)?;
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let recorder = {
@@ -296,7 +297,7 @@ pub(super) fn prepare(
         vendored: vendored(configuration),
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
-        budgets: options.limits.budgets,
+        budgets: settings.limits.budgets,
         advisor,
         verbose: options.verbose,
         recorder: Some(Arc::new(recorder)),

@@ -5,16 +5,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
 use crate::agent::JobLimits;
 use crate::agent::protocol::Budget;
 use crate::container::Limits;
 
 use super::nearest;
+use super::words::word;
 
 /// The names of limits, as options and the configuration have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -113,6 +116,24 @@ impl LimitName {
         unit.map_or_else(|| value.to_string(), |(size, name)| format!("{}{name}", value / size))
     }
 
+    /// A value of this limit for people, where it may have none.
+    pub fn show_optional(self, value: Option<u64>) -> String {
+        match (value, self) {
+            (Some(value), _) => self.show(value),
+            (None, Self::OpenFiles) => "as outside".into(),
+            (None, _) => "none".into(),
+        }
+    }
+
+    /// Whether a value leaves more to jobs than another one; `None`: it is switched off.
+    pub fn is_wider(self, one: Option<u64>, other: Option<u64>) -> bool {
+        match self {
+            // What must stay free: the less, the more there is for jobs.
+            Self::FreeSpace => one.unwrap_or(0) < other.unwrap_or(0),
+            _ => other.is_some_and(|other| one.is_none_or(|one| one > other)),
+        }
+    }
+
     /// Reads a value: a number with a unit, or `none`.
     fn read(self, text: &str) -> Result<Option<u64>, String> {
         let row = self.row();
@@ -134,11 +155,7 @@ impl LimitName {
         let value =
             number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         let Some(value) = value else {
-            let form = match row.unit {
-                Unit::Bytes => "a size such as `512M` or `8G`",
-                Unit::Number => "a whole number",
-                Unit::Seconds => "a time such as `90s`, `30min` or `2h`",
-            };
+            let form = self.form();
             let none = if row.optional { ", or `none`" } else { "" };
             return Err(format!("`{text}` is no value for `{}`, which takes {form}{none}", row.name));
         };
@@ -171,9 +188,13 @@ impl FromStr for LimitName {
     }
 }
 
-/// What the user says about limits; `None` switches one off.
+/// What somebody says about limits; `None` switches one off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LimitSettings(BTreeMap<LimitName, Option<u64>>);
+pub struct LimitSettings {
+    values: BTreeMap<LimitName, Option<u64>>,
+    /// Where a name is in its file, in bytes.
+    places: BTreeMap<LimitName, usize>,
+}
 
 /// One setting, as `--sandbox-limit` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,23 +215,41 @@ impl LimitSettings {
     /// These, and `others` where they say something.
     #[must_use]
     pub fn overridden_by(mut self, others: impl IntoIterator<Item = LimitSetting>) -> Self {
-        self.0.extend(others.into_iter().map(|LimitSetting(name, value)| (name, value)));
+        for LimitSetting(name, value) in others {
+            self.set(name, value);
+        }
         self
+    }
+
+    /// Sets one.
+    pub fn set(&mut self, name: LimitName, value: Option<u64>) {
+        self.values.insert(name, value);
+        self.places.remove(&name);
+    }
+
+    /// Where a name is in the file that it was read from, in bytes.
+    pub fn place(&self, name: LimitName) -> Option<usize> {
+        self.places.get(&name).copied()
     }
 
     /// What it sets; `None` switches a limit off.
     pub fn iter(&self) -> impl Iterator<Item = (LimitName, Option<u64>)> + '_ {
-        self.0.iter().map(|(name, value)| (*name, *value))
+        self.values.iter().map(|(name, value)| (*name, *value))
+    }
+
+    /// What it says of one, if it does.
+    pub fn get(&self, name: LimitName) -> Option<Option<u64>> {
+        self.values.get(&name).copied()
     }
 
     /// The names of what it sets.
     pub fn names(&self) -> impl Iterator<Item = LimitName> + '_ {
-        self.0.keys().copied()
+        self.values.keys().copied()
     }
 
     /// What holds on a machine with so much memory.
     pub fn resolve(&self, machine: u64) -> Resolved {
-        let value = |name, default: Option<u64>| self.0.get(&name).copied().unwrap_or(default);
+        let value = |name, default: Option<u64>| self.values.get(&name).copied().unwrap_or(default);
         // Whole mebibytes, so that a value that varies a little between boots asks for no new container.
         let memory = value(LimitName::Memory, None).unwrap_or((machine / 10 * 9) >> 20 << 20);
         let processes = value(LimitName::Processes, None).unwrap_or(DEFAULT_PROCESSES);
@@ -254,10 +293,10 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Every limit with its value, for people.
-    pub fn list(&self) -> Vec<(LimitName, String)> {
+    /// A limit's value; `None`: it is switched off, or as it is outside.
+    pub fn value(&self, name: LimitName) -> Option<u64> {
         let limits = &self.container;
-        let value = |name| match name {
+        match name {
             LimitName::Memory => Some(limits.memory),
             LimitName::Processes => Some(limits.per_job.processes),
             LimitName::OpenFiles => limits.per_job.open_files,
@@ -267,13 +306,12 @@ impl Resolved {
             LimitName::Tmp => Some(limits.tmp),
             LimitName::WallTime => self.budgets.build.seconds,
             LimitName::ProgramTime => self.budgets.program.seconds,
-        };
-        let text = |name: LimitName| match (value(name), name) {
-            (Some(value), _) => name.show(value),
-            (None, LimitName::OpenFiles) => "as outside".into(),
-            (None, _) => "none".into(),
-        };
-        LimitName::all().map(|name| (name, text(name))).collect()
+        }
+    }
+
+    /// Every limit with its value, for people.
+    pub fn list(&self) -> Vec<(LimitName, String)> {
+        LimitName::all().map(|name| (name, name.show_optional(self.value(name)))).collect()
     }
 }
 
@@ -299,15 +337,28 @@ pub fn machine_memory() -> io::Result<u64> {
 
 impl<'de> Deserialize<'de> for LimitSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Table)
+        Self::read::<LimitName, D>(deserializer)
     }
 }
 
-/// `[limits]` of the configuration. Names and values are read one by one, so that an error is about the right
-/// place in the file.
-struct Table;
+impl LimitSettings {
+    /// Reads a table in which these names may be.
+    ///
+    /// # Errors
+    /// When a name or a value is not understood.
+    pub(super) fn read<'de, N, D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        N: FromStr<Err: fmt::Display> + Into<LimitName>,
+        D: Deserializer<'de>,
+    {
+        deserializer.deserialize_map(Table::<N>(PhantomData))
+    }
+}
 
-impl<'de> Visitor<'de> for Table {
+/// `[limits]`. Names and values are read one by one, so that an error is about the right place in the file.
+struct Table<N>(PhantomData<N>);
+
+impl<'de, N: FromStr<Err: fmt::Display> + Into<LimitName>> Visitor<'de> for Table<N> {
     type Value = LimitSettings;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,19 +366,22 @@ impl<'de> Visitor<'de> for Table {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LimitSettings, A::Error> {
-        let mut settings = BTreeMap::new();
-        while let Some(Key(name)) = map.next_key()? {
-            settings.insert(name, map.next_value_seed(Value(name))?);
+        let mut settings = LimitSettings::default();
+        while let Some(key) = map.next_key::<Spanned<Key<N>>>()? {
+            let place = key.span().start;
+            let name: LimitName = key.into_inner().0.into();
+            settings.values.insert(name, map.next_value_seed(Value(name))?);
+            settings.places.insert(name, place);
         }
-        Ok(LimitSettings(settings))
+        Ok(settings)
     }
 }
 
-struct Key(LimitName);
+struct Key<N>(N);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de, N: FromStr<Err: fmt::Display>> Deserialize<'de> for Key<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+        word(deserializer).map(Self)
     }
 }
 

@@ -8,7 +8,9 @@
 
 pub mod asks;
 pub mod bar;
+pub mod base;
 pub mod calls;
+pub mod containers;
 pub mod difference;
 pub mod effective;
 pub mod file;
@@ -28,3 +30,4 @@ pub mod reference;
 pub mod repository;
 pub mod trust;
 pub mod user;
+pub mod words;
