@@ -30,9 +30,12 @@ pub fn explain(policy: &Policy, job: &Job, exceeded: Exceeded) -> String {
         by_policy.or_else(|| by_repository.and_then(|place| Some((limit, value?, place))))
     {
         let value = limit.show(value);
+        let advice = match exceeded {
+            Exceeded::FreeSpace { .. } => "make room on that disk, or let less stay free there",
+            _ => "if that is what it should do, allow more there",
+        };
         return format!(
-            "the {job_name} was stopped: {what}\nthe limit is `{limit}`, which is {value} by {place}\n\nhint: if that is what \
-             it should do, allow more there"
+            "the {job_name} was stopped: {what}\nthe limit is `{limit}`, which is {value} by {place}\n\nhint: {advice}"
         );
     }
     let advice = match exceeded {
