@@ -33,7 +33,7 @@ use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
 use super::policy::{self, Ground};
-use super::report::Report;
+use super::report::{Report, ReportOptions};
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
@@ -110,17 +110,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         cargo_home,
         installed,
     };
-    if options.report.mode != Mode::Failures
-        && matches!(vetted.command.kind, CommandKind::Install | CommandKind::Fix)
-    {
-        bail!(
-            "`{}` has jobs that are not recorded yet
-
-hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
-             them with `build`",
-            vetted.command.subcommand
-        );
-    }
+    refuse_unrecorded(&vetted.command, &options.report)?;
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
@@ -132,6 +122,22 @@ hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
             Ok(exit_code(vetted.cargo(&vetted.command, None)?.without_project()?))
         }
         (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// Refuses to record what would say nothing.
+fn refuse_unrecorded(command: &CargoCommand, report: &ReportOptions) -> anyhow::Result<()> {
+    let name = &command.subcommand;
+    match command.kind {
+        CommandKind::Fix if report.mode != Mode::Failures => bail!(
+            "`{name}` runs all of cargo as one job, so that no record tells one package from the other\n\nhint: \
+             `cargo-sandbox --audit check` records the same build scripts and macros"
+        ),
+        CommandKind::Install if report.mode == Mode::Learn || report.locked => bail!(
+            "`{name}` has no project with a `cargo-sandbox.toml` or a `cargo-sandbox.lock`\n\nhint: `--audit` records \
+             what it does; or use `--learn` and `--locked-behaviour` with `build` in a copy of the sources"
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -282,7 +288,11 @@ pub(super) fn prepare(
     let recorder = {
         let all = options.verbose || command.flag(&["-v", "-vv", "--verbose"]);
         let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        Recorder::new(options.report.mode, all, &project.root, &user_home, names)
+        let recorder = Recorder::new(options.report.mode, all, &project.root, &user_home, names);
+        match command.kind {
+            CommandKind::Install => recorder.suggesting_for(&config),
+            _ => recorder,
+        }
     };
     let session = Session {
         programs: Kind::of_programs(&command.subcommand),
