@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::container::engines::Selection;
 
+use super::bar::Weakness;
 use super::calls::SystemCall;
 use super::file::{BuildScripts, JOB_LIMITS};
 use super::kind::Kind;
@@ -199,6 +200,50 @@ pub fn page() -> String {
 
 /// The JSON schema of `cargo-sandbox.toml` (JSON Schema, draft 2020-12), for editors.
 pub fn schema() -> Value {
+    document(
+        "cargo-sandbox.toml",
+        "What a project's containers are, and what packages may do in its jobs",
+        top(),
+    )
+}
+
+/// The JSON schema of the user's own configuration.
+pub fn user_schema() -> Value {
+    let mut keys = top();
+    let mut set = |key: &str, value: Value| keys.insert(key.to_owned(), value);
+    set("idle-seconds", json!({ "type": "integer", "minimum": 0, "description": "As --sandbox-idle" }));
+    let strings = |items: Value| json!({ "type": "array", "items": items, "uniqueItems": true });
+    set("subcommands", strings(json!({ "type": "string" })));
+    let missing = Weakness::ALL.map(Weakness::name);
+    set("allow-weaker-confinement", strings(json!({ "enum": missing })));
+    document("cargo-sandbox/config.toml", "What you choose in every project", keys)
+}
+
+/// What can stand at the top of both files.
+fn top() -> serde_json::Map<String, Value> {
+    let engines = Selection::value_variants().iter().map(|engine| engine.name()).collect::<Vec<_>>();
+    let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
+    let does = |name: &str| TOP.iter().find(|key| key.name == name).map_or("", |key| key.does);
+    let keys = json!({
+        "engine": { "enum": engines, "description": does("engine") },
+        "image": { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", "description": does("image") },
+        "limits": limits(LimitName::all(), does("limits")),
+        "build-scripts": { "enum": modes, "description": does("build-scripts") },
+        "defaults": { "$ref": "#/$defs/defaults" },
+        "packages": {
+            "type": "object",
+            "description": "By name, name@range, or pattern with *",
+            "propertyNames": { "pattern": r"^[\p{L}\p{N}_*-]+(@.+)?$" },
+            "additionalProperties": { "$ref": "#/$defs/package" },
+        },
+    });
+    match keys {
+        Value::Object(keys) => keys,
+        _ => serde_json::Map::new(),
+    }
+}
+
+fn document(title: &str, description: &str, keys: serde_json::Map<String, Value>) -> Value {
     let kinds = |keys: &mut serde_json::Map<String, Value>| {
         for kind in Kind::ALL {
             let rules = if kind == Kind::Run { "run" } else { "rules" };
@@ -213,28 +258,13 @@ pub fn schema() -> Value {
     let mut package = rules(false);
     kinds(&mut package);
     let table = |properties: serde_json::Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
-    let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
-    let engines = Selection::value_variants().iter().map(|engine| engine.name()).collect::<Vec<_>>();
-    let top = |name: &str| TOP.iter().find(|key| key.name == name).map_or("", |key| key.does);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cargo-sandbox.toml",
-        "description": "What a project's containers are, and what packages may do in its jobs",
+        "title": title,
+        "description": description,
         "type": "object",
         "additionalProperties": false,
-        "properties": {
-            "engine": { "enum": engines, "description": top("engine") },
-            "image": { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", "description": top("image") },
-            "limits": limits(LimitName::all(), top("limits")),
-            "build-scripts": { "enum": modes, "description": "Which build scripts run at all" },
-            "defaults": { "$ref": "#/$defs/defaults" },
-            "packages": {
-                "type": "object",
-                "description": "By name, name@range, or pattern with *",
-                "propertyNames": { "pattern": r"^[\p{L}\p{N}_*-]+(@.+)?$" },
-                "additionalProperties": { "$ref": "#/$defs/package" },
-            },
-        },
+        "properties": keys,
         "$defs": {
             "defaults": table(defaults),
             "package": table(package),

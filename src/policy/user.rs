@@ -180,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_has_every_key_and_no_other() {
+        let error = parse("zzzzzzzzzzzzzzzzzzzz = 1").unwrap_err();
+        let mut known: Vec<&str> = error.rsplit("known are ").next().unwrap().split(", ").collect();
+        known.sort_unstable();
+        let schema = super::super::reference::user_schema();
+        let mut keys: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, known);
+    }
+
+    #[test]
     fn a_file_that_is_not_there_says_nothing_and_one_that_cannot_be_read_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(UserConfig::read(&directory.path().join("none")).unwrap(), UserConfig::default());

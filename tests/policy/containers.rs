@@ -236,3 +236,20 @@ fn an_image_of_the_repositorys_is_used_after_trust() {
     );
     world.stop(engine, &project);
 }
+
+/// Nobody is asked where plain cargo runs: stricter limits hold, and an image, an engine and wider limits are not given.
+#[test]
+fn plain_cargo_has_less_and_nothing_else_without_trust() {
+    let Some(world) = world("policy-container-plain") else { return };
+    let project = project(&world, "plainly", &Parts { script: SCRIPT, ..Parts::default() });
+    world.write(&project.join("mode"), "show");
+    let limits = "[limits]\nopen-files = 99\nfile-size = \"none\"\n";
+    policy(&world, &project, &format!("image = \"cargo-sandbox-test-none:1\"\n{limits}"));
+    let wrapper = support::tool::front_end().with_file_name("cargo-sandbox-rustc");
+    let mut command = world.plain(&project);
+    let output = run(command.arg("build").env("RUSTC_WRAPPER", wrapper)).success("build");
+    for said in ["<Max open files 99>", "<Max file size 17179869184>", "asks for what you do not trust"] {
+        assert!(output.stderr.contains(said), "{said}:\n{}", output.stderr);
+    }
+    world.stop(Engine::Native, &project);
+}
