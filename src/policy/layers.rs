@@ -145,16 +145,15 @@ pub struct Policy {
 /// A grant that cannot be given.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{}:{}:{}: `{key}` of `{table}`: `{path}` {reason}\n\nhint: take it out; a job gets no such path, whoever grants it",
-    file.display(), place.line, place.column
+    "{}:{line}:{column}: {what}\n\nhint: take it out; a job gets no such path, whoever grants it",
+    file.display()
 )]
 pub struct Impossible {
     file: PathBuf,
-    place: Mistake,
-    key: &'static str,
-    table: String,
-    path: String,
-    reason: String,
+    line: usize,
+    column: usize,
+    /// Which path, and why.
+    what: String,
 }
 
 impl Policy {
@@ -246,13 +245,10 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
             let Some(list) = list else { continue };
             for spanned in list.get_ref() {
                 let (path, start) = (spanned.get_ref(), spanned.span().start);
-                let found = places.judge(path, right).map_err(|reason| Impossible {
-                    file: written.path.clone(),
-                    place: Mistake::at(&written.text, start, String::new()),
-                    key: right.name(),
-                    table: table.clone(),
-                    path: path.as_str().to_owned(),
-                    reason,
+                let found = places.judge(path, right).map_err(|reason| {
+                    let what = format!("`{}` of `{table}`: `{}` {reason}", right.name(), path.as_str());
+                    let Mistake { line, column, message } = Mistake::at(&written.text, start, what);
+                    Impossible { file: written.path.clone(), line, column, what: message }
                 })?;
                 paths.extend(found.map(|path| (right, path, place(Some(start), table.clone()))));
             }

@@ -5,19 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
 
 use crate::agent::JobLimits;
 use crate::agent::protocol::Budget;
 use crate::container::Limits;
 
 use super::nearest;
-use super::words::word;
 
 /// The names of limits, as options and the configuration have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,7 +131,7 @@ impl LimitName {
     }
 
     /// Reads a value: a number with a unit, or `none`.
-    fn read(self, text: &str) -> Result<Option<u64>, String> {
+    pub(super) fn read(self, text: &str) -> Result<Option<u64>, String> {
         let row = self.row();
         if text == "none" {
             return if row.optional { Ok(None) } else { Err(format!("`{}` cannot be `none`", row.name)) };
@@ -225,6 +221,12 @@ impl LimitSettings {
     pub fn set(&mut self, name: LimitName, value: Option<u64>) {
         self.values.insert(name, value);
         self.places.remove(&name);
+    }
+
+    /// Takes one that is at a place of a file, in bytes.
+    pub(super) fn take(&mut self, name: LimitName, value: Option<u64>, place: usize) {
+        self.values.insert(name, value);
+        self.places.insert(name, place);
     }
 
     /// Where a name is in the file that it was read from, in bytes.
@@ -333,82 +335,6 @@ pub fn machine_memory() -> io::Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     Ok(kibibytes.ok_or_else(|| io::Error::other("/proc/meminfo has no MemTotal"))? << 10)
-}
-
-impl<'de> Deserialize<'de> for LimitSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read::<LimitName, D>(deserializer)
-    }
-}
-
-impl LimitSettings {
-    /// Reads a table in which these names may be.
-    ///
-    /// # Errors
-    /// When a name or a value is not understood.
-    pub(super) fn read<'de, N, D>(deserializer: D) -> Result<Self, D::Error>
-    where
-        N: FromStr<Err: fmt::Display> + Into<LimitName>,
-        D: Deserializer<'de>,
-    {
-        deserializer.deserialize_map(Table::<N>(PhantomData))
-    }
-}
-
-/// `[limits]`. Names and values are read one by one, so that an error is about the right place in the file.
-struct Table<N>(PhantomData<N>);
-
-impl<'de, N: FromStr<Err: fmt::Display> + Into<LimitName>> Visitor<'de> for Table<N> {
-    type Value = LimitSettings;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table of limits")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LimitSettings, A::Error> {
-        let mut settings = LimitSettings::default();
-        while let Some(key) = map.next_key::<Spanned<Key<N>>>()? {
-            let place = key.span().start;
-            let name: LimitName = key.into_inner().0.into();
-            settings.values.insert(name, map.next_value_seed(Value(name))?);
-            settings.places.insert(name, place);
-        }
-        Ok(settings)
-    }
-}
-
-struct Key<N>(N);
-
-impl<'de, N: FromStr<Err: fmt::Display>> Deserialize<'de> for Key<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        word(deserializer).map(Self)
-    }
-}
-
-struct Value(LimitName);
-
-impl<'de> DeserializeSeed<'de> for Value {
-    type Value = Option<u64>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u64>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Value {
-    type Value = Option<u64>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, or a text with a number and its unit")
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Option<u64>, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<u64>, E> {
-        self.0.read(text).map_err(E::custom)
-    }
 }
 
 #[cfg(test)]

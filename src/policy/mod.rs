@@ -18,6 +18,7 @@ pub mod invalid;
 pub mod kind;
 pub mod known;
 pub mod layers;
+mod limit_table;
 pub mod limits;
 mod nearest;
 pub mod network;

@@ -1,5 +1,6 @@
 //! When containers start, are shared, replaced, and end.
 
+use super::support::image::HostImage;
 use super::support::run::spawn;
 use super::*;
 
