@@ -3,17 +3,19 @@
 
 use std::path::PathBuf;
 
+use cargo_sandbox::policy::containers::Own;
 use cargo_sandbox::policy::kind::Kind;
-use cargo_sandbox::policy::layers::{Base, Policy};
+use cargo_sandbox::policy::layers::Policy;
 use cargo_sandbox::policy::package::{Package, Provenance};
 use cargo_sandbox::policy::paths::Places;
 use cargo_sandbox::policy::repository::RepositoryPolicy;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let base = Base::default();
+    let user = Own { memory: 8 << 30, ..Own::default() };
+    let alone = user.settings(None);
     let file = PathBuf::from("/srv/project/cargo-sandbox.toml");
-    let Ok(own) = RepositoryPolicy::parse(file, text.to_owned(), &Policy::default(), &base) else { return };
+    let Ok(own) = RepositoryPolicy::parse(file, text.to_owned(), &Policy::default(), &user) else { return };
     for item in own.question.iter().flat_map(|question| &question.items) {
         let shown = item.show("cargo-sandbox.toml".as_ref()).to_string();
         assert!(!shown.contains('\u{1b}') && !shown.contains('\u{9b}'), "{shown:?}");
@@ -27,8 +29,10 @@ fuzz_target!(|text: &str| {
         home,
         own: Vec::new(),
     };
-    let Ok(policy) = Policy::new(&[own.written], &places, base.clone()) else { return };
-    let Ok(without) = Policy::new(&[], &places, base) else { return };
+    let settings = user.settings(Some(&own.written));
+    assert!(settings.is_within(&alone), "{settings:?}");
+    let Ok(policy) = Policy::new(&[own.written], &places, user.base(&settings)) else { return };
+    let Ok(without) = Policy::new(&[], &places, user.base(&alone)) else { return };
     for name in ["a-1.0.0", "ring-0.17.8", "openssl-sys-0.9.1"] {
         for provenance in [Provenance::Registry, Provenance::Repository] {
             let package = Package::of_directory(name, provenance).expect("a package");

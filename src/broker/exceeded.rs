@@ -1,13 +1,13 @@
 //! What is said of a job that a limit has ended.
 
 use crate::agent::protocol::Exceeded;
-use crate::policy::layers::Place;
+use crate::policy::layers::{Place, Policy, Source};
 use crate::policy::limits::LimitName;
 
 use super::identify::{Job, JobKind};
 
 /// Which job, which limit, and how to raise it.
-pub fn explain(job: &Job, exceeded: Exceeded) -> String {
+pub fn explain(policy: &Policy, job: &Job, exceeded: Exceeded) -> String {
     let job_name = format!("{} of {}", job.kind.name(), job.package);
     let tests = job.kind == JobKind::Rustdoc && job.spec.argv.iter().any(|word| word == b"--test");
     let (limit, value) = limit_of(job.kind == JobKind::Program || tests, exceeded);
@@ -24,11 +24,18 @@ pub fn explain(job: &Job, exceeded: Exceeded) -> String {
         }
         Exceeded::Time { .. } => "it ran for too long".to_owned(),
     };
-    if let Some((limit, value, place)) = by_policy(job, exceeded) {
+    let by_repository = policy.origin(limit).filter(|place| place.source == Some(Source::Repository));
+    let by_policy = by_policy(job, exceeded);
+    if let Some((limit, value, place)) =
+        by_policy.or_else(|| by_repository.and_then(|place| Some((limit, value?, place))))
+    {
         let value = limit.show(value);
+        let advice = match exceeded {
+            Exceeded::FreeSpace { .. } => "make room on that disk, or let less stay free there",
+            _ => "if that is what it should do, allow more there",
+        };
         return format!(
-            "the {job_name} was stopped: {what}\nthe limit is `{limit}`, which is {value} by {place}\n\nhint: if that is what \
-             it should do, allow more there"
+            "the {job_name} was stopped: {what}\nthe limit is `{limit}`, which is {value} by {place}\n\nhint: {advice}"
         );
     }
     let advice = match exceeded {

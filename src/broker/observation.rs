@@ -286,26 +286,9 @@ fn finished<'a>(
     }
 }
 
+/// What a policy takes the job for: by what the user's command runs, which no job can say.
 fn kind(job: &Job) -> Kind {
-    let has = |word: &[u8]| job.spec.argv.iter().any(|argument| argument == word);
-    match job.kind {
-        JobKind::BuildScript => Kind::BuildScript,
-        JobKind::Rustdoc if has(b"--test") => Kind::Doctest,
-        JobKind::Rustdoc => Kind::Rustdoc,
-        JobKind::Program => {
-            let program = Path::new(OsStr::from_bytes(&job.spec.program));
-            let is_test = program.parent().is_some_and(|parent| parent.ends_with("deps"));
-            match () {
-                // cargo says it to benchmarks, and to nothing else.
-                () if is_test && has(b"--bench") => Kind::Bench,
-                () if is_test => Kind::Test,
-                () => Kind::Run,
-            }
-        }
-        JobKind::Crate | JobKind::BuildScriptCrate | JobKind::Query | JobKind::Cargo | JobKind::Coverage => {
-            Kind::Compile
-        }
-    }
+    job.subject.as_ref().map_or(Kind::Compile, |subject| subject.kind)
 }
 
 /// Where the package of a job is: by the source that is compiled, else by what cargo says.
@@ -365,9 +348,11 @@ fn depends_on(list: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::packages::Subject;
     use super::super::session::tests::session;
     use super::*;
     use crate::agent::protocol::Access;
+    use crate::policy::package::Package;
 
     fn job(kind: JobKind, program: &str, argv: &[&str]) -> Job {
         let access = |path: &str, rights| Access { path: path.into(), rights };
@@ -414,11 +399,13 @@ mod tests {
 
     #[test]
     fn kinds_are_those_of_a_policy() {
-        let of = |program: &str, argv: &[&str]| kind(&job(JobKind::Program, program, argv));
-        assert_eq!(of("/b/debug/deps/x-1", &["x"]), Kind::Test);
-        assert_eq!(of("/b/release/deps/x-1", &["x", "--bench"]), Kind::Bench);
-        assert_eq!(of("/w/app/target/debug/x", &["x", "--bench"]), Kind::Run);
-        assert_eq!(kind(&job(JobKind::Rustdoc, "/t/bin/rustdoc", &["rustdoc", "--test"])), Kind::Doctest);
+        let mut script = job(JobKind::Program, "/b/debug/deps/x-1", &["x", "--bench"]);
+        for own in Kind::ALL {
+            let package = Package::unknown();
+            script.subject = Some(Subject { package, kind: own, macros: Vec::new() });
+            assert_eq!(kind(&script), own, "whatever it is called and told");
+        }
+        assert_eq!(kind(&job(JobKind::Cargo, "/t/bin/cargo", &["cargo"])), Kind::Compile);
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Broker {
                 Ok(reply)
             }
             Ok(Some(AgentReply::Exceeded(limit))) => {
-                anyhow::bail!("{}", exceeded::explain(job, limit))
+                anyhow::bail!("{}", exceeded::explain(&self.session.policy, job, limit))
             }
             Ok(Some(AgentReply::Failed { message, errno, at_exec })) => {
                 let what = format!("{} of {}", job.kind.name(), job.package);

@@ -36,7 +36,7 @@ use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
 use super::policy::{self, Ground};
-use super::report::Report;
+use super::report::{Report, ReportOptions};
 use super::trust::{self, Scene};
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
@@ -116,17 +116,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         cargo_home,
         installed,
     };
-    if options.report.mode != Mode::Failures
-        && matches!(vetted.command.kind, CommandKind::Install | CommandKind::Fix)
-    {
-        bail!(
-            "`{}` has jobs that are not recorded yet
-
-hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
-             them with `build`",
-            vetted.command.subcommand
-        );
-    }
+    refuse_unrecorded(&vetted.command, &options.report)?;
     match (vetted.command.kind, root) {
         (CommandKind::Install, _) => install::run(&vetted),
         (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
@@ -141,9 +131,25 @@ hint: leave `--audit`, `--learn` and `--locked-behaviour` out, or use \
     }
 }
 
+/// Refuses to record what would say nothing.
+fn refuse_unrecorded(command: &CargoCommand, report: &ReportOptions) -> anyhow::Result<()> {
+    let name = &command.subcommand;
+    match command.kind {
+        CommandKind::Fix if report.mode != Mode::Failures => bail!(
+            "`{name}` runs all of cargo as one job, so that no record tells one package from the other\n\nhint: \
+             `cargo-sandbox --audit check` records the same build scripts and macros"
+        ),
+        CommandKind::Install if report.mode == Mode::Learn || report.locked => bail!(
+            "`{name}` has no project with a `cargo-sandbox.toml` or a `cargo-sandbox.lock`\n\nhint: `--audit` records \
+             what it does; or use `--learn` and `--locked-behaviour` with `build` in a copy of the sources"
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// What the repository's policy asks for.
 fn policy_question(front_end: &FrontEnd, options: &Options, root: &Path) -> anyhow::Result<Option<Question>> {
-    let ground = Ground { root, target_dir: None, sysroot: None, limits: &options.limits };
+    let ground = Ground { root, target_dir: None, sysroot: None, own: &options.own };
     Ok(policy::of_project(front_end, &ground)?.question)
 }
 
@@ -265,8 +271,16 @@ pub(super) fn prepare(
     triples.sort();
     triples.dedup();
 
-    let engines = Engines::new(options.engine, front_end.docker_endpoints(), state.projects());
-    let system = match options.image {
+    let ground = Ground {
+        root: &project.root,
+        target_dir: Some(&target_dir),
+        sysroot: Some(&toolchain.sysroot),
+        own: &options.own,
+    };
+    let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
+    let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
+        .selected_by(settings.engine_by_repository());
+    let system = match settings.image.value {
         Image::Host => {
             system_world(&state.etc(), &user).context("failed to look at the system's directories")?
         }
@@ -285,10 +299,10 @@ pub(super) fn prepare(
     };
     let world = World {
         system,
-        image: options.image.clone(),
+        image: settings.image.value.clone(),
         user,
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
-        limits: options.limits.container.clone(),
+        limits: settings.limits.container.clone(),
         bar: Arc::clone(bar),
         shown: coverage.iter().map(|coverage| Mount::read_only(&coverage.demangler)).collect(),
         idle: options.idle,
@@ -301,19 +315,16 @@ pub(super) fn prepare(
         }
         Image::Named(name) => Advisor::of_image(name),
     };
-    let ground = Ground {
-        root: &project.root,
-        target_dir: Some(&target_dir),
-        sysroot: Some(&toolchain.sysroot),
-        limits: &options.limits,
-    };
-    let policy::Found { policy, open, .. } = policy::of_project(front_end, &ground)?;
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());
     let recorder = {
         let all = options.verbose || command.flag(&["-v", "-vv", "--verbose"]);
         let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        Recorder::new(options.report.mode, all, &project.root, &user_home, names)
+        let recorder = Recorder::new(options.report.mode, all, &project.root, &user_home, names);
+        match command.kind {
+            CommandKind::Install => recorder.suggesting_for(&config),
+            _ => recorder,
+        }
     };
     let session = Session {
         programs: Kind::of_programs(coverage::stands_for(command)),
@@ -328,7 +339,7 @@ pub(super) fn prepare(
         vendored: vendored(configuration),
         containers: Containers::new(engines, world),
         umask: front_end.umask()?,
-        budgets: options.limits.budgets,
+        budgets: settings.limits.budgets,
         advisor,
         verbose: options.verbose,
         recorder: Some(Arc::new(recorder)),

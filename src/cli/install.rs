@@ -17,6 +17,7 @@ use crate::project::single_use::SingleUse;
 
 use super::EXIT_FAILURE;
 use super::cargo_command::{prepare, start_broker};
+use super::report::Report;
 use super::vetted::Vetted;
 
 /// Installs each crate that the command names.
@@ -77,10 +78,16 @@ fn one(vetted: &Vetted<'_>, name: &str, command: &CargoCommand) -> anyhow::Resul
         cargo.domain.add(path, Rights::Read);
     }
     let directories = prepared.session.directories.clone();
+    let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples);
     drop(session_directory);
     end_containers(vetted, &state, made_up.id());
+    if status.is_ok() {
+        // What was recorded stays until the crate is installed again.
+        let kept = state.installed(name).context("failed to make a directory for the record")?;
+        report.kept_in(kept).finish()?;
+    }
     // With it the last name goes that jobs had for what is installed now: cargo moves programs where it can.
     drop(made_up);
     // Where cargo was ended by a signal this process ends by it too.
@@ -99,7 +106,7 @@ fn repositories(command: &CargoCommand) -> Vec<PathBuf> {
 /// Ends what runs of a project that goes away.
 pub(super) fn end_containers(vetted: &Vetted<'_>, state: &StateDirectory, id: &str) {
     let endpoints = vetted.front_end.docker_endpoints();
-    let engines = Engines::new(vetted.options.engine, endpoints, state.projects());
+    let engines = Engines::new(vetted.options.settings().engine.value, endpoints, state.projects());
     for engine in engines.available() {
         for container in engine.list().unwrap_or_default().iter().filter(|one| one.project == id) {
             // One that stays ends by itself, and shows directories that nobody has a name for any more.

@@ -14,16 +14,18 @@ mod vetted;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory, Parser};
 
-use crate::container::Image;
 use crate::container::engines::Selection;
 use crate::policy::bar::Weakness;
-use crate::policy::limits::{self, LimitSetting, Resolved};
+use crate::policy::containers::{Own, Settings};
+use crate::policy::effective::Said;
+use crate::policy::layers::Place;
+use crate::policy::limits::{self, LimitSetting, LimitSettings};
 use crate::policy::user::UserConfig;
 
 pub use background::main as background;
@@ -109,8 +111,8 @@ struct Arguments {
 /// The user's own options, understood.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which engine.
-    pub engine: Selection,
+    /// What the user says of containers: a repository's policy may say more of them.
+    pub own: Own,
     /// Say what runs.
     pub verbose: bool,
     /// More that jobs may read, canonical.
@@ -119,16 +121,19 @@ pub struct Options {
     pub variables: Vec<String>,
     /// What is recorded, and what is made of it.
     pub report: report::ReportOptions,
-    /// What the container is made from.
-    pub image: Image,
     /// How long a container stays without a job.
     pub idle: std::time::Duration,
-    /// Limits of containers and jobs.
-    pub limits: Resolved,
     /// Installed subcommands that run though it is not known what they do: from the configuration alone.
     pub subcommands: Vec<String>,
     /// What may be missing of the promised confinement: from the configuration alone.
     pub allowed: BTreeSet<Weakness>,
+}
+
+impl Options {
+    /// What holds for containers where no repository has a say: those that publish, and those of what is installed.
+    pub fn settings(&self) -> Settings {
+        self.own.settings(None)
+    }
 }
 
 /// Runs a whole command line; what goes wrong is said on standard error.
@@ -172,37 +177,56 @@ fn default_options(front_end: &FrontEnd) -> anyhow::Result<Options> {
 }
 
 fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Options> {
-    let config = UserConfig::read(&front_end.user_config()?)?;
-    let engine = match (arguments.engine, front_end.variable("CARGO_SANDBOX_ENGINE")) {
-        (Some(engine), _) => engine,
-        (None, Some(name)) if !name.is_empty() => {
-            let name = name.to_string_lossy();
-            <Selection as clap::ValueEnum>::from_str(&name, true).map_err(|_| {
-                anyhow::anyhow!("CARGO_SANDBOX_ENGINE is `{name}`; it can be `auto`, `docker` or `native`")
-            })?
-        }
-        _ => config.engine.unwrap_or_default(),
-    };
+    let file = front_end.user_config()?;
+    let config = UserConfig::read(&file)?;
     let reads = arguments.sandbox_read.iter().map(|path| {
         let canonical = front_end.cwd.join(path).canonicalize();
         canonical.map_err(|error| anyhow::anyhow!("--sandbox-read `{}`: {error}", path.display()))
     });
     let memory = limits::machine_memory().context("failed to find out how much memory there is")?;
-    let limits = config.limits.overridden_by(arguments.sandbox_limit.iter().copied()).resolve(memory);
-    let image = arguments.sandbox_image.clone().or(config.image);
+    let own = Own {
+        engine: engine(front_end, arguments, &config, &file)?,
+        image: match &arguments.sandbox_image {
+            Some(name) => Some(Said { value: name.clone(), by: Place::option("--sandbox-image") }),
+            None => config.image.as_ref().map(|image| config.said(&file, image)),
+        },
+        limits: config.limits,
+        options: LimitSettings::default().overridden_by(arguments.sandbox_limit.iter().copied()),
+        memory,
+        file,
+        text: config.text,
+    };
     let idle = arguments.sandbox_idle.or(config.idle_seconds).unwrap_or(IDLE_SECONDS);
     Ok(Options {
-        engine,
+        own,
         verbose: arguments.sandbox_verbose,
         reads: reads.collect::<Result<_, _>>()?,
         variables: arguments.sandbox_env.clone(),
         report: report::ReportOptions::of(arguments.audit, arguments.learn, arguments.locked_behaviour),
-        image: image.map_or(Image::Host, Image::Named),
         idle: std::time::Duration::from_secs(idle),
-        limits,
         subcommands: config.subcommands,
         allowed: config.allow_weaker_confinement,
     })
+}
+
+/// The engine that the user chooses, if he does.
+fn engine(
+    front_end: &FrontEnd,
+    arguments: &Arguments,
+    config: &UserConfig,
+    file: &Path,
+) -> anyhow::Result<Option<Said<Selection>>> {
+    const VARIABLE: &str = "CARGO_SANDBOX_ENGINE";
+    if let Some(value) = arguments.engine {
+        return Ok(Some(Said { value, by: Place::option("--engine") }));
+    }
+    if let Some(name) = front_end.variable(VARIABLE).filter(|name| !name.is_empty()) {
+        let name = name.to_string_lossy();
+        let value = <Selection as clap::ValueEnum>::from_str(&name, true)
+            .map_err(|_| anyhow::anyhow!("{VARIABLE} is `{name}`; it can be `auto`, `docker` or `native`"))?;
+        return Ok(Some(Said { value, by: Place::option(VARIABLE) }));
+    }
+    Ok(config.engine.as_ref().map(|engine| config.said(file, engine)))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::policy::containers::{Own, Settings};
 use crate::policy::known::KnownPackages;
-use crate::policy::layers::{Base, Policy, Source, Written};
-use crate::policy::limits::Resolved;
+use crate::policy::layers::{Policy, Source, Written};
 use crate::policy::paths::Places;
 use crate::policy::question::Question;
 use crate::policy::repository::RepositoryPolicy;
@@ -23,8 +23,8 @@ pub struct Ground<'a> {
     pub target_dir: Option<&'a Path>,
     /// The toolchain; none where it is not known yet.
     pub sysroot: Option<&'a Path>,
-    /// Limits of all jobs.
-    pub limits: &'a Resolved,
+    /// What the user says of containers.
+    pub own: &'a Own,
 }
 
 /// A policy, and what of the repository's needs trust.
@@ -32,6 +32,8 @@ pub struct Ground<'a> {
 pub struct Found {
     /// What holds: the repository's widens where it is trusted.
     pub policy: Policy,
+    /// What the project's containers are made by, from and to.
+    pub settings: Settings,
     /// What needs trust, trusted or not.
     pub question: Option<Question>,
     /// Whether there is something that is not trusted.
@@ -44,11 +46,11 @@ pub struct Found {
 /// When a file cannot be read, is not understood, or grants what nobody can grant.
 pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<Found> {
     let places = places(front_end, ground)?;
-    let base = Base::new(ground.limits);
+    let settings = ground.own.settings(None);
     let users = users(front_end)?;
-    let without = Policy::new(&users, &places, base.clone())?;
-    let Some(own) = RepositoryPolicy::read(ground.root, &without, &base)? else {
-        return Ok(Found { policy: without, question: None, open: false });
+    let without = Policy::new(&users, &places, ground.own.base(&settings))?;
+    let Some(own) = RepositoryPolicy::read(ground.root, &without, ground.own)? else {
+        return Ok(Found { policy: without, settings, question: None, open: false });
     };
     let RepositoryPolicy { mut written, question } = own;
     if let Some(question) = &question {
@@ -59,8 +61,10 @@ pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<F
         places.create_written(&written.file).context("failed to create what the policy lets jobs write")?;
     }
     let open = !written.trusted;
+    let settings = ground.own.settings(Some(&written));
+    let base = ground.own.base(&settings);
     let policy = Policy::new(&[users, vec![written]].concat(), &places, base)?;
-    Ok(Found { policy, question, open })
+    Ok(Found { policy, settings, question, open })
 }
 
 /// The layers that come before the repository's.

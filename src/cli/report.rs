@@ -85,6 +85,12 @@ impl Report {
         Ok(Self { options: *options, recorder, root, state, pins, audit })
     }
 
+    /// Has what is written kept elsewhere than with the project, which goes away.
+    #[must_use]
+    pub fn kept_in(self, directory: PathBuf) -> Self {
+        Self { state: directory, ..self }
+    }
+
     /// When cargo is done: says and writes what there is. Returns whether all of it is accepted.
     pub fn finish(mut self) -> anyhow::Result<bool> {
         let Some(recorder) = self.recorder.take() else { return Ok(true) };

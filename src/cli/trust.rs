@@ -51,8 +51,8 @@ impl Scene<'_> {
             questions.extend(nextest::question(root)?);
         }
         if let Some(root) = &root {
-            let limits = &super::default_options(front_end)?.limits;
-            let ground = super::policy::Ground { root, target_dir: None, sysroot: None, limits };
+            let own = &super::default_options(front_end)?.own;
+            let ground = super::policy::Ground { root, target_dir: None, sysroot: None, own };
             questions.extend(super::policy::of_project(front_end, &ground)?.question);
         }
         if let Err(ToolchainError::PathToolchain(named)) = front_end.toolchain(None)?.resolve(self.directory)

@@ -26,10 +26,23 @@ pub enum Selection {
     Native,
 }
 
+impl Selection {
+    /// As files and options have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Native => "native",
+        }
+    }
+}
+
 /// The engines of this machine, as one user may use them.
 #[derive(Debug)]
 pub struct Engines {
     selection: Selection,
+    /// Who selects it, where that is not the user.
+    selected_by: Option<String>,
     endpoints: DockerEndpoints,
     /// The directory of all projects.
     projects: PathBuf,
@@ -38,7 +51,13 @@ pub struct Engines {
 impl Engines {
     /// The engines by what the user selects.
     pub fn new(selection: Selection, endpoints: DockerEndpoints, projects: PathBuf) -> Self {
-        Self { selection, endpoints, projects }
+        Self { selection, selected_by: None, endpoints, projects }
+    }
+
+    /// Says who selects the engine, where that is not the user.
+    #[must_use]
+    pub fn selected_by(self, who: Option<String>) -> Self {
+        Self { selected_by: who, ..self }
     }
 
     /// What the user selects.
@@ -64,7 +83,10 @@ impl Engines {
             Selection::Native => Ok(EngineKind::Native),
             Selection::Docker => match DockerEngine::connect(&self.endpoints, PATIENCE) {
                 Ok(_) => Ok(EngineKind::Docker),
-                Err(error) => Err(explain("use the docker engine", &error)),
+                Err(error) => {
+                    let who = self.selected_by.as_ref().map(|who| format!(", which {who} wants"));
+                    Err(explain(&format!("use the docker engine{}", who.unwrap_or_default()), &error))
+                }
             },
             Selection::Auto => match DockerEngine::connect(&self.endpoints, AUTO_PATIENCE) {
                 Ok(_) => Ok(EngineKind::Docker),

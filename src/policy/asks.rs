@@ -1,23 +1,26 @@
 //! What of a repository's policy needs trust: everything in it that may give a job more than it has without the file,
 //! in words.
 
+use super::containers::Own;
 use super::effective::is_less;
-use super::file::{BuildScripts, PolicyFile, Rules, Table};
+use super::file::{BuildScripts, List, PolicyFile, Rules, Table};
 use super::invalid::Mistake;
 use super::kind::Kind;
-use super::layers::{Base, Policy, spans};
+use super::layers::{Policy, spans};
 use super::limits::LimitName;
 use super::network::Network;
 use super::question::Item;
+use super::words::GrantedPath;
 
-/// What of `file` needs trust, where `users` is the policy without it.
-pub fn items(text: &str, file: &PolicyFile, users: &Policy, base: &Base) -> Vec<Item> {
+/// What of `file` needs trust, where `users` is the policy without it and `own` what the user says of containers.
+pub fn items(text: &str, file: &PolicyFile, users: &Policy, own: &Own) -> Vec<Item> {
     let away: Vec<_> = users.layers.iter().map(super::layers::Layer::takes_away).collect();
     let network = away.iter().any(|away| away.network);
     let denies = away.iter().any(|away| away.denies);
     let scripts = away.iter().map(|away| away.build_scripts).min().unwrap_or(BuildScripts::Allow);
     let line = |start: usize| Some(Mistake::at(text, start, String::new()).line);
-    let mut items = Vec::new();
+    let base = own.unasked();
+    let mut items = own.items(text, file);
     if let Some(mode) = file.build_scripts.as_ref().filter(|mode| *mode.get_ref() > scripts) {
         items.push(Item {
             line: line(mode.span().start),
@@ -34,15 +37,17 @@ pub fn items(text: &str, file: &PolicyFile, users: &Policy, base: &Base) -> Vec<
         let before = items.len();
         let raises = |name: LimitName, value: Option<u64>| {
             let kinds = Kind::ALL.into_iter().filter(|kind| table.kind.is_none_or(|own| own == *kind));
-            let base = kinds.map(|kind| base.of(kind).get(&name).copied().flatten());
+            let base = kinds.map(|kind| base.limits(kind).get(&name).copied().flatten());
             matches!(name, LimitName::WallTime | LimitName::DiskWrites)
                 && (away.iter().any(|away| away.limits.contains(&name))
                     || base.into_iter().any(|base| is_less(base, value)))
         };
         for (key, start) in spans(&table.rules) {
-            for (value, effect) in effects(&table.rules, key, &who, (network, denies, scripts), &raises) {
+            for Effect { at, value, effect } in
+                effects(&table.rules, key, &who, (network, denies, scripts), &raises)
+            {
                 items.push(Item {
-                    line: line(start),
+                    line: line(at.unwrap_or(start)),
                     key: format!("{table}.{key}"),
                     value: Some(value),
                     effect,
@@ -71,18 +76,35 @@ fn who(table: &Table<'_>) -> String {
     }
 }
 
-/// The values of a key that need trust, each with what it lets happen.
+/// A value that needs trust, and what it lets happen.
+struct Effect {
+    /// Where it is, in bytes; none: where the key's value is.
+    at: Option<usize>,
+    value: String,
+    effect: String,
+}
+
+/// The values of a key that need trust.
 fn effects(
     rules: &Rules,
     key: &str,
     who: &str,
     (network, denies, scripts): (bool, bool, BuildScripts),
     raises: &impl Fn(LimitName, Option<u64>) -> bool,
-) -> Vec<(String, String)> {
+) -> Vec<Effect> {
     let quoted = |text: &str| format!("\"{text}\"");
-    let paths = |list: &Option<toml::Spanned<Vec<super::file::GrantedPath>>>, what: &str| {
+    let one = |value: String, effect: String| Effect { at: None, value, effect };
+    let paths = |list: &Option<List<GrantedPath>>, what: &str| {
         let list = list.iter().flat_map(|list| list.get_ref());
-        list.map(|path| (quoted(path.as_str()), format!("{who} {what} `{}`", path.as_str()))).collect()
+        list.map(|path| {
+            let text = path.get_ref().as_str();
+            Effect {
+                at: Some(path.span().start),
+                value: quoted(text),
+                effect: format!("{who} {what} `{text}`"),
+            }
+        })
+        .collect()
     };
     match key {
         "read" => paths(&rules.read, "read"),
@@ -90,12 +112,13 @@ fn effects(
         "write" => paths(&rules.write, "read and write"),
         "env" => {
             let list = rules.env.iter().flat_map(|list| list.get_ref());
-            list.map(|name| {
-                let name = name.name();
-                (
-                    quoted(name),
-                    format!("{who} get the value that the variable `{name}` has in your environment"),
-                )
+            list.map(|spanned| {
+                let name = spanned.get_ref().name();
+                Effect {
+                    at: Some(spanned.span().start),
+                    value: quoted(name),
+                    effect: format!("{who} get the value that the variable `{name}` has in your environment"),
+                }
             })
             .collect()
         }
@@ -103,11 +126,11 @@ fn effects(
             Some(Network::Host) => {
                 let effect = "reach all that you reach from this machine: the internet, your local network, and \
                               services of this machine that only it can reach";
-                vec![(quoted("host"), format!("{who} {effect}"))]
+                vec![one(quoted("host"), format!("{who} {effect}"))]
             }
             Some(Network::Only(list)) => {
                 let shown = |endpoint: &super::network::Endpoint| {
-                    (
+                    one(
                         quoted(&endpoint.to_string()),
                         format!("{who} reach `{endpoint}`, and can send there what they read"),
                     )
@@ -115,34 +138,40 @@ fn effects(
                 list.iter().map(shown).collect()
             }
             Some(Network::Loopback) if network => {
-                vec![(quoted("loopback"), format!("{who} reach the loopback of the container"))]
+                vec![one(quoted("loopback"), format!("{who} reach the loopback of the container"))]
             }
             _ => Vec::new(),
         },
         "seccomp" => {
             let list = rules.seccomp.iter().flat_map(|list| list.get_ref());
-            list.map(|call| (quoted(call.name()), format!("{who} make the system call `{call}`"))).collect()
+            list.map(|call| one(quoted(call.name()), format!("{who} make the system call `{call}`")))
+                .collect()
         }
         "ports" => {
             let list = rules.ports.iter().flat_map(|list| list.get_ref());
-            list.map(|port| {
+            list.map(|spanned| {
+                let port = spanned.get_ref();
                 let effect = format!(
                     "{who} are reached at port {} of this machine's loopback, by whatever runs here",
                     port.host
                 );
-                (quoted(&port.to_string()), effect)
+                Effect { at: Some(spanned.span().start), value: quoted(&port.to_string()), effect }
             })
             .collect()
         }
         "limits" => {
-            let list = rules.limits.iter().flat_map(|limits| limits.get_ref().0.iter());
-            list.filter(|(name, value)| raises(*name, *value))
+            let Some(limits) = rules.limits.as_ref().map(|limits| &limits.get_ref().0) else {
+                return Vec::new();
+            };
+            let raised = limits.iter().filter(|(name, value)| raises(*name, *value));
+            raised
                 .map(|(name, value)| {
                     let value = value.map_or_else(|| "none".to_owned(), |value| name.show(value));
-                    (
-                        format!("{{ {name} = \"{value}\" }}"),
-                        format!("{who} may use up more: `{name}` is {value}"),
-                    )
+                    Effect {
+                        at: limits.place(name),
+                        effect: format!("{who} may use up more: `{name}` is {value}"),
+                        value: format!("{{ {name} = \"{value}\" }}"),
+                    }
                 })
                 .collect()
         }
@@ -151,7 +180,7 @@ fn effects(
             let value = value.as_ref().is_some_and(|value| *value.get_ref());
             let keeps = denies || scripts != BuildScripts::Allow;
             match (key == "allow") == value && keeps {
-                true => vec![(
+                true => vec![one(
                     value.to_string(),
                     format!("{who} run, though your own configuration may keep them from it"),
                 )],

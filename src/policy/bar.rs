@@ -25,7 +25,8 @@ pub enum Weakness {
 }
 
 impl Weakness {
-    const ALL: [Self; 3] = [Self::LandlockLevel, Self::Landlock, Self::JobNamespaces];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::LandlockLevel, Self::Landlock, Self::JobNamespaces];
 
     /// As the configuration has it.
     pub fn name(self) -> &'static str {

@@ -68,14 +68,20 @@ impl Policy {
             network: Said { value: Network::Loopback, by: Place::built_in() },
             paths: Vec::new(),
             env: Vec::new(),
-            limits: self.base.of(kind).iter().map(|(name, value)| (*name, built_in(*value))).collect(),
+            limits: self.base.limits(kind).iter().map(|(name, value)| (*name, built_in(*value))).collect(),
             calls: Vec::new(),
             ports: Vec::new(),
         };
         for layer in &self.layers {
+            for (name, value, by) in layer.limits(kind) {
+                job.lower(name, value, by);
+            }
             for table in layer.tables.iter().filter(|table| table.is_about(package, kind)) {
                 job.fold(table, layer.may_widen(table, package));
             }
+        }
+        for (name, value) in self.base.most(kind) {
+            job.lower(*name, *value, &Place::option("--sandbox-limit"));
         }
         if kind == Kind::BuildScript && job.denied.is_none() {
             job.denied = self.unlisted(package);
@@ -197,11 +203,18 @@ impl Effective {
         );
         let by = |key| table.at(key);
         let env = rules.env.iter().flat_map(|env| env.get_ref());
-        self.env.extend(env.map(|name| Said { value: name.name().to_owned(), by: by("env") }));
+        self.env.extend(env.map(|name| Said { value: name.get_ref().name().to_owned(), by: by("env") }));
         let calls = rules.seccomp.iter().flat_map(|calls| calls.get_ref());
         self.calls.extend(calls.map(|call| Said { value: *call, by: by("seccomp") }));
         let ports = rules.ports.iter().flat_map(|ports| ports.get_ref());
-        self.ports.extend(ports.map(|port| Said { value: *port, by: by("ports") }));
+        self.ports.extend(ports.map(|port| Said { value: *port.get_ref(), by: by("ports") }));
+    }
+
+    /// Lowers a limit where it is higher.
+    fn lower(&mut self, name: LimitName, value: Option<u64>, by: &Place) {
+        if is_less(value, self.limits.get(&name).and_then(|said| said.value)) {
+            self.limits.insert(name, Said { value, by: by.clone() });
+        }
     }
 
     /// Whether the other allows all that this one does.

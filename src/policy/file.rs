@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
-use serde::de::{self, Deserializer};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::broker::directives::obeyed_variable;
-use crate::cargo::environment::is_decided;
+use crate::container::engines::Selection;
 
 use super::calls::SystemCall;
 use super::invalid::Mistake;
@@ -17,11 +17,19 @@ use super::kind::Kind;
 use super::limits::{LimitName, LimitSettings};
 use super::network::{Network, PublishedPort};
 use super::package::Selector;
+use super::words::{GrantedPath, ImageName, Variable, word};
 
 /// A policy as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PolicyFile {
+    /// What makes the project's containers.
+    pub engine: Option<Spanned<Selection>>,
+    /// What they are made from.
+    pub image: Option<Spanned<ImageName>>,
+    /// What they, and the jobs in them, may use up.
+    #[serde(default)]
+    pub limits: LimitSettings,
     /// Which build scripts run at all.
     pub build_scripts: Option<Spanned<BuildScripts>>,
     /// What holds for every package.
@@ -31,6 +39,9 @@ pub struct PolicyFile {
     #[serde(default)]
     pub packages: Packages,
 }
+
+/// A list, with the place of each entry.
+pub type List<T> = Spanned<Vec<Spanned<T>>>;
 
 /// The entries below `packages`.
 pub type Packages = BTreeMap<Selector, PackageRules>;
@@ -65,19 +76,19 @@ pub struct Rules {
     /// What may be reached.
     pub network: Option<Spanned<Network>>,
     /// What may be read beside the rest.
-    pub read: Option<Spanned<Vec<GrantedPath>>>,
+    pub read: Option<List<GrantedPath>>,
     /// What may be written, and read.
-    pub write: Option<Spanned<Vec<GrantedPath>>>,
+    pub write: Option<List<GrantedPath>>,
     /// What may be executed, and read.
-    pub execute: Option<Spanned<Vec<GrantedPath>>>,
+    pub execute: Option<List<GrantedPath>>,
     /// Variables of the user's that pass.
-    pub env: Option<Spanned<Vec<Variable>>>,
+    pub env: Option<List<Variable>>,
     /// What may be used up.
     pub limits: Option<Spanned<JobLimitSettings>>,
     /// System calls beyond the default.
     pub seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
     /// Ports of `run` that this machine gets.
-    pub ports: Option<Spanned<Vec<PublishedPort>>>,
+    pub ports: Option<List<PublishedPort>>,
     /// Such jobs do not run.
     pub deny: Option<Spanned<bool>>,
     /// They run, whatever is said in general.
@@ -129,13 +140,13 @@ by_kind! {
     /// `[packages."name"]` with what holds for all kinds, and `[packages."name".<kind>]`.
     PackageRules {
         network: Option<Spanned<Network>>,
-        read: Option<Spanned<Vec<GrantedPath>>>,
-        write: Option<Spanned<Vec<GrantedPath>>>,
-        execute: Option<Spanned<Vec<GrantedPath>>>,
-        env: Option<Spanned<Vec<Variable>>>,
+        read: Option<List<GrantedPath>>,
+        write: Option<List<GrantedPath>>,
+        execute: Option<List<GrantedPath>>,
+        env: Option<List<Variable>>,
         limits: Option<Spanned<JobLimitSettings>>,
         seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
-        ports: Option<Spanned<Vec<PublishedPort>>>,
+        ports: Option<List<PublishedPort>>,
         deny: Option<Spanned<bool>>,
         allow: Option<Spanned<bool>>,
     }
@@ -147,62 +158,6 @@ impl PackageRules {
         let Self { network, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
             self.clone();
         Rules { network, read, write, execute, env, limits, seccomp, ports, deny, allow }
-    }
-}
-
-/// A path, as it is written: absolute, or relative to the project's root.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GrantedPath(String);
-
-impl GrantedPath {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for GrantedPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = |reason: &str| Err(de::Error::custom(format!("`{text}` {reason}")));
-        if text.is_empty() || text.contains('\0') {
-            return wrong("is no path");
-        }
-        if text.starts_with('~') || text.contains('$') {
-            return wrong("is not written out: paths are absolute, or relative to the project's root");
-        }
-        if text.split('/').any(|part| part == "..") {
-            return wrong("leads upwards: write the path that is meant");
-        }
-        Ok(Self(text))
-    }
-}
-
-/// The name of a variable of the environment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Variable(String);
-
-impl Variable {
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Variable {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let mut letters = name.chars();
-        let first = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-        if !first || !letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
-            return Err(de::Error::custom(format!("`{name}` is no name of a variable")));
-        }
-        if obeyed_variable(&name).is_some() || is_decided(&name) {
-            return Err(de::Error::custom(format!(
-                "`{name}` is obeyed by the loader, the toolchain or cargo-sandbox itself, and is no policy's to pass"
-            )));
-        }
-        Ok(Self(name))
     }
 }
 
@@ -222,25 +177,39 @@ pub const JOB_LIMITS: [LimitName; 6] = [
 
 impl<'de> Deserialize<'de> for JobLimitSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let settings = LimitSettings::deserialize(deserializer)?;
-        let other = settings.names().find(|name| !JOB_LIMITS.contains(name));
-        match other {
-            Some(name) => {
-                let known: Vec<String> = JOB_LIMITS.iter().map(ToString::to_string).collect();
-                Err(de::Error::custom(format!(
-                    "`{name}` is a limit of the whole container, which belongs into `[limits]` of your own \
-                     configuration\n\nhint: a job can have {}",
-                    known.join(", ")
-                )))
-            }
-            None => Ok(Self(settings)),
+        LimitSettings::read::<JobLimitName, D>(deserializer).map(Self)
+    }
+}
+
+/// The name of a limit that a job can have of its own.
+struct JobLimitName(LimitName);
+
+impl From<JobLimitName> for LimitName {
+    fn from(name: JobLimitName) -> Self {
+        name.0
+    }
+}
+
+impl FromStr for JobLimitName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name: LimitName = text.parse()?;
+        if JOB_LIMITS.contains(&name) {
+            return Ok(Self(name));
         }
+        let known: Vec<String> = JOB_LIMITS.iter().map(ToString::to_string).collect();
+        Err(format!(
+            "`{name}` is a limit of the whole container, which belongs into `[limits]` at the top of the file\n\nhint: a \
+             job can have {}",
+            known.join(", ")
+        ))
     }
 }
 
 impl<'de> Deserialize<'de> for Selector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        word(deserializer)
     }
 }
 
@@ -336,7 +305,7 @@ impl PolicyFile {
 
     /// Whether it says nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.build_scripts.is_none() && self.tables().is_empty()
+        *self == Self::default()
     }
 }
 
@@ -347,7 +316,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let file = PolicyFile::parse(
-            "build-scripts = \"allow-listed\"\n\
+            "engine = \"docker\"\nimage = \"debian:13\"\nbuild-scripts = \"allow-listed\"\n\
+             [limits]\nmemory = \"2G\"\ntmp = \"1G\"\n\
              [defaults.test]\nnetwork = \"none\"\nwrite = [\"tests/snapshots\"]\n\
              [packages.\"ring@0.17\".build-script]\nread = [\"/opt/x\"]\nexecute = [\"/opt/y\"]\nenv = [\"RING_X\"]\n\
              network = [\"a.example:443\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\n\
@@ -377,28 +347,42 @@ mod tests {
         for (text, place, word) in [
             ("build-script = \"deny\"", "line 1, column 1", "did you mean `build-scripts`?"),
             ("build-scripts = \"no\"", "line 1, column 17", "allow-listed"),
+            ("build-scripts = \"allow-liste\"", "line 1, column 17", "did you mean `allow-listed`?"),
+            ("engin = \"docker\"", "line 1, column 1", "did you mean `engine`?"),
+            ("engine = \"dokcer\"", "line 1, column 10", "did you mean `docker`?"),
+            ("image = \"a b\"", "line 1, column 9", "no name of an image"),
+            ("[limits]\ntmp = \"1G\"\nmemry = \"1G\"", "line 3, column 1", "did you mean `memory`?"),
+            ("[limits]\nmemory = \"8X\"", "line 2, column 10", "a size such as"),
             ("[defaults.tests]", "line 1, column 11", "did you mean `test`?"),
             ("[defaults.test]\nnetwrok = \"none\"", "line 2, column 1", "did you mean `network`?"),
             ("[packages.a.build-scripts]", "line 1, column 13", "did you mean `build-script`?"),
             ("[packages.\"a b\"]\ndeny = true", "line 1, column 11", "names no package"),
             ("[packages.a]\nnetwork = \"hots\"", "line 2, column 11", "did you mean `host`?"),
             ("[packages.a]\nnetwork = \"a:1\"", "line 2, column 11", "`[\"a:1\"]`"),
-            ("[packages.a]\nnetwork = [\"a\"]", "line 2, column 11", "`a`"),
+            ("[packages.a]\nnetwork = [\"a\"]", "line 2, column 12", "`a`"),
+            (
+                "[packages.a]\nnetwork = [\n  \"a:1\",\n  \"b:x\",\n]",
+                "line 4, column 3",
+                "`x` is no TCP port",
+            ),
             (
                 "[packages.a]\nnetwork = [\"169.254.169.254:80\"]",
-                "line 2, column 11",
+                "line 2, column 12",
                 "which no policy grants",
             ),
-            ("[packages.a]\nread = [\"/x\", \"~/y\"]", "line 2, column 8", "absolute"),
-            ("[packages.a]\nread = [\"../y\"]", "line 2, column 8", "upwards"),
-            ("[packages.a]\nenv = [\"LD_PRELOAD\"]", "line 2, column 7", "loader"),
-            ("[packages.a]\nenv = [\"A=B\"]", "line 2, column 7", "no name"),
+            ("[packages.a]\nread = [\"/x\", \"~/y\"]", "line 2, column 15", "absolute"),
+            ("[packages.a]\nwrite = [\"../y\"]", "line 2, column 10", "upwards"),
+            ("[packages.a]\nexecute = [\n\t\"/x\",\n\t\"\",\n]", "line 4, column 2", "no path"),
+            ("[packages.a]\nenv = [\"A\", \"LD_PRELOAD\"]", "line 2, column 13", "loader"),
+            ("[packages.a]\nenv = [\"A=B\"]", "line 2, column 8", "no name"),
+            ("[packages.a]\nenv = [\"A\", 1]", "line 2, column 13", "a text"),
             ("[packages.a]\nlimits = { memry = 1 }", "line 2, column 12", "did you mean `memory`?"),
-            ("[packages.a]\nlimits = { tmp = \"1G\" }", "line 2, column 10", "whole container"),
+            ("[packages.a]\nlimits = { tmp = \"1G\" }", "line 2, column 12", "whole container"),
             ("[packages.a]\nseccomp = [\"bpf\"]", "line 2, column 12", "ptrace"),
+            ("[packages.a]\nseccomp = [\"kcmp\", \"ptrce\"]", "line 2, column 20", "did you mean `ptrace`?"),
             ("[packages.a]\nallow = true\ndeny = true", "line 2, column 9", "both"),
             ("[packages.a.test]\nports = [\"80\"]", "line 2, column 9", "kind `run`"),
-            ("[packages.a.run]\nports = [\"http\"]", "line 2, column 9", "no port"),
+            ("[packages.a.run]\nports = [\"80\", \"http\"]", "line 2, column 16", "no port"),
         ] {
             let error = PolicyFile::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(place) && error.contains(word), "{text}:\n{error}");

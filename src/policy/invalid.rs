@@ -23,6 +23,14 @@ impl Mistake {
                 let key = text.get(span.clone()).unwrap_or_default();
                 format!("unknown key `{key}`\n\n{}", nearest::hint(key, &known(unknown)))
             }
+            unknown if unknown.starts_with("unknown variant") => {
+                let all: Vec<&str> = unknown.split('`').skip(1).step_by(2).collect();
+                let (value, known) = all.split_first().unwrap_or((&"", &[]));
+                match nearest::nearest(value, known.iter().copied()) {
+                    Some(meant) => format!("{unknown}\n\nhint: did you mean `{meant}`?"),
+                    None => unknown.to_owned(),
+                }
+            }
             message => message.to_owned(),
         };
         Self::at(text, span.start, message)

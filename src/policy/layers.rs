@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::base::{Base, Bounds, of_container};
 use super::calls::SystemCall;
 use super::file::{BuildScripts, PolicyFile, Rules, Table};
 use super::invalid::Mistake;
 use super::kind::Kind;
-use super::limits::{LimitName, Resolved};
+use super::limits::LimitName;
 use super::network::Network;
 use super::package::{Package, Provenance, Selector};
 use super::paths::{PathRight, Places};
@@ -22,6 +23,8 @@ pub enum Source {
     User,
     /// The repository.
     Repository,
+    /// An option of the user's, or a variable.
+    CommandLine,
 }
 
 /// A policy file with what is known about it.
@@ -45,6 +48,9 @@ pub(super) struct Layer {
     pub(super) source: Source,
     pub(super) trusted: bool,
     pub(super) build_scripts: Option<(BuildScripts, Place)>,
+    /// `[limits]`.
+    bounds: Bounds,
+    places: BTreeMap<LimitName, Place>,
     pub(super) tables: Vec<ResolvedTable>,
 }
 
@@ -79,6 +85,14 @@ impl Layer {
         let named = table.selector.is_none() || package.provenance == Provenance::Registry;
         self.trusted && (self.source == Source::Repository || named)
     }
+
+    /// What `[limits]` says of a kind of job, and where.
+    pub(super) fn limits(&self, kind: Kind) -> impl Iterator<Item = (LimitName, Option<u64>, &Place)> {
+        let all = self.bounds.of(kind).iter();
+        all.filter_map(move |(name, value)| {
+            Some((*name, *value, self.places.get(&of_container(kind, *name))?))
+        })
+    }
 }
 
 /// Where something is said.
@@ -99,6 +113,11 @@ impl Place {
     pub fn built_in() -> Self {
         Self { source: None, file: PathBuf::new(), line: None, table: String::new() }
     }
+
+    /// An option of the command line, or a variable.
+    pub fn option(name: &str) -> Self {
+        Self { source: Some(Source::CommandLine), table: name.to_owned(), ..Self::built_in() }
+    }
 }
 
 impl fmt::Display for Place {
@@ -106,6 +125,7 @@ impl fmt::Display for Place {
         match self.source {
             None => return f.write_str("built in"),
             Some(Source::Known) => return write!(f, "the list of known packages, {}", self.table),
+            Some(Source::CommandLine) => return f.write_str(&self.table),
             Some(Source::User | Source::Repository) => write!(f, "{}", self.file.display())?,
         }
         if let Some(line) = self.line {
@@ -122,52 +142,18 @@ pub struct Policy {
     pub(super) base: Base,
 }
 
-/// Limits of jobs where no policy says anything.
-#[derive(Debug, Clone, Default)]
-pub struct Base {
-    build: BTreeMap<LimitName, Option<u64>>,
-    program: BTreeMap<LimitName, Option<u64>>,
-}
-
-impl Base {
-    /// What the container is made to.
-    pub fn new(limits: &Resolved) -> Self {
-        let of = |budget: crate::agent::protocol::Budget| {
-            let per_job = &limits.container.per_job;
-            BTreeMap::from([
-                (LimitName::Memory, Some(limits.container.memory)),
-                (LimitName::Processes, Some(per_job.processes)),
-                (LimitName::OpenFiles, per_job.open_files),
-                (LimitName::FileSize, per_job.file_size),
-                (LimitName::DiskWrites, budget.disk_writes),
-                (LimitName::WallTime, budget.seconds),
-            ])
-        };
-        Self { build: of(limits.budgets.build), program: of(limits.budgets.program) }
-    }
-
-    /// The limits of a kind of job.
-    pub fn of(&self, kind: Kind) -> &BTreeMap<LimitName, Option<u64>> {
-        match kind {
-            Kind::Doctest | Kind::Test | Kind::Bench | Kind::Run => &self.program,
-            Kind::BuildScript | Kind::Compile | Kind::Macro | Kind::Rustdoc => &self.build,
-        }
-    }
-}
-
 /// A grant that cannot be given.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{}:{line}: `{key}` of `{table}`: `{path}` {reason}\n\nhint: take it out; a job gets no such path, whoever grants it",
+    "{}:{line}:{column}: {what}\n\nhint: take it out; a job gets no such path, whoever grants it",
     file.display()
 )]
 pub struct Impossible {
     file: PathBuf,
     line: usize,
-    key: &'static str,
-    table: String,
-    path: String,
-    reason: String,
+    column: usize,
+    /// Which path, and why.
+    what: String,
 }
 
 impl Policy {
@@ -196,7 +182,9 @@ impl Policy {
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         let layers = self.layers.iter().filter(|layer| layer.trusted);
         let tables = layers.flat_map(|layer| &layer.tables);
-        tables.flat_map(|table| table.rules.env.iter().flat_map(|env| env.get_ref())).map(|name| name.name())
+        tables
+            .flat_map(|table| table.rules.env.iter().flat_map(|env| env.get_ref()))
+            .map(|name| name.get_ref().name())
     }
 
     /// Every system call that some job may be granted.
@@ -204,6 +192,16 @@ impl Policy {
         let layers = self.layers.iter().filter(|layer| layer.trusted);
         let tables = layers.flat_map(|layer| &layer.tables);
         tables.flat_map(|table| table.rules.seccomp.iter().flat_map(|calls| calls.get_ref())).copied()
+    }
+
+    /// Who says a limit that all containers of the project have; none: it is built in.
+    pub fn origin(&self, name: LimitName) -> Option<&Place> {
+        self.base.origin(name)
+    }
+
+    /// Who says a limit of a kind of job where no table does; none: it is built in.
+    pub fn origin_for(&self, kind: Kind, name: LimitName) -> Option<&Place> {
+        self.origin(of_container(kind, name))
     }
 
     /// Whether no layer says anything about limits.
@@ -245,16 +243,14 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
             (PathRight::Write, &rules.write),
         ] {
             let Some(list) = list else { continue };
-            for path in list.get_ref() {
-                let found = places.judge(path, right).map_err(|reason| Impossible {
-                    file: written.path.clone(),
-                    line: line(list.span().start),
-                    key: right.name(),
-                    table: table.clone(),
-                    path: path.as_str().to_owned(),
-                    reason,
+            for spanned in list.get_ref() {
+                let (path, start) = (spanned.get_ref(), spanned.span().start);
+                let found = places.judge(path, right).map_err(|reason| {
+                    let what = format!("`{}` of `{table}`: `{}` {reason}", right.name(), path.as_str());
+                    let Mistake { line, column, message } = Mistake::at(&written.text, start, what);
+                    Impossible { file: written.path.clone(), line, column, what: message }
                 })?;
-                paths.extend(found.map(|path| (right, path, place(Some(list.span().start), table.clone()))));
+                paths.extend(found.map(|path| (right, path, place(Some(start), table.clone()))));
             }
         }
         for (key, span) in spans(&rules) {
@@ -268,7 +264,16 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
     let build_scripts = written.file.build_scripts.as_ref();
     let build_scripts =
         build_scripts.map(|mode| (*mode.get_ref(), place(Some(mode.span().start), String::new())));
-    Ok(Layer { source: written.source, trusted: written.trusted, build_scripts, tables })
+    let limits = written.file.limits.clone();
+    let said = |name: LimitName| (name, place(limits.place(name), "limits".into()));
+    Ok(Layer {
+        source: written.source,
+        trusted: written.trusted,
+        build_scripts,
+        bounds: Bounds::new(|name| limits.get(name)),
+        places: limits.names().map(said).collect(),
+        tables,
+    })
 }
 
 /// The keys that a table has, and where each value starts.

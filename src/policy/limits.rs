@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::JobLimits;
@@ -113,8 +112,26 @@ impl LimitName {
         unit.map_or_else(|| value.to_string(), |(size, name)| format!("{}{name}", value / size))
     }
 
+    /// A value of this limit for people, where it may have none.
+    pub fn show_optional(self, value: Option<u64>) -> String {
+        match (value, self) {
+            (Some(value), _) => self.show(value),
+            (None, Self::OpenFiles) => "as outside".into(),
+            (None, _) => "none".into(),
+        }
+    }
+
+    /// Whether a value leaves more to jobs than another one; `None`: it is switched off.
+    pub fn is_wider(self, one: Option<u64>, other: Option<u64>) -> bool {
+        match self {
+            // What must stay free: the less, the more there is for jobs.
+            Self::FreeSpace => one.unwrap_or(0) < other.unwrap_or(0),
+            _ => other.is_some_and(|other| one.is_none_or(|one| one > other)),
+        }
+    }
+
     /// Reads a value: a number with a unit, or `none`.
-    fn read(self, text: &str) -> Result<Option<u64>, String> {
+    pub(super) fn read(self, text: &str) -> Result<Option<u64>, String> {
         let row = self.row();
         if text == "none" {
             return if row.optional { Ok(None) } else { Err(format!("`{}` cannot be `none`", row.name)) };
@@ -134,11 +151,7 @@ impl LimitName {
         let value =
             number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         let Some(value) = value else {
-            let form = match row.unit {
-                Unit::Bytes => "a size such as `512M` or `8G`",
-                Unit::Number => "a whole number",
-                Unit::Seconds => "a time such as `90s`, `30min` or `2h`",
-            };
+            let form = self.form();
             let none = if row.optional { ", or `none`" } else { "" };
             return Err(format!("`{text}` is no value for `{}`, which takes {form}{none}", row.name));
         };
@@ -171,9 +184,13 @@ impl FromStr for LimitName {
     }
 }
 
-/// What the user says about limits; `None` switches one off.
+/// What somebody says about limits; `None` switches one off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LimitSettings(BTreeMap<LimitName, Option<u64>>);
+pub struct LimitSettings {
+    values: BTreeMap<LimitName, Option<u64>>,
+    /// Where a name is in its file, in bytes.
+    places: BTreeMap<LimitName, usize>,
+}
 
 /// One setting, as `--sandbox-limit` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,23 +211,47 @@ impl LimitSettings {
     /// These, and `others` where they say something.
     #[must_use]
     pub fn overridden_by(mut self, others: impl IntoIterator<Item = LimitSetting>) -> Self {
-        self.0.extend(others.into_iter().map(|LimitSetting(name, value)| (name, value)));
+        for LimitSetting(name, value) in others {
+            self.set(name, value);
+        }
         self
+    }
+
+    /// Sets one.
+    pub fn set(&mut self, name: LimitName, value: Option<u64>) {
+        self.values.insert(name, value);
+        self.places.remove(&name);
+    }
+
+    /// Takes one that is at a place of a file, in bytes.
+    pub(super) fn take(&mut self, name: LimitName, value: Option<u64>, place: usize) {
+        self.values.insert(name, value);
+        self.places.insert(name, place);
+    }
+
+    /// Where a name is in the file that it was read from, in bytes.
+    pub fn place(&self, name: LimitName) -> Option<usize> {
+        self.places.get(&name).copied()
     }
 
     /// What it sets; `None` switches a limit off.
     pub fn iter(&self) -> impl Iterator<Item = (LimitName, Option<u64>)> + '_ {
-        self.0.iter().map(|(name, value)| (*name, *value))
+        self.values.iter().map(|(name, value)| (*name, *value))
+    }
+
+    /// What it says of one, if it does.
+    pub fn get(&self, name: LimitName) -> Option<Option<u64>> {
+        self.values.get(&name).copied()
     }
 
     /// The names of what it sets.
     pub fn names(&self) -> impl Iterator<Item = LimitName> + '_ {
-        self.0.keys().copied()
+        self.values.keys().copied()
     }
 
     /// What holds on a machine with so much memory.
     pub fn resolve(&self, machine: u64) -> Resolved {
-        let value = |name, default: Option<u64>| self.0.get(&name).copied().unwrap_or(default);
+        let value = |name, default: Option<u64>| self.values.get(&name).copied().unwrap_or(default);
         // Whole mebibytes, so that a value that varies a little between boots asks for no new container.
         let memory = value(LimitName::Memory, None).unwrap_or((machine / 10 * 9) >> 20 << 20);
         let processes = value(LimitName::Processes, None).unwrap_or(DEFAULT_PROCESSES);
@@ -254,10 +295,10 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Every limit with its value, for people.
-    pub fn list(&self) -> Vec<(LimitName, String)> {
+    /// A limit's value; `None`: it is switched off, or as it is outside.
+    pub fn value(&self, name: LimitName) -> Option<u64> {
         let limits = &self.container;
-        let value = |name| match name {
+        match name {
             LimitName::Memory => Some(limits.memory),
             LimitName::Processes => Some(limits.per_job.processes),
             LimitName::OpenFiles => limits.per_job.open_files,
@@ -267,13 +308,12 @@ impl Resolved {
             LimitName::Tmp => Some(limits.tmp),
             LimitName::WallTime => self.budgets.build.seconds,
             LimitName::ProgramTime => self.budgets.program.seconds,
-        };
-        let text = |name: LimitName| match (value(name), name) {
-            (Some(value), _) => name.show(value),
-            (None, LimitName::OpenFiles) => "as outside".into(),
-            (None, _) => "none".into(),
-        };
-        LimitName::all().map(|name| (name, text(name))).collect()
+        }
+    }
+
+    /// Every limit with its value, for people.
+    pub fn list(&self) -> Vec<(LimitName, String)> {
+        LimitName::all().map(|name| (name, name.show_optional(self.value(name)))).collect()
     }
 }
 
@@ -295,66 +335,6 @@ pub fn machine_memory() -> io::Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     Ok(kibibytes.ok_or_else(|| io::Error::other("/proc/meminfo has no MemTotal"))? << 10)
-}
-
-impl<'de> Deserialize<'de> for LimitSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Table)
-    }
-}
-
-/// `[limits]` of the configuration. Names and values are read one by one, so that an error is about the right
-/// place in the file.
-struct Table;
-
-impl<'de> Visitor<'de> for Table {
-    type Value = LimitSettings;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table of limits")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LimitSettings, A::Error> {
-        let mut settings = BTreeMap::new();
-        while let Some(Key(name)) = map.next_key()? {
-            settings.insert(name, map.next_value_seed(Value(name))?);
-        }
-        Ok(LimitSettings(settings))
-    }
-}
-
-struct Key(LimitName);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
-    }
-}
-
-struct Value(LimitName);
-
-impl<'de> DeserializeSeed<'de> for Value {
-    type Value = Option<u64>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u64>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Value {
-    type Value = Option<u64>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, or a text with a number and its unit")
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Option<u64>, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<u64>, E> {
-        self.0.read(text).map_err(E::custom)
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 
 pub mod asks;
 pub mod bar;
+pub mod base;
 pub mod calls;
+pub mod containers;
 pub mod difference;
 pub mod effective;
 pub mod file;
@@ -16,6 +18,7 @@ pub mod invalid;
 pub mod kind;
 pub mod known;
 pub mod layers;
+mod limit_table;
 pub mod limits;
 mod nearest;
 pub mod network;
@@ -28,3 +31,4 @@ pub mod reference;
 pub mod repository;
 pub mod trust;
 pub mod user;
+pub mod words;

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::nearest;
+use super::words::word;
 
-use crate::forward::{Host, Reach, reach};
+use crate::forward::{AllowedError, Host, Reach, reach};
 
 pub use crate::forward::Allowed as Endpoint;
 
@@ -119,16 +120,23 @@ impl<'de> Visitor<'de> for Value {
 
 struct Entry(Endpoint);
 
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let endpoint: Endpoint = text.parse().map_err(de::Error::custom)?;
+impl FromStr for Entry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let endpoint: Endpoint = text.parse().map_err(|error: AllowedError| error.to_string())?;
         match endpoint.host {
-            Host::Address(address) if reach(address) == Reach::Never => Err(de::Error::custom(format!(
+            Host::Address(address) if reach(address) == Reach::Never => Err(format!(
                 "`{text}` is the address of no single host, or of a cloud's metadata service, which no policy grants"
-            ))),
+            )),
             _ => Ok(Self(endpoint)),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word(deserializer)
     }
 }
 
@@ -165,7 +173,7 @@ impl fmt::Display for PublishedPort {
 
 impl<'de> Deserialize<'de> for PublishedPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        word(deserializer)
     }
 }
 

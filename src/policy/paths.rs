@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file::{GrantedPath, PolicyFile};
+use super::file::PolicyFile;
+use super::words::GrantedPath;
 
 /// What a job may do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,13 +155,13 @@ impl Places {
     pub fn create_written(&self, file: &PolicyFile) -> io::Result<()> {
         for table in file.tables() {
             for granted in table.rules.write.iter().flat_map(|list| list.get_ref()) {
-                let path: PathBuf = self.root.join(granted.as_str()).components().collect();
+                let path: PathBuf = self.root.join(granted.get_ref().as_str()).components().collect();
                 let there = path.ancestors().skip(1).find(|path| path.exists());
                 // Through no link that leads elsewhere.
                 let real = there.is_some_and(|there| {
                     there.starts_with(&self.root) && there.canonicalize().is_ok_and(|real| real == there)
                 });
-                if real && self.judge(granted, PathRight::Write) == Ok(None) {
+                if real && self.judge(granted.get_ref(), PathRight::Write) == Ok(None) {
                     fs::create_dir_all(&path)?;
                 }
             }

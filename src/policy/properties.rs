@@ -3,14 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::effective::Effective;
+use crate::container::engines::Selection;
+
+use super::containers::Own;
+use super::effective::{Effective, Said};
 use super::file::PolicyFile;
 use super::kind::Kind;
 use super::known::KnownPackages;
-use super::layers::{Base, Policy, Source, Written};
+use super::layers::{Place, Policy, Source, Written};
 use super::limits::LimitSettings;
 use super::package::{Package, Provenance};
 use super::paths::Places;
+use super::question::Item;
 use super::repository::RepositoryPolicy;
 
 /// Numbers that look random and are the same in every run (Knuth's MMIX generator).
@@ -64,6 +68,66 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
             _ => numbers.pick(&["true", "false"]).to_owned(),
         };
         text.push_str(&format!("{key} = {value}\n"));
+    }
+    text
+}
+
+const CONTAINER_LIMITS: &[(&str, [&str; 3])] = &[
+    ("memory", ["'65M'", "'900G'", "'1G'"]),
+    ("processes", ["40", "90000", "500"]),
+    ("open-files", ["40", "90000", "'none'"]),
+    ("file-size", ["'2M'", "'900T'", "'none'"]),
+    ("disk-writes", ["'2M'", "'900T'", "'none'"]),
+    ("free-space", ["'2M'", "'900T'", "'none'"]),
+    ("tmp", ["'2M'", "'900G'", "'1G'"]),
+    ("wall-time", ["'2s'", "'900h'", "'none'"]),
+    ("program-time", ["'2s'", "'900h'", "'none'"]),
+];
+
+/// Some limits of containers, each as a line of a file.
+fn container_limits(numbers: &mut Numbers) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, values) in CONTAINER_LIMITS {
+        if numbers.below(4) == 0 {
+            all.push(format!("{name} = {}", numbers.pick(values)));
+        }
+    }
+    all
+}
+
+/// What a user may say of containers.
+fn own(numbers: &mut Numbers) -> Own {
+    let limits = toml::from_str(&container_limits(numbers).join("\n")).unwrap();
+    let options = container_limits(numbers);
+    let options = options.iter().map(|line| line.replace(" = ", "=").replace('\'', "").parse().unwrap());
+    let engines = [Selection::Auto, Selection::Docker, Selection::Native];
+    let said = |value| Said { value, by: Place::option("--engine") };
+    let engine = engines.get(numbers.below(6)).copied().map(said);
+    let image = (numbers.below(4) == 0).then(|| Said { value: "mine".into(), by: Place::built_in() });
+    Own {
+        engine,
+        image,
+        limits,
+        options: LimitSettings::default().overridden_by(options),
+        memory: 8 << 30,
+        ..Own::default()
+    }
+}
+
+/// The keys of a repository's file that are not the user's own tables.
+fn containers(numbers: &mut Numbers) -> String {
+    let mut text = String::new();
+    if numbers.below(4) == 0 {
+        text.push_str(&format!("engine = {}\n", numbers.pick(&["'auto'", "'docker'", "'native'"])));
+    }
+    if numbers.below(4) == 0 {
+        text.push_str(&format!("image = {}\n", numbers.pick(&["'mine'", "'theirs:1'"])));
+    }
+    // As they may stand before any table.
+    if numbers.below(2) == 0 {
+        for line in container_limits(numbers) {
+            text.push_str(&format!("limits.{line}\n"));
+        }
     }
     text
 }
@@ -142,56 +206,80 @@ fn no_repositorys_file_widens_anything_without_trust() {
     let root = directory.path().canonicalize().unwrap();
     std::fs::create_dir(root.join("data")).unwrap();
     let places = places(&root);
-    let base = Base::new(&LimitSettings::default().resolve(8 << 30));
     let mut numbers = Numbers(6);
     let (mut asked, mut widened, mut narrowed) = (0, 0, 0);
-    for round in 0..400 {
+    let (mut unlike, mut shrunk) = (0, 0);
+    for round in 0..600 {
         // Half of the users say nothing.
         let user = if round % 2 == 0 { String::new() } else { policy(&mut numbers) };
+        let own = if round % 4 < 2 { Own { memory: 8 << 30, ..Own::default() } } else { own(&mut numbers) };
         let before = vec![KnownPackages::shipped().unwrap().layer(), users(&user)];
-        let without = Policy::new(&before, &places, base.clone()).unwrap();
-        let text = policy(&mut numbers);
+        let alone = own.settings(None);
+        let without = Policy::new(&before, &places, own.base(&alone)).unwrap();
+        // One of three says nothing but this of containers, and one nothing of them.
+        let text = match round % 3 {
+            0 => containers(&mut numbers),
+            1 => policy(&mut numbers),
+            _ => containers(&mut numbers) + &policy(&mut numbers),
+        };
         let file = PathBuf::from("cargo-sandbox.toml");
-        let repository = RepositoryPolicy::parse(file, text.clone(), &without, &base).unwrap();
+        let repository = RepositoryPolicy::parse(file, text.clone(), &without, &own).unwrap();
         let asks = repository.question.is_some();
         assert_eq!(repository.written.trusted, !asks);
+        // `self trust`, which knows nothing of another command's options, shows all that is asked for.
+        let plain = Own { options: LimitSettings::default(), ..own.clone() };
+        let unconfined = Policy::new(&before, &places, plain.base(&plain.settings(None))).unwrap();
+        let shown = RepositoryPolicy::parse("x".into(), text.clone(), &unconfined, &plain).unwrap().question;
+        let shown = shown.map(|question| question.items).unwrap_or_default();
+        for item in repository.question.iter().flat_map(|question| &question.items) {
+            let same = |shown: &Item| (&shown.key, shown.line) == (&item.key, item.line);
+            assert!(shown.iter().any(same), "{item:?}\n--- repository\n{text}\n{shown:#?}");
+        }
         let resolved = |trusted| {
-            let own = Written { trusted, ..repository.written.clone() };
-            Policy::new(&[before.clone(), vec![own]].concat(), &places, base.clone()).unwrap()
+            let written = Written { trusted, ..repository.written.clone() };
+            let settings = own.settings(Some(&written));
+            let base = own.base(&settings);
+            (Policy::new(&[before.clone(), vec![written]].concat(), &places, base).unwrap(), settings)
         };
-        let untrusted = resolved(false);
+        let (untrusted, settings) = resolved(false);
+        let context = format!("--- user\n{own:?}\n{user}\n--- repository\n{text}");
+        assert!(settings.is_within(&alone), "{context}\n{settings:#?}\n{alone:#?}");
+        shrunk += usize::from(!alone.is_within(&settings));
         for ((name, with), (_, without)) in jobs(&untrusted).zip(jobs(&without)) {
-            assert!(
-                with.is_within(&without),
-                "{name}\n--- user\n{user}\n--- repository\n{text}\n{with:#?}\n{without:#?}"
-            );
+            assert!(with.is_within(&without), "{name}\n{context}\n{with:#?}\n{without:#?}");
             narrowed += usize::from(!without.is_within(&with));
         }
         asked += usize::from(asks);
         let mut more = false;
-        for ((name, with), (_, without)) in jobs(&resolved(true)).zip(jobs(&without)) {
+        let (trusted, settings) = resolved(true);
+        unlike += usize::from(!settings.is_within(&alone));
+        assert!(
+            asks || settings.is_within(&alone),
+            "nothing was asked\n{context}\n{settings:#?}\n{alone:#?}"
+        );
+        for ((name, with), (_, without)) in jobs(&trusted).zip(jobs(&without)) {
             more |= !with.is_within(&without);
             assert!(
                 asks || with.is_within(&without),
-                "nothing was asked: {name}\n--- user\n{user}\n--- repository\n{text}\n{with:#?}\n{without:#?}"
+                "nothing was asked: {name}\n{context}\n{with:#?}\n{without:#?}"
             );
         }
         widened += usize::from(more);
     }
     // What is tried is worth trying.
     assert!(
-        asked > 100 && widened > 100 && narrowed > 100,
-        "{asked} asked, {widened} widened, {narrowed} narrowed"
+        asked > 100 && widened > 100 && narrowed > 100 && unlike > 100 && shrunk > 100,
+        "{asked} asked, {widened} widened, {narrowed} narrowed, containers: {unlike} other, {shrunk} less"
     );
 }
 
 #[test]
 fn no_text_of_a_repositorys_is_too_much_for_the_parser() {
-    let base = Base::default();
+    let own = Own { memory: 8 << 30, ..Own::default() };
     let mut numbers = Numbers(7);
     let mut read = 0;
     for _ in 0..400 {
-        let mut text = policy(&mut numbers).into_bytes();
+        let mut text = (containers(&mut numbers) + &policy(&mut numbers)).into_bytes();
         for _ in 0..numbers.below(4) {
             if !text.is_empty() {
                 let at = numbers.below(text.len());
@@ -200,10 +288,10 @@ fn no_text_of_a_repositorys_is_too_much_for_the_parser() {
         }
         let text = String::from_utf8_lossy(&text).into_owned();
         let file = PathBuf::from("cargo-sandbox.toml");
-        if let Ok(policy) = RepositoryPolicy::parse(file, text, &Policy::default(), &base) {
+        if let Ok(policy) = RepositoryPolicy::parse(file, text, &Policy::default(), &own) {
             read += 1;
-            let own = [policy.written];
-            if let Ok(policy) = Policy::new(&own, &places(Path::new("/srv/project")), base.clone()) {
+            let base = own.base(&own.settings(Some(&policy.written)));
+            if let Ok(policy) = Policy::new(&[policy.written], &places(Path::new("/srv/project")), base) {
                 assert!(jobs(&policy).count() > 0);
             }
         }

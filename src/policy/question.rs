@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::broker::escapes::visible;
 
 /// A file of the repository's, and what in it needs trust.
@@ -17,7 +19,7 @@ pub struct Question {
 }
 
 /// One thing that needs trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Where it is, from 1.
     pub line: Option<usize>,

@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
+use crate::container::engines::Selection;
+
+use super::bar::Weakness;
 use super::calls::SystemCall;
 use super::file::{BuildScripts, JOB_LIMITS};
 use super::kind::Kind;
@@ -13,7 +17,7 @@ use super::network;
 /// Where the schema is published.
 pub const SCHEMA: &str = "cargo-sandbox.schema.json";
 
-/// One key of a table of rules.
+/// One key.
 #[derive(Debug)]
 pub struct Key {
     /// The key.
@@ -111,6 +115,42 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
+/// Every key at the top of a repository's file, beside the tables.
+pub const TOP: &[Key] = &[
+    Key {
+        name: "engine",
+        takes: "`\"auto\"`, `\"docker\"` or `\"native\"`",
+        does: "What makes the project's Build containers, where you have not chosen it: by `--engine`, \
+               `CARGO_SANDBOX_ENGINE` or in your own configuration. `docker` means no other, also where no daemon \
+               answers.",
+        trust: "`native` needs trust; `docker` only takes the other one away",
+        example: "\"docker\"",
+    },
+    Key {
+        name: "image",
+        takes: "the name of an image that the docker engine has",
+        does: "What they are made from instead of this machine's own system, where you have not chosen it: by \
+               `--sandbox-image` or in your own configuration. All jobs use its programs and libraries.",
+        trust: "needs trust",
+        example: "\"debian:13\"",
+    },
+    Key {
+        name: "limits",
+        takes: "a table",
+        does: "What they, and all jobs in them, may use up: each limit of `docs/limits.md`. None is wider than what \
+               `--sandbox-limit` says.",
+        trust: "stricter ones than those in force narrow, wider ones widen",
+        example: "{ memory = \"8G\", wall-time = \"1h\" }",
+    },
+    Key {
+        name: "build-scripts",
+        takes: "`\"allow\"`, `\"allow-listed\"` or `\"deny\"`",
+        does: "Which build scripts run at all: see below.",
+        trust: "less than your own configuration says narrows, more widens",
+        example: "\"allow-listed\"",
+    },
+];
+
 /// What `build-scripts` can be.
 const BUILD_SCRIPTS: [(BuildScripts, &str); 3] = [
     (BuildScripts::Allow, "all build scripts run, confined: the default"),
@@ -123,8 +163,21 @@ const BUILD_SCRIPTS: [(BuildScripts, &str); 3] = [
 
 /// The reference, as `docs/policy.md` has it.
 pub fn page() -> String {
-    let mut text =
-        String::from("`build-scripts` stands at the top of the file:\n\n| value | what runs |\n|---|---|\n");
+    let mut text = String::from(
+        "At the top of a repository's file, beside the tables, can stand:\n\n| key | takes | what it does | trust |\n\
+         |---|---|---|---|\n",
+    );
+    for Key { name, takes, does, trust, .. } in TOP {
+        let _infallible = writeln!(text, "| `{name}` | {takes} | {does} | {trust} |");
+    }
+    text.push_str(
+        "\n`[limits]` of a repository can have:\n\n| limit | takes | narrower is |\n|---|---|---|\n",
+    );
+    for name in LimitName::all() {
+        let narrower = if name.is_wider(Some(0), Some(1)) { "more" } else { "less" };
+        let _infallible = writeln!(text, "| `{name}` | {} | {narrower} |", name.form());
+    }
+    text.push_str("\n`build-scripts` is one of:\n\n| value | what runs |\n|---|---|\n");
     for (mode, words) in BUILD_SCRIPTS {
         let _infallible = writeln!(text, "| `\"{}\"` | {words} |", mode.name());
     }
@@ -147,6 +200,50 @@ pub fn page() -> String {
 
 /// The JSON schema of `cargo-sandbox.toml` (JSON Schema, draft 2020-12), for editors.
 pub fn schema() -> Value {
+    document(
+        "cargo-sandbox.toml",
+        "What a project's containers are, and what packages may do in its jobs",
+        top(),
+    )
+}
+
+/// The JSON schema of the user's own configuration.
+pub fn user_schema() -> Value {
+    let mut keys = top();
+    let mut set = |key: &str, value: Value| keys.insert(key.to_owned(), value);
+    set("idle-seconds", json!({ "type": "integer", "minimum": 0, "description": "As --sandbox-idle" }));
+    let strings = |items: Value| json!({ "type": "array", "items": items, "uniqueItems": true });
+    set("subcommands", strings(json!({ "type": "string" })));
+    let missing = Weakness::ALL.map(Weakness::name);
+    set("allow-weaker-confinement", strings(json!({ "enum": missing })));
+    document("cargo-sandbox/config.toml", "What you choose in every project", keys)
+}
+
+/// What can stand at the top of both files.
+fn top() -> serde_json::Map<String, Value> {
+    let engines = Selection::value_variants().iter().map(|engine| engine.name()).collect::<Vec<_>>();
+    let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
+    let does = |name: &str| TOP.iter().find(|key| key.name == name).map_or("", |key| key.does);
+    let keys = json!({
+        "engine": { "enum": engines, "description": does("engine") },
+        "image": { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", "description": does("image") },
+        "limits": limits(LimitName::all(), does("limits")),
+        "build-scripts": { "enum": modes, "description": does("build-scripts") },
+        "defaults": { "$ref": "#/$defs/defaults" },
+        "packages": {
+            "type": "object",
+            "description": "By name, name@range, or pattern with *",
+            "propertyNames": { "pattern": r"^[\p{L}\p{N}_*-]+(@.+)?$" },
+            "additionalProperties": { "$ref": "#/$defs/package" },
+        },
+    });
+    match keys {
+        Value::Object(keys) => keys,
+        _ => serde_json::Map::new(),
+    }
+}
+
+fn document(title: &str, description: &str, keys: serde_json::Map<String, Value>) -> Value {
     let kinds = |keys: &mut serde_json::Map<String, Value>| {
         for kind in Kind::ALL {
             let rules = if kind == Kind::Run { "run" } else { "rules" };
@@ -161,23 +258,13 @@ pub fn schema() -> Value {
     let mut package = rules(false);
     kinds(&mut package);
     let table = |properties: serde_json::Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
-    let modes: Vec<&str> = BUILD_SCRIPTS.iter().map(|(mode, _)| mode.name()).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cargo-sandbox.toml",
-        "description": "What packages may do in cargo-sandbox's jobs",
+        "title": title,
+        "description": description,
         "type": "object",
         "additionalProperties": false,
-        "properties": {
-            "build-scripts": { "enum": modes, "description": "Which build scripts run at all" },
-            "defaults": { "$ref": "#/$defs/defaults" },
-            "packages": {
-                "type": "object",
-                "description": "By name, name@range, or pattern with *",
-                "propertyNames": { "pattern": r"^[\p{L}\p{N}_*-]+(@.+)?$" },
-                "additionalProperties": { "$ref": "#/$defs/package" },
-            },
-        },
+        "properties": keys,
         "$defs": {
             "defaults": table(defaults),
             "package": table(package),
@@ -198,6 +285,17 @@ fn rules(ports: bool) -> serde_json::Map<String, Value> {
     .collect()
 }
 
+/// A table of limits.
+fn limits(names: impl Iterator<Item = LimitName>, description: &str) -> Value {
+    let limit = |name: LimitName| {
+        (name.to_string(), json!({ "type": ["string", "integer"], "description": name.form() }))
+    };
+    let properties: serde_json::Map<String, Value> = names.map(limit).collect();
+    json!({
+        "type": "object", "properties": properties, "additionalProperties": false, "description": description
+    })
+}
+
 fn value(key: &str) -> Value {
     let strings = |item: Value| json!({ "type": "array", "items": item, "uniqueItems": true });
     match key {
@@ -207,12 +305,7 @@ fn value(key: &str) -> Value {
         ] }),
         "read" | "write" | "execute" => strings(json!({ "type": "string", "minLength": 1 })),
         "env" => strings(json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })),
-        "limits" => {
-            let names = JOB_LIMITS.iter().map(LimitName::to_string);
-            let limit = |name: String| (name, json!({ "type": ["string", "integer"] }));
-            let properties: serde_json::Map<String, Value> = names.map(limit).collect();
-            json!({ "type": "object", "properties": properties, "additionalProperties": false })
-        }
+        "limits" => limits(JOB_LIMITS.into_iter(), ""),
         "seccomp" => strings(json!({ "enum": SystemCall::ALL.map(SystemCall::name) })),
         "ports" => strings(json!({ "type": "string", "pattern": "^[0-9]+(:[0-9]+)?$" })),
         _ => json!({ "type": "boolean" }),
@@ -244,12 +337,21 @@ mod tests {
         let mut of_package: Vec<&str> = keys.into_iter().chain(Kind::ALL.map(Kind::name)).collect();
         of_package.sort_unstable();
         assert_eq!(all, of_package);
+        let mut top = known_to_the_parser("");
+        top.sort();
+        let mut of_top: Vec<&str> = TOP.iter().map(|key| key.name).chain(["defaults", "packages"]).collect();
+        of_top.sort_unstable();
+        assert_eq!(top, of_top);
     }
 
     #[test]
     fn every_example_is_read() {
         for key in KEYS {
             let text = format!("[packages.x.run]\n{} = {}\n", key.name, key.example);
+            PolicyFile::parse(&text).unwrap_or_else(|mistake| panic!("{text}{mistake}"));
+        }
+        for key in TOP {
+            let text = format!("{} = {}\n", key.name, key.example);
             PolicyFile::parse(&text).unwrap_or_else(|mistake| panic!("{text}{mistake}"));
         }
         for (mode, _) in BUILD_SCRIPTS {
@@ -273,6 +375,12 @@ mod tests {
             assert!(more.iter().all(|more| keys.iter().any(|key| key == more)));
         }
         assert_eq!(schema["$defs"]["defaults"]["properties"].as_object().unwrap().len(), Kind::ALL.len());
-        assert_eq!(schema["properties"].as_object().unwrap().len(), 3);
+        let mut top: Vec<&str> = TOP.iter().map(|key| key.name).chain(["defaults", "packages"]).collect();
+        top.sort_unstable();
+        let mut of_schema: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+        of_schema.sort_unstable();
+        assert_eq!(of_schema, top);
+        let limits = schema["properties"]["limits"]["properties"].as_object().unwrap();
+        assert!(LimitName::all().all(|name| limits.contains_key(&name.to_string())));
     }
 }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::cargo::environment::is_secret;
 
 use super::asks;
+use super::containers::Own;
 use super::file::PolicyFile;
 use super::invalid::Mistake;
-use super::layers::{Base, Policy, Source, Written};
+use super::layers::{Policy, Source, Written};
 use super::question::Question;
 
 /// The file's name in the project's root.
@@ -50,14 +51,14 @@ pub struct RepositoryPolicy {
 }
 
 impl RepositoryPolicy {
-    /// Reads the policy of a project; `users` is what holds without it. Nothing where there is none.
+    /// Reads the policy of a project; `users` and `own` are what holds without it. Nothing where there is none.
     ///
     /// # Errors
     /// When it is no plain file, too long, or not understood.
-    pub fn read(root: &Path, users: &Policy, base: &Base) -> Result<Option<Self>, RepositoryPolicyError> {
+    pub fn read(root: &Path, users: &Policy, own: &Own) -> Result<Option<Self>, RepositoryPolicyError> {
         let path = root.join(FILE);
         match read(&path) {
-            Ok(text) => Self::parse(path, text, users, base).map(Some),
+            Ok(text) => Self::parse(path, text, users, own).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(RepositoryPolicyError::Read { path, source }),
         }
@@ -71,11 +72,11 @@ impl RepositoryPolicy {
         path: PathBuf,
         text: String,
         users: &Policy,
-        base: &Base,
+        own: &Own,
     ) -> Result<Self, RepositoryPolicyError> {
         let file = PolicyFile::parse(&text).and_then(|file| refuse_secrets(&text, &file).map(|()| file));
         let file = file.map_err(|mistake| RepositoryPolicyError::Invalid { path: path.clone(), mistake })?;
-        let items = asks::items(&text, &file, users, base);
+        let items = asks::items(&text, &file, users, own);
         let asks = !items.is_empty();
         let question = asks.then(|| Question { file: path.clone(), text: text.clone(), items });
         // What takes nothing away and gives nothing may as well be trusted.
@@ -101,13 +102,13 @@ fn read(path: &Path) -> io::Result<String> {
 fn refuse_secrets(text: &str, file: &PolicyFile) -> Result<(), Mistake> {
     for table in file.tables() {
         let Some(env) = &table.rules.env else { continue };
-        if let Some(name) = env.get_ref().iter().find(|name| is_secret(name.name())) {
+        if let Some(name) = env.get_ref().iter().find(|name| is_secret(name.get_ref().name())) {
             let message = format!(
                 "`{}` has the name of a secret, which no repository can ask for\n\nhint: what has to have it gets it from \
                  your own configuration",
-                name.name()
+                name.get_ref().name()
             );
-            return Err(Mistake::at(text, env.span().start, message));
+            return Err(Mistake::at(text, name.span().start, message));
         }
     }
     Ok(())

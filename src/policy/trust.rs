@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::project::{Project, private_directory};
 
-use super::question::Question;
+use super::question::{Item, Question};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -36,6 +36,9 @@ pub struct TrustedFile {
     pub sha256: String,
     /// The content.
     pub text: String,
+    /// What the user was told that it asks for. For lists alone: what counts is the content.
+    #[serde(default)]
+    pub items: Vec<Item>,
 }
 
 impl Trusted {
@@ -99,6 +102,7 @@ impl TrustStore {
                 path: question.file.clone(),
                 sha256: sha256(&question.text),
                 text: question.text.clone(),
+                items: question.items.clone(),
             });
         }
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;

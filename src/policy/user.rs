@@ -11,9 +11,12 @@ use toml::Spanned;
 use crate::container::engines::Selection;
 
 use super::bar::Weakness;
+use super::effective::Said;
 use super::file::{BuildScripts, Defaults, Packages, PolicyFile};
 use super::invalid::Mistake;
+use super::layers::{Place, Source};
 use super::limits::LimitSettings;
+use super::words::word;
 
 /// The file's name in the configuration directory.
 pub const FILE: &str = "cargo-sandbox/config.toml";
@@ -23,9 +26,9 @@ pub const FILE: &str = "cargo-sandbox/config.toml";
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct UserConfig {
     /// As `--engine`.
-    pub engine: Option<Selection>,
+    pub engine: Option<Spanned<Selection>>,
     /// As `--sandbox-image`.
-    pub image: Option<String>,
+    pub image: Option<Spanned<String>>,
     /// As `--sandbox-idle`.
     pub idle_seconds: Option<u64>,
     /// As `--sandbox-limit`.
@@ -55,7 +58,7 @@ fn weaknesses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTree
     struct Name(Weakness);
     impl<'de> Deserialize<'de> for Name {
         fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+            word(deserializer).map(Self)
         }
     }
     Ok(Vec::<Name>::deserialize(deserializer)?.into_iter().map(|Name(weakness)| weakness).collect())
@@ -107,10 +110,22 @@ impl UserConfig {
         read().map_err(|mistake| UserConfigError::Invalid { path: path.to_owned(), mistake })
     }
 
+    /// A value of it, which was read from `path`, and where it is said.
+    pub fn said<T: Clone>(&self, path: &Path, value: &Spanned<T>) -> Said<T> {
+        let line = Mistake::at(&self.text, value.span().start, String::new()).line;
+        let by = Place {
+            source: Some(Source::User),
+            file: path.to_owned(),
+            line: Some(line),
+            table: String::new(),
+        };
+        Said { value: value.get_ref().clone(), by }
+    }
+
     /// The tables of a policy in it.
     pub fn policy(&self) -> PolicyFile {
         let Self { build_scripts, defaults, packages, .. } = self.clone();
-        PolicyFile { build_scripts, defaults, packages }
+        PolicyFile { build_scripts, defaults, packages, ..PolicyFile::default() }
     }
 }
 
@@ -130,8 +145,9 @@ mod tests {
              [limits]\nmemory = \"2G\"\nprocesses = 100\n",
         )
         .unwrap();
-        assert_eq!(config.engine, Some(Selection::Native));
-        assert_eq!((config.image.as_deref(), config.idle_seconds), (Some("debian"), Some(5)));
+        assert_eq!(config.engine.map(Spanned::into_inner), Some(Selection::Native));
+        assert_eq!(config.image.map(Spanned::into_inner).as_deref(), Some("debian"));
+        assert_eq!(config.idle_seconds, Some(5));
         assert_eq!(config.allow_weaker_confinement, [Weakness::Landlock].into());
         let limits = config.limits.resolve(1 << 34).container;
         assert_eq!((limits.memory, limits.per_job.processes), (2 << 30, 100));
@@ -148,7 +164,12 @@ mod tests {
             ("[limits]\nmemory = \"much\"", "line 2, column 10", ["`much`", "a size such as"]),
             ("[limits]\nmemory = true", "line 2, column 10", ["boolean", "a number"]),
             ("engine = \"podman\"", "line 1, column 10", ["podman", "docker"]),
-            ("allow-weaker-confinement = [\"landlok\"]", "line 1, column 28", ["landlok", "did you mean"]),
+            ("engine = \"nativ\"", "line 1, column 10", ["nativ", "did you mean `native`?"]),
+            (
+                "allow-weaker-confinement = [\"landlock\", \"landlok\"]",
+                "line 1, column 41",
+                ["landlok", "did you mean"],
+            ),
             ("idle-seconds = -1", "line 1, column 16", ["-1", "u64"]),
             ("engine = ", "line 1, column 10", ["", ""]),
         ] {
@@ -156,6 +177,17 @@ mod tests {
             assert!(error.contains(place), "{text}: {error}");
             assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_schema_has_every_key_and_no_other() {
+        let error = parse("zzzzzzzzzzzzzzzzzzzz = 1").unwrap_err();
+        let mut known: Vec<&str> = error.rsplit("known are ").next().unwrap().split(", ").collect();
+        known.sort_unstable();
+        let schema = super::super::reference::user_schema();
+        let mut keys: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, known);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use etcetera::BaseStrategy;
 
 use crate::container::spec::StableHasher;
 
+use super::Project;
+
 /// The user's directory of this tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDirectory(PathBuf);
@@ -46,6 +48,18 @@ impl StateDirectory {
     /// What a project keeps.
     pub fn project(&self, id: &str) -> ProjectDirectories {
         ProjectDirectories { path: self.projects().join(id), shared: None }
+    }
+
+    /// What is kept of the last installation of a crate, by the name that the user gave it. Created if it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn installed(&self, name: &str) -> io::Result<PathBuf> {
+        let all = self.0.join("installed");
+        private_directory(&all)?;
+        let path = all.join(Project::new(&Path::new("/").join(name)).id);
+        private_directory(&path)?;
+        Ok(path)
     }
 
     /// Answers of the compiler about itself, which are the same for every project.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::denial::{Denial, Sort};
 use super::package::PackageId;
@@ -21,8 +22,8 @@ pub struct Subject {
 /// How many lines are said of a job unless the user asks for all.
 pub const MOST: usize = 4;
 
-/// A message about a job, of which at most `most` denials are named.
-pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize) -> String {
+/// A message about a job, of which at most `most` denials are named; `file` is where what would allow them belongs.
+pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize, file: &Path) -> String {
     let mut text = format!("note: {} of `{}` was refused:", subject.kind.one(), subject.package);
     if !subject.macros.is_empty() {
         let macros: Vec<&str> = subject.macros.iter().map(String::as_str).collect();
@@ -41,8 +42,8 @@ pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize) -> St
         let _infallible = write!(text, "\n  and {} more: `-v` names all", denials.len() - most);
     }
     if let Some(lines) = suggestion(&subject.entry(), denials.iter().take(most)) {
-        text.push_str("\n\nhint: if it should have that, add this to cargo-sandbox.toml:\n");
-        text.push_str(&lines);
+        let file = file.display();
+        let _infallible = write!(text, "\n\nhint: if it should have that, add this to {file}:\n{lines}");
     } else if denials.iter().any(|denial| denial.sort == Sort::Socket) {
         text.push_str("\n\nhint: sockets of this machine are shown to no job");
     } else {
@@ -104,6 +105,9 @@ mod tests {
         let denial = |sort, what: &str| Denial { sort, what: what.into(), note: String::new() };
         let mut denials: BTreeSet<Denial> = (0..9).map(|n| denial(Sort::Read, &format!("/h/{n}"))).collect();
         denials.insert(denial(Sort::Network, "a.example:443"));
+        let explain = |subject: &Subject, denials: &BTreeSet<Denial>, most| {
+            explain(subject, denials, most, Path::new("cargo-sandbox.toml"))
+        };
         let text = explain(&subject, &denials, MOST);
         let expected = "note: the build script of `x 1.0.0` was refused:\n  network: a.example:443\n  read: /h/0\n  read: \
                         /h/1\n  read: /h/2\n  and 6 more: `-v` names all\n\nhint: if it should have that, \

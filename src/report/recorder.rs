@@ -14,6 +14,7 @@ use crate::mountinfo;
 
 use super::denial::{self, Denial, Sort};
 use super::explain::{self, MOST, Subject};
+use super::files::PROPOSED;
 use super::package::{Locked, PackageId};
 use super::places::Places;
 use super::record::{Program, Record, Source, Variables, is_compilers};
@@ -44,6 +45,8 @@ pub struct Recorder {
     /// Where the kernel mounts what is asked for: nothing there is looked for by a job's wish.
     automatic: Vec<PathBuf>,
     root: PathBuf,
+    /// The file that a policy is suggested for.
+    policy: PathBuf,
     /// Read with the first job: before that, cargo may not have written it.
     locked: OnceLock<Locked>,
     found: Mutex<Found>,
@@ -128,9 +131,16 @@ impl Recorder {
             environment,
             automatic,
             root: root.to_owned(),
+            policy: PROPOSED.into(),
             locked: OnceLock::new(),
             found: Mutex::default(),
         }
+    }
+
+    /// Suggests what would allow something for another file than the project's.
+    #[must_use]
+    pub fn suggesting_for(self, file: &Path) -> Self {
+        Self { policy: file.to_owned(), ..self }
     }
 
     /// How closely every job is looked at from the start, if it is.
@@ -197,7 +207,7 @@ impl Recorder {
     }
 
     fn explain(&self, subject: &Subject, denials: &BTreeSet<Denial>) -> String {
-        explain::explain(subject, denials, if self.all { usize::MAX } else { MOST })
+        explain::explain(subject, denials, if self.all { usize::MAX } else { MOST }, &self.policy)
     }
 
     fn locked(&self) -> &Locked {

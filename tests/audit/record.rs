@@ -207,3 +207,59 @@ fn no_job_reads_a_record_and_nothing_is_written_through_a_link() {
         );
     });
 }
+
+/// Nothing of an installation stays but what was installed, and what is known of it.
+#[test]
+fn an_installation_is_recorded_and_a_failed_one_explained() {
+    let Some(world) = super::world("audit-install") else { return };
+    let engine = super::Engine::Native;
+    let repository = world.home.join("repository");
+    world.write(&world.home.join(".netrc"), "machine x\n");
+    world.write(
+        &repository.join("Cargo.toml"),
+        "[package]\nname = \"first\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    );
+    world.write(&repository.join("src/main.rs"), "fn main() {}\n");
+    let script = |ending: &str| {
+        let netrc = world.home.join(".netrc");
+        let script = format!("fn main() {{ let _looked = std::fs::read({netrc:?}); {ending} }}\n");
+        world.write(&repository.join("build.rs"), &script);
+        for arguments in [
+            ["init", "--quiet"].as_slice(),
+            &["add", "."],
+            &["-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "x"],
+        ] {
+            run(world.command("/usr/bin/git").args(arguments).current_dir(&repository)).success("git");
+        }
+    };
+    script("");
+    let work = world.work();
+    let line = format!("install --git file://{} first", repository.display());
+    let output = sandbox(&world, engine, &work, &format!("--audit {line}")).success("install");
+    let note = output.stderr.lines().find_map(|line| line.strip_prefix("note: what ")).expect("a note");
+    let page = note.split(": ").nth(1).and_then(|rest| rest.split(" and ").next()).expect("a page");
+    let json = std::path::Path::new(page).with_file_name("audit.json");
+    let audit: serde_json::Value =
+        serde_json::from_slice(&fs::read(json).expect("the record")).expect("JSON");
+    assert_eq!(list(record(&audit, "first", "build-script"), "/reads"), ["~/.netrc"]);
+    assert_eq!(record(&audit, "first", "compile")["jobs"], 2, "the script and the program");
+    assert!(world.home.join(".cargo/bin/first").exists());
+
+    script("panic!(\"no permission (os error 13)\")");
+    let output = sandbox(&world, engine, &work, &format!("{line} --force"));
+    assert_eq!(output.code(), 101, "{}", output.stderr);
+    for said in ["the build script of `first 0.1.0` was refused:", ".netrc", "config.toml:\n[packages"] {
+        assert!(output.stderr.contains(said), "{said}:\n{}", output.stderr);
+    }
+    for (line, said) in [
+        (&*format!("--learn {line}"), "no project with a `cargo-sandbox.toml`"),
+        (&*format!("--locked-behaviour {line}"), "`cargo-sandbox.lock`"),
+    ] {
+        let output = sandbox(&world, engine, &work, line);
+        assert!(output.code() == 101 && output.stderr.contains(said), "{}", output.stderr);
+    }
+    let project = project(&world, "");
+    let output = sandbox(&world, engine, &project, "--audit fix --allow-no-vcs");
+    assert!(output.code() == 101 && output.stderr.contains("as one job"), "{}", output.stderr);
+    world.stop(engine, &project);
+}

@@ -1,5 +1,6 @@
 //! When containers start, are shared, replaced, and end.
 
+use super::support::image::HostImage;
 use super::support::run::spawn;
 use super::*;
 
@@ -175,40 +176,19 @@ fn a_container_of_an_image_that_the_user_names() {
     if need(engine.here()).is_none() {
         return;
     }
-    let (Some(docker), Some(tar)) = (need(support::program("docker")), need(support::program("tar"))) else {
-        return;
-    };
     let Some(world) = world("image") else { return };
-    // An image with nothing but the C library that rustc needs, and a mark.
-    let files = "set -e; mkdir -p $1/usr/lib $1/usr/share $1/etc $1/tmp; echo made > $1/etc/mark; \
-        for f in $(ldd \"$2\" | tr ' \\t' '\\n\\n' | grep -E '^/(usr/)?lib'); do mkdir -p $1$(dirname $f); cp -L $f $1$f; done";
-    let root = world.home.join("image");
-    let rustc = world.toolchain.join("bin/rustc");
-    let mut copy = std::process::Command::new("sh");
-    run(copy.args(["-c", files, "sh"]).arg(&root).arg(&rustc)).success("the image's files");
-    let import = format!(
-        "{} -C {} -c . | {} import - cargo-sandbox-test-image:1",
-        tar.display(),
-        root.display(),
-        docker.display()
-    );
-    run(std::process::Command::new("sh").args(["-c", &import])).success("docker import");
-
+    let Some(image) = HostImage::new(&world, "image") else { return };
     let project = package(&world, "project");
     fs::remove_file(project.join("build.rs")).expect("no script: the image has no linker");
     let mut check = world.sandbox(engine, &project);
-    run(check.args(["--sandbox-image", "cargo-sandbox-test-image:1", "check"])).success("check in an image");
+    run(check.args(["--sandbox-image", &image.name, "check"])).success("check in an image");
     world.stop(engine, &project);
 
     let mut missing = world.sandbox(engine, &project);
     missing.args(["--sandbox-image", "cargo-sandbox-test-none:1", "check", "--release"]);
     fails(&mut missing, &["cargo-sandbox-test-none:1"]);
     let mut native = world.sandbox(Engine::Native, &project);
-    fails(
-        native.args(["--sandbox-image", "cargo-sandbox-test-image:1", "check", "--release"]),
-        &["image", "docker"],
-    );
-    run(std::process::Command::new(docker).args(["rmi", "cargo-sandbox-test-image:1"]));
+    fails(native.args(["--sandbox-image", &image.name, "check", "--release"]), &["image", "docker"]);
 }
 
 #[test]

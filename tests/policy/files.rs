@@ -136,7 +136,8 @@ fn what_no_policy_grants_is_refused_by_name() {
     ] {
         let text = format!("[packages.x.test]\n{key} = [\"{path}\"]\n");
         policy(&world, &project, &text);
-        let place = format!("cargo-sandbox.toml:2: `{key}` of `packages.\"x\".test`: `{path}`");
+        let column = format!("{key} = [").len() + 1;
+        let place = format!("cargo-sandbox.toml:2:{column}: `{key}` of `packages.\"x\".test`: `{path}`");
         fails(&mut sandbox(&world, Engine::Native, &project, "check"), &[&place, word, "hint: "]);
         fails(&mut sandbox(&world, Engine::Native, &project, "self trust --yes"), &[word]);
     }
@@ -171,7 +172,7 @@ fn a_variable_passes_to_the_package_that_it_is_granted_to() {
         [("CARGO_REGISTRY_TOKEN", ""), ("LD_PRELOAD", "loader"), ("MY_SECRET", "name of a secret")]
     {
         policy(&world, &project, &format!("[packages.variable]\nenv = [\"{name}\"]\n"));
-        fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["line 2, column 7", name, word]);
+        fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["line 2, column 8", name, word]);
     }
     world.stop(Engine::Native, &project);
 }

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod containers;
 mod files;
 mod known;
 mod limits;

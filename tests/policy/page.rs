@@ -1,5 +1,6 @@
 //! `docs/policy.md` and the JSON schema, made from the code; and the walk-through in the page, walked.
 
+use cargo_sandbox::policy::file::PolicyFile;
 use cargo_sandbox::policy::reference;
 
 use super::network::server;
@@ -7,6 +8,7 @@ use super::*;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policy.md");
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cargo-sandbox.schema.json");
+const USER_SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.schema.json");
 const START: &str =
     "<!-- made from src/policy/reference.rs: CSB_UPDATE_DOCS=1 cargo test --test policy page -->\n";
 const END: &str = "<!-- end of what is made -->\n";
@@ -21,12 +23,25 @@ fn the_page_and_the_schema_say_what_the_code_says() {
     let (before, rest) = page.split_once(START).expect("the mark of its start");
     let (_, after) = rest.split_once(END).expect("the mark of its end");
     let made = format!("{before}{START}\n{}\n{END}{after}", reference::page());
-    let schema = serde_json::to_string_pretty(&reference::schema()).expect("JSON") + "\n";
+    let text = |schema| serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+    let schemas = [(SCHEMA, text(reference::schema())), (USER_SCHEMA, text(reference::user_schema()))];
     if std::env::var_os("CSB_UPDATE_DOCS").is_some() {
         fs::write(PAGE, &made).expect("page");
-        fs::write(SCHEMA, &schema).expect("schema");
+        for (path, schema) in &schemas {
+            fs::write(path, schema).expect("schema");
+        }
     }
-    assert!(read(PAGE) == made && read(SCHEMA) == schema, "CSB_UPDATE_DOCS=1 cargo test --test policy page");
+    let same = schemas.iter().all(|(path, schema)| read(path) == *schema);
+    assert!(read(PAGE) == made && same, "CSB_UPDATE_DOCS=1 cargo test --test policy page");
+}
+
+#[test]
+fn the_pages_own_example_is_a_policy() {
+    let page = read(PAGE);
+    let example =
+        page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let file = PolicyFile::parse(example).unwrap_or_else(|mistake| panic!("{mistake}\n{example}"));
+    assert!(file.engine.is_some() && file.tables().len() > 5);
 }
 
 /// The blocks of the walk-through: what stands behind each fence, by its name.

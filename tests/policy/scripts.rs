@@ -61,6 +61,15 @@ fn a_repository_narrows_at_once_what_dependencies_do() {
         &mut sandbox(&world, Engine::Native, &project, "check"),
         &["the build script of denies 0.1.0 does not run", "`deny`", "cargo-sandbox.toml:2"],
     );
+    // By a range of versions and by a pattern; another version and another name are others.
+    for (selector, runs) in [("denies@0.1", false), ("den*", false), ("denies@1", true), ("den*x", true)] {
+        let rule = format!("[packages.\"{selector}\".build-script]\ndeny = true\n");
+        policy(&world, &project, &rule);
+        world.write(&project.join("build.rs"), &format!("// {selector}\n{RUNS}"));
+        let output = run(&mut sandbox(&world, Engine::Native, &project, "check"));
+        assert_eq!(output.status.success(), runs, "{selector}:\n{}", output.stderr);
+        assert_eq!(output.stderr.contains("does not run: `deny`"), !runs, "{selector}:\n{}", output.stderr);
+    }
     policy(&world, &project, "[defaults.test]\ndeny = true\n");
     run(&mut sandbox(&world, Engine::Native, &project, "check")).success("no test");
     fails(

@@ -25,6 +25,11 @@ fn each_grant_is_asked_for_in_words_and_a_changed_file_asks_again() {
     }
     trust(&world, Engine::Native, &project);
     run(&mut sandbox(&world, Engine::Native, &project, "check")).success("trusted");
+    let listed =
+        run(&mut sandbox(&world, Engine::Native, &project, "self trust --list")).success("list").stdout;
+    for word in asked {
+        assert!(listed.contains(word), "`{word}` is not in:\n{listed}");
+    }
     policy(&world, &project, &text.replace("a.example", "evil.example"));
     fails(
         &mut sandbox(&world, Engine::Native, &project, "check"),

@@ -4,6 +4,7 @@
 //! - [`world`]: a user, the home directory made for a test, the toolchain, the projects in it.
 //! - [`tool`]: plain cargo and `cargo-sandbox`, in the same environment.
 //! - [`line`]: their command lines, as people write them.
+//! - [`image`]: an image of the docker engine, made of this machine's files.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
 //! A component that is not there (Docker, strace, an ordinary user …) is named in one line and its test
@@ -11,6 +12,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 pub mod elf;
+pub mod image;
 pub mod line;
 pub mod run;
 pub mod tool;

@@ -78,6 +78,13 @@ pub fn front_end() -> PathBuf {
     bin.join("cargo-sandbox")
 }
 
+/// What a build with the feature `switch-off` goes without; any other knows no such variable.
+fn switched_off(command: &mut Command) {
+    if let Some(off) = std::env::var_os("CSB_SWITCH_OFF") {
+        command.env("CARGO_SANDBOX_SWITCH_OFF", off);
+    }
+}
+
 impl World {
     /// `cargo-sandbox --engine <engine>`, in `dir`.
     pub fn sandbox(&self, engine: Engine, dir: &Path) -> Command {
@@ -96,10 +103,15 @@ impl World {
             }
         };
         command.arg("--engine").arg(engine.to_string()).current_dir(dir);
-        // What a build with the feature `switch-off` goes without; any other knows no such variable.
-        if let Some(off) = std::env::var_os("CSB_SWITCH_OFF") {
-            command.env("CARGO_SANDBOX_SWITCH_OFF", off);
-        }
+        switched_off(&mut command);
+        command
+    }
+
+    /// `cargo-sandbox` with no word of an engine, for who may use this one.
+    pub fn sandbox_without_engine(&self, engine: Engine, dir: &Path) -> Command {
+        let mut command = self.command_with_groups(front_end(), &engine.groups());
+        command.current_dir(dir);
+        switched_off(&mut command);
         command
     }
 

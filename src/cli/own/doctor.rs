@@ -8,13 +8,16 @@ use crate::cargo::CargoCommand;
 use crate::cargo::configuration::{Configuration, Place};
 use crate::cargo::domain::kernel;
 use crate::container::docker::DockerEngine;
-use crate::container::engines::{Selection, explain};
+use crate::container::engines::{Engines, Selection, explain};
 use crate::container::world::Reachable;
-use crate::container::{Engine, EngineKind};
+use crate::container::{Engine, EngineKind, Image};
 use crate::policy::bar::Bar;
+use crate::policy::containers::Settings;
+use crate::policy::layers::Source;
 use crate::project::Project;
 
 use super::super::cargo_command::{Known, prepare};
+use super::super::policy::{Ground, of_project};
 use super::super::{EXIT_FAILURE, FrontEnd, Options};
 use super::Context;
 
@@ -24,8 +27,15 @@ pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
     say("kernel", &release());
     let toolchain = front_end.toolchain(None)?.resolve(&front_end.cwd)?;
     say("toolchain", &format!("{} ({})", toolchain.name, toolchain.sysroot.display()));
-    engines(front_end, context);
-    policy(front_end, options)?;
+    let settings = match &context.project {
+        Some(project) => {
+            let ground = Ground { root: &project.root, target_dir: None, sysroot: None, own: &options.own };
+            of_project(front_end, &ground)?.settings
+        }
+        None => options.settings(),
+    };
+    engines(front_end, context, &settings);
+    policy(front_end, options, &settings)?;
 
     // Where there is no project, one of this tool's own: jobs need a place to run in.
     let own = tempfile::tempdir()?;
@@ -83,7 +93,7 @@ fn release() -> String {
 }
 
 /// Which engines are there, and which one the selection means.
-fn engines(front_end: &FrontEnd, context: &Context) {
+fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
     let patience = std::time::Duration::from_secs(2);
     let docker = DockerEngine::connect(&front_end.docker_endpoints(), patience);
     match docker.and_then(|docker| docker.describe()) {
@@ -94,24 +104,35 @@ fn engines(front_end: &FrontEnd, context: &Context) {
         Ok(text) => say("native", &text),
         Err(error) => say("native", &format!("not usable: {error}")),
     }
-    let why = match context.engines.selection() {
-        Selection::Auto => "auto: docker where its daemon answers, else native",
-        Selection::Docker | Selection::Native => "selected",
+    let by_repository = settings.engine_by_repository();
+    let why = match (settings.engine.value, &by_repository) {
+        (Selection::Auto, _) => "auto: docker where its daemon answers, else native".to_owned(),
+        (Selection::Docker | Selection::Native, None) => "selected".to_owned(),
+        (Selection::Docker | Selection::Native, Some(place)) => format!("selected by {place}"),
     };
-    match context.engines.choose() {
+    let endpoints = front_end.docker_endpoints();
+    let engines = Engines::new(settings.engine.value, endpoints, context.state.projects());
+    match engines.choose() {
         Ok(kind) => say("engine", &format!("{kind} ({why})")),
         Err(error) => say("engine", &format!("none: {error}")),
     }
+    if let Image::Named(name) = &settings.image.value {
+        say("image", &format!("{name} ({})", settings.image.by));
+    }
 }
 
-/// What the user's own configuration says, and what holds with it.
-fn policy(front_end: &FrontEnd, options: &Options) -> anyhow::Result<()> {
+/// What the user's own configuration says, and what holds with it and the repository's.
+fn policy(front_end: &FrontEnd, options: &Options, settings: &Settings) -> anyhow::Result<()> {
     let path = front_end.user_config()?;
     let there = if path.exists() { "" } else { " (not there)" };
     say("yours", &format!("{}{there}", path.display()));
-    for (index, line) in options.limits.list().chunks(5).enumerate() {
+    for (index, line) in settings.limits.list().chunks(5).enumerate() {
         let line: Vec<String> = line.iter().map(|(name, value)| format!("{name}={value}")).collect();
         say_more(if index == 0 { "limits" } else { "" }, &line.join(" "));
+    }
+    let of_repository = settings.origins.values().find(|place| place.source == Some(Source::Repository));
+    if let Some(place) = of_repository {
+        say_more("", &format!("some by {}: `cargo-sandbox self explain` says which", place.file.display()));
     }
     let allowed: Vec<String> =
         options.allowed.iter().map(|weakness| format!("{weakness} (`{}`)", weakness.name())).collect();

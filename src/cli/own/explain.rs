@@ -8,9 +8,11 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::broker::escapes::visible;
+use crate::container::Image;
+use crate::policy::containers::Settings;
 use crate::policy::effective::{Effective, Said};
 use crate::policy::kind::Kind;
-use crate::policy::layers::Policy;
+use crate::policy::layers::{Place, Policy};
 use crate::policy::package::{Package, Provenance};
 use crate::project::{find_manifest, workspace_root};
 
@@ -31,8 +33,9 @@ const CRATES_IO: [&str; 2] =
 /// Prints what holds for a package.
 pub fn run(front_end: &FrontEnd, options: &Options, arguments: &ExplainArguments) -> anyhow::Result<u8> {
     let root = workspace_root(&find_manifest(&front_end.cwd, None)?)?;
-    let ground = Ground { root: &root, target_dir: None, sysroot: None, limits: &options.limits };
+    let ground = Ground { root: &root, target_dir: None, sysroot: None, own: &options.own };
     let found = of_project(front_end, &ground)?;
+    print!("{}", containers(&found.settings));
     for package in packages(&root, &arguments.package)? {
         print!("{}", explain(&found.policy, &package));
     }
@@ -80,6 +83,29 @@ fn packages(root: &Path, text: &str) -> anyhow::Result<Vec<Package>> {
     Ok(all)
 }
 
+/// What holds for all jobs: what their containers are made by, from and to.
+fn containers(settings: &Settings) -> String {
+    let image = match &settings.image.value {
+        Image::Host => "this machine's own system".to_owned(),
+        Image::Named(name) => visible(name),
+    };
+    let mut text = String::from("containers\n");
+    let mut line = |key: &str, value: String, by: String| {
+        let _infallible = writeln!(text, "    {key:<9} {value:<32} {}", visible(&by));
+    };
+    line("engine", settings.engine.value.name().into(), settings.engine.by.to_string());
+    line("image", image, settings.image.by.to_string());
+    for (name, value) in settings.limits.list() {
+        line("limits", format!("{name} = {value}"), origin(settings.origins.get(&name)));
+    }
+    text
+}
+
+/// Who says a limit that is no table's.
+fn origin(place: Option<&Place>) -> String {
+    place.map_or_else(|| Place::built_in().to_string(), ToString::to_string)
+}
+
 fn explain(policy: &Policy, package: &Package) -> String {
     let from = match package.provenance {
         Provenance::Registry => "from crates.io",
@@ -91,7 +117,7 @@ fn explain(policy: &Policy, package: &Package) -> String {
     for kind in Kind::ALL {
         let job = policy.effective(package, kind);
         let _infallible = writeln!(text, "  {kind}");
-        for (key, value, by) in lines(&job) {
+        for (key, value, by) in lines(policy, kind, &job) {
             let _infallible = writeln!(text, "    {key:<9} {value:<32} {}", visible(&by));
         }
     }
@@ -99,7 +125,7 @@ fn explain(policy: &Policy, package: &Package) -> String {
 }
 
 /// Key, value and place of everything that is said of a job.
-fn lines(job: &Effective) -> Vec<(String, String, String)> {
+fn lines(policy: &Policy, kind: Kind, job: &Effective) -> Vec<(String, String, String)> {
     let line = |key: &str, value: String, by: &dyn std::fmt::Display| {
         (key.to_owned(), visible(&value), by.to_string())
     };
@@ -115,8 +141,11 @@ fn lines(job: &Effective) -> Vec<(String, String, String)> {
     all.extend(job.calls.iter().map(|said| line("seccomp", said.value.to_string(), &said.by)));
     all.extend(job.ports.iter().map(|said| line("ports", said.value.to_string(), &said.by)));
     for (name, said) in &job.limits {
-        let value = said.value.map_or_else(|| "none".to_owned(), |value| name.show(value));
-        all.push(line("limits", format!("{name} = {value}"), &said.by));
+        let value = format!("{name} = {}", name.show_optional(said.value));
+        match said.by.source {
+            Some(_) => all.push(line("limits", value, &said.by)),
+            None => all.push(line("limits", value, &origin(policy.origin_for(kind, *name)))),
+        }
     }
     let mut seen = BTreeSet::new();
     all.retain(|line| seen.insert(line.clone()));

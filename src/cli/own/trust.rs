@@ -115,6 +115,11 @@ fn list(front_end: &FrontEnd) -> anyhow::Result<u8> {
         println!("{}", visible(&trusted.root.display().to_string()));
         for file in trusted.files {
             println!("  {}  sha256:{}", visible(&file.path.display().to_string()), file.sha256);
+            let name = file.path.file_name().unwrap_or_default();
+            for item in &file.items {
+                let shown = item.show(name.as_ref()).to_string();
+                println!("    {}", shown.replace('\n', "\n    "));
+            }
         }
     }
     Ok(0)

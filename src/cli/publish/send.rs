@@ -193,6 +193,8 @@ impl<'a> Sending<'a> {
     fn surroundings(&self) -> anyhow::Result<Surroundings> {
         let vetted = self.vetted;
         let user = vetted.front_end.user()?;
+        // What touches a token is made as the user says, and no repository.
+        let settings = vetted.options.settings();
         let system =
             system_world(&self.state.etc(), &user).context("failed to look at the system's directories")?;
         let etc = system.mounts.into_iter().find(|mount| mount.target == Path::new("/etc"));
@@ -203,13 +205,13 @@ impl<'a> Sending<'a> {
         })?;
         Ok(Surroundings {
             engines: Engines::new(
-                vetted.options.engine,
+                settings.engine.value,
                 vetted.front_end.docker_endpoints(),
                 self.state.projects(),
             ),
             etc: etc.context("there is no synthetic /etc")?.source,
             user,
-            limits: vetted.options.limits.container.clone(),
+            limits: settings.limits.container,
             bar: Arc::clone(&vetted.bar),
             agent: own,
             wrapper,

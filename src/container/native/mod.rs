@@ -94,7 +94,8 @@ impl Engine for NativeEngine {
             return Err(EngineError::failed(format!(
                 "the native engine has no images, and {name} is configured"
             ))
-            .hint("Choose the docker engine, or remove `image` from the configuration."));
+            .hint("Choose the docker engine, or take `image` out of the configuration, yours or the repository's (`cargo-sandbox self \
+                 explain` says whose it is)."));
         }
         let directory = spec.directory();
         if let Ok(record) = Record::read(&directory) {
