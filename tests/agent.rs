@@ -81,6 +81,7 @@ impl Agent {
             memory: 1 << 40,
             pids: 16384,
             written: Vec::new(),
+            common: vec!["/usr".into()],
             landlock_needed: OLDEST_LANDLOCK_ABI,
         };
         change(&mut config);
@@ -462,6 +463,23 @@ fn what_is_not_listed_is_neither_read_nor_written() {
         spec.access.push(access(&directory, Rights::Read));
         assert_ne!(agent.run(spec).0, exited(0));
         assert_eq!(fs::read_to_string(directory.join("file")).unwrap(), "secret");
+    }
+}
+
+/// The rules for what all jobs have are made before a job comes: one that has less must not find them made.
+#[test]
+fn a_job_that_has_less_than_others_gets_less() {
+    let agent = Agent::start();
+    let script = "ls /usr/share > /dev/null && echo read";
+    for _ in 0..3 {
+        assert_eq!(agent.shell(script).1, "read\n");
+        let mut spec = shell(&format!("{script}; echo on"));
+        spec.access.retain(|access| access.path != b"/usr");
+        for path in ["/usr/bin", "/usr/lib", "/usr/lib64"] {
+            spec.access.push(access(path, Rights::ReadExecute));
+        }
+        let said = agent.output(spec);
+        assert!(said.contains("Permission denied") && said.ends_with("on\n"), "{said}");
     }
 }
 

@@ -27,7 +27,9 @@ pub enum Progress {
     Complete(Request, Vec<OwnedFd>),
 }
 
-const CHUNK: usize = 64 << 10;
+/// Few requests are longer. Each page of it is copied at the first write, since the agent and the process that becomes
+/// the job are both forked off a moment before.
+const CHUNK: usize = 8 << 10;
 
 impl Incoming {
     /// Takes what has arrived. `chunk` is scratch space that connections share.

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
@@ -58,14 +60,22 @@ enum Base {
 pub struct Prepared {
     ruleset: RulesetCreated,
     rules: Rules,
+    /// What has been added of a job's own.
+    common: Vec<PathBuf>,
 }
 
-/// Makes the rules for the devices that every program expects, and for the private directories `private`. Where
-/// the kernel has no Landlock and none is needed, there are no rules.
+/// Makes the rules for the devices that every program expects, for the private directories `private`, and for what
+/// the job that comes is known to read and execute, `common`. Where the kernel has no Landlock and none is needed, there
+/// are no rules.
 ///
 /// # Errors
 /// When the kernel has less than the ABI that is `needed`.
-pub fn prepare(abi: i32, needed: i32, private: &[&str]) -> Result<Option<Prepared>, Failure> {
+pub fn prepare(
+    abi: i32,
+    needed: i32,
+    private: &[&str],
+    common: &[PathBuf],
+) -> Result<Option<Prepared>, Failure> {
     if abi < needed {
         return Err(Failure::new(Step::Landlock, io::Error::from_raw_os_error(libc::EOPNOTSUPP)));
     }
@@ -99,7 +109,10 @@ pub fn prepare(abi: i32, needed: i32, private: &[&str]) -> Result<Option<Prepare
     for path in private {
         ruleset = rules.add(ruleset, path.as_bytes(), rules.of(Rights::WriteAll), true)?;
     }
-    Ok(Some(Prepared { ruleset, rules }))
+    for path in common {
+        ruleset = rules.add(ruleset, path.as_os_str().as_bytes(), rules.of(Rights::ReadExecute), false)?;
+    }
+    Ok(Some(Prepared { ruleset, rules, common: common.to_vec() }))
 }
 
 impl Prepared {
@@ -109,8 +122,9 @@ impl Prepared {
     /// When a writable path leads through a symbolic link: a job could have put it there to have another job's
     /// directory opened to itself.
     pub fn restrict(self, access: &[Access]) -> Result<bool, Failure> {
-        let Self { mut ruleset, rules } = self;
-        for Access { path, rights } in access {
+        let Self { mut ruleset, rules, common } = self;
+        let is_new = |access: &&Access| !common.iter().any(|common| access.is_common(common));
+        for Access { path, rights } in access.iter().filter(is_new) {
             let write = matches!(rights, Rights::WritePlain | Rights::WriteAll);
             ruleset = rules.add(ruleset, path, rules.of(*rights), write)?;
         }

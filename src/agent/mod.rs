@@ -67,6 +67,9 @@ pub struct AgentConfig {
     pub pids: u64,
     /// Directories that jobs may be allowed to write to.
     pub written: Vec<PathBuf>,
+    /// Directories that every job may read and execute: their rules are made before a job comes. One whose request does
+    /// not have them gets them not.
+    pub common: Vec<PathBuf>,
     /// The Landlock ABI without which no job runs; 0: jobs run without Landlock, too.
     pub landlock_needed: i32,
 }
@@ -117,6 +120,7 @@ pub fn run(
         tmp_bytes: config.tmp_bytes,
         landlock_abi: landlock::kernel_abi(),
         landlock_needed: config.landlock_needed,
+        common: config.common.clone(),
         limits: config.limits.clone(),
         pids: config.pids,
         filter: seccomp::Filter::new(),

@@ -9,6 +9,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -204,6 +206,13 @@ pub struct Access {
     pub path: Vec<u8>,
     /// What is allowed.
     pub rights: Rights,
+}
+
+impl Access {
+    /// Whether it lets read and execute a directory that every job may.
+    pub(super) fn is_common(&self, directory: &Path) -> bool {
+        self.rights == Rights::ReadExecute && self.path == directory.as_os_str().as_bytes()
+    }
 }
 
 /// The rights of an [`Access`]. Reading includes listing directories.

@@ -285,7 +285,8 @@ impl Server {
 
     fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
         let lifetime = Lifetime { budget: spec.budget, free: None };
-        let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec)) {
+        let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec, &self.confinement.common))
+        {
             None => (spec, descriptors),
             Some(spare) => match spare.start(spec, descriptors) {
                 Ok(job) => return Ok(State::Running(job, Purpose::Program, lifetime)),
@@ -397,7 +398,7 @@ impl Server {
         match std::mem::replace(&mut connection.state, placeholder) {
             State::Running(job, purpose, _) => {
                 let started = job.started();
-                let (reply, remains) = job.finish(&others);
+                let (reply, mut remains) = job.finish(&others);
                 let reply = match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
                     (_, Reply::Exited { wait_status }) => self
@@ -406,6 +407,7 @@ impl Server {
                     (_, reply) => reply,
                 };
                 connection.reply(&reply);
+                remains.let_go();
                 Some(remains)
             }
             other => {

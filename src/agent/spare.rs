@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
@@ -59,7 +60,7 @@ impl Confinement {
 
     /// The process that becomes the job; returns only if it cannot.
     fn become_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place) {
-        let ready = self.make_ready(place, Some(&self.filter));
+        let ready = self.make_ready(place, Some(&self.filter), &self.common);
         let Some((spec, descriptors)) = receive(stream) else {
             // The agent has no use for it any more.
             process::exit_now(0);
@@ -89,9 +90,10 @@ fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
 
 impl Spare {
     /// Whether it can take a job: one that needs mounts or a network of its own, or another filter, comes too late
-    /// for it.
-    pub fn suits(spec: &JobSpec) -> bool {
-        spec.files.is_empty()
+    /// for it, and one that has less than what is `common` would have more.
+    pub fn suits(spec: &JobSpec, common: &[PathBuf]) -> bool {
+        common.iter().all(|path| spec.access.iter().any(|access| access.is_common(path)))
+            && spec.files.is_empty()
             && spec.layered.is_empty()
             && spec.network.is_none()
             && spec.system_calls.is_empty()

@@ -56,6 +56,8 @@ pub struct Confinement {
     pub landlock_abi: i32,
     /// The Landlock ABI without which no job runs.
     pub landlock_needed: i32,
+    /// What every job may read and execute.
+    pub common: Vec<PathBuf>,
     /// Limits of each job.
     pub limits: JobLimits,
     /// Most processes of the container.
@@ -177,9 +179,13 @@ pub struct Job {
     exceeded: Option<Exceeded>,
 }
 
-/// The init of a job that is over; it has nothing to do but to end.
+/// The init of a job that is over; it has nothing to do but to end, once it is [let go](Self::let_go).
 #[derive(Debug)]
-pub struct Remains(Child);
+pub struct Remains {
+    init: Child,
+    /// What the init waits for ([`wait_for_agent`]).
+    end: Option<OwnedFd>,
+}
 
 impl Confinement {
     /// Starts a job. Its descriptors are closed here, whatever comes.
@@ -322,7 +328,7 @@ impl Confinement {
         let filter = self.filter_of(work);
         // One that is observed gets its filter later, and last.
         let now = filter.as_deref().ok().filter(|_| handover.is_none());
-        match ready.and_then(|()| self.make_ready(place, now)).and_then(|ready| filter.map(|_| ready)) {
+        match ready.and_then(|()| self.make_ready(place, now, &[])).and_then(|ready| filter.map(|_| ready)) {
             Ok(ready) => self.confined_job(ready, work, descriptors, handover, report),
             Err(failure) => say(report, &End::Failed(failure)),
         }
@@ -351,18 +357,20 @@ impl Confinement {
         Ok(Cow::Owned(seccomp::Filter::allowing(calls)))
     }
 
-    /// Takes the steps that are the same for every job; with the filter, if it is not to come later.
+    /// Takes the steps that are the same for every job; with the filter, if it is not to come later, and the rules for
+    /// what is `common`.
     pub(super) fn make_ready(
         &self,
         place: &Place,
         filter: Option<&seccomp::Filter>,
+        common: &[PathBuf],
     ) -> Result<Ready, Failure> {
         let tmp = place.tmp().to_string_lossy();
         let private: &[&str] = match place {
             Place::Mounted => &[&tmp, "/dev/shm"],
             Place::Apart | Place::Shared(_) => &[&tmp],
         };
-        let prepared = landlock::prepare(self.landlock_abi, self.landlock_needed, private)?;
+        let prepared = landlock::prepare(self.landlock_abi, self.landlock_needed, private, common)?;
         if self.tree == ProcessTree::Subreaper {
             tree::leave_reaper().at(Step::Session)?;
         }
@@ -578,21 +586,26 @@ impl Job {
             // The init was killed, by us or for want of memory, and with it the job.
             None | Some(End::Paused) => Reply::Exited { wait_status: libc::SIGKILL },
         };
-        (reply, Remains(self.init))
+        (reply, Remains { init: self.init, end: self.end })
     }
 }
 
 impl Remains {
     /// Readable when there is something to [bury](Self::bury).
     pub fn pidfd(&self) -> &OwnedFd {
-        &self.0.pidfd
+        &self.init.pidfd
+    }
+
+    /// Lets the init end. Not before the reply: its end takes the kernel longer, and may be on this processor.
+    pub fn let_go(&mut self) {
+        self.end = None;
     }
 
     /// Reaps the init if it has ended; returns whether it has.
     pub fn bury(&self) -> bool {
-        let ended = is_ready(&self.0.pidfd);
+        let ended = is_ready(&self.init.pidfd);
         if ended {
-            let _ = process::wait(self.0.pid);
+            let _ = process::wait(self.init.pid);
         }
         ended
     }

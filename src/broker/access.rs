@@ -19,10 +19,9 @@ impl Rules {
     /// What every job may read and run: the system, as the container shows it, and the toolchain.
     fn common(session: &Session) -> Self {
         let mut rules = Self(Vec::new());
-        for path in session.containers.system_directories() {
+        for path in session.containers.common_directories(session) {
             rules.add(&path, Rights::ReadExecute);
         }
-        rules.add(&session.toolchain.sysroot, Rights::ReadExecute);
         rules
     }
 

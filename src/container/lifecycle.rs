@@ -85,6 +85,11 @@ impl Containers {
         self.world.system_directories()
     }
 
+    /// What every job may read and execute.
+    pub fn common_directories(&self, session: &Session) -> Vec<PathBuf> {
+        self.world.common_directories(session)
+    }
+
     /// Has the container show something beside the rest, or in the place of what it would show there.
     #[must_use]
     pub fn showing(mut self, shown: Vec<super::spec::Mount>) -> Self {

@@ -23,6 +23,8 @@ pub struct ContainerSpec {
     pub image: Image,
     /// What is visible, in the order in which it is mounted: parents before children.
     pub mounts: Vec<Mount>,
+    /// What of it every job may read and execute.
+    pub common: Vec<PathBuf>,
     /// Symbolic links of the root directory (`/bin` to `usr/bin` where the host has merged them): path and
     /// target.
     pub links: Vec<(PathBuf, PathBuf)>,
@@ -129,6 +131,7 @@ impl ContainerSpec {
                 .filter(|mount| mount.writable)
                 .map(|mount| mount.target.clone())
                 .collect(),
+            common: self.common.clone(),
             landlock_needed: landlock_abi(&self.allowed),
             user: None,
             #[cfg(feature = "switch-off")]

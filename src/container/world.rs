@@ -96,6 +96,11 @@ impl World {
         }
     }
 
+    /// What every job may read and execute: the system, as the container shows it, and the toolchain.
+    pub fn common_directories(&self, session: &Session) -> Vec<PathBuf> {
+        self.system_directories().into_iter().chain([session.toolchain.sysroot.clone()]).collect()
+    }
+
     /// Whether the target directory needs a mount of its own.
     fn shows_target(&self, session: &Session) -> bool {
         self.documents || !session.target_dir.starts_with(&session.project.root)
@@ -155,6 +160,7 @@ impl World {
             containers_directory: session.directories.containers(),
             image: self.image.clone(),
             mounts,
+            common: self.common_directories(session),
             links: self.system.links.clone(),
             uid: self.user.uid,
             gid: self.user.gid,

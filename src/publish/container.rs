@@ -221,6 +221,7 @@ impl Place {
             containers_directory: self.containers.clone(),
             image: Image::Host,
             mounts: self.mounts.clone(),
+            common: Vec::new(),
             links: Vec::new(),
             uid: surroundings.user.uid,
             gid: surroundings.user.gid,

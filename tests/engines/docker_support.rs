@@ -112,6 +112,7 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
         project_root: directory.into(),
         containers_directory: directory.join("containers"),
         image: Image::Host,
+        common: vec!["/usr".into()],
         mounts: world.mounts,
         links: world.links,
         uid,

@@ -73,6 +73,7 @@ impl Container {
                 Mount::read_only(project.clone()),
                 Mount::writable(project.join("build")),
             ],
+            common: vec!["/usr".into()],
             links,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
