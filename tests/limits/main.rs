@@ -20,7 +20,7 @@ fn each_world(name: &str, test: impl Fn(&World, Engine)) {
         let Some(engine) = need(engine.here()) else { continue };
         for user in [User::ordinary(), User::root()] {
             let Some(user) = need(user) else { continue };
-            let Some(world) = need(World::new(&format!("{name}-{engine}"), &user)) else { continue };
+            let Some(world) = need(World::on_disk(&format!("{name}-{engine}"), &user)) else { continue };
             test(&world, engine);
         }
     }

@@ -154,18 +154,23 @@ pub struct World {
 impl World {
     /// An empty home directory for `user`; what an earlier run left there is removed.
     pub fn new(name: &str, user: &User) -> Result<Self, String> {
-        Self::below(&user.name, name, user)
+        Self::below(&base().join(&user.name), name, user)
+    }
+
+    /// One on a disk, where the kernel counts what is written: below `CSB_TEST_DISK` where [`base`] is in memory.
+    pub fn on_disk(name: &str, user: &User) -> Result<Self, String> {
+        let disk = std::env::var_os("CSB_TEST_DISK").map_or_else(base, PathBuf::from);
+        Self::below(&disk.join(&user.name), name, user)
     }
 
     /// One that has the same path for every user, so that what they make can be compared; one at a time.
     pub fn in_turn(name: &str, user: &User) -> Result<Self, String> {
-        Self::below("in-turn", name, user)
+        Self::below(&base().join("in-turn"), name, user)
     }
 
-    fn below(dir: &str, name: &str, user: &User) -> Result<Self, String> {
+    fn below(above: &Path, name: &str, user: &User) -> Result<Self, String> {
         let toolchain = toolchain(user)?;
-        let above = base().join(dir);
-        make_dir(&above);
+        make_dir(above);
         let home = above.join(name);
         remove(&home);
         make_dir(&home);
