@@ -157,10 +157,6 @@ impl Server {
     ) -> anyhow::Result<Vec<Watched>> {
         let mut watched = Vec::with_capacity(2 * connections.len() + 1);
         let mut fds = Vec::with_capacity(2 * connections.len() + 1);
-        if let Some(listener) = listener {
-            watched.push(Watched::Listener);
-            fds.push(PollFd::new(listener, PollFlags::IN));
-        }
         for (index, connection) in connections.iter().enumerate() {
             if let Some(stream) = &connection.stream {
                 let wanted = match connection.state {
@@ -182,6 +178,11 @@ impl Server {
         for remains in remains {
             watched.push(Watched::Remains);
             fds.push(PollFd::new(remains.pidfd(), PollFlags::IN));
+        }
+        // Last: the broker connects for the next job right behind the request for one.
+        if let Some(listener) = listener {
+            watched.push(Watched::Listener);
+            fds.push(PollFd::new(listener, PollFlags::IN));
         }
         let running = || connections.iter().any(|connection| matches!(connection.state, State::Running(..)));
         let timeout = if self.wants_spare() && running() {

@@ -46,7 +46,8 @@ const PROGRAM: &str = "fn main() { loop { std::thread::sleep(std::time::Duration
 
 #[test]
 fn a_stricter_limit_of_containers_holds_at_once_and_a_job_that_breaks_it_names_the_line() {
-    let Some(world) = world("policy-container-limits") else { return };
+    let on_disk = |user: User| World::on_disk("policy-container-limits", &user);
+    let Some(world) = need(User::ordinary().and_then(on_disk)) else { return };
     for engine in engines() {
         let parts = Parts { script: SCRIPT, program: PROGRAM, ..Parts::default() };
         let project = project(&world, &format!("bounded-{engine}"), &parts);
