@@ -12,6 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::agent::protocol::JOB_HOME;
 use crate::cargo::environment::passes;
+use crate::cargo::installed::NO_BOOTSTRAP;
 
 use super::identify::JobKind;
 use super::request::Request;
@@ -88,12 +89,14 @@ pub fn withheld(environment: impl Iterator<Item = (OsString, OsString)>) -> Hash
 
 /// The environment of a job, each variable as `NAME=value`.
 pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u8>> {
+    // The tool's own, and not the user's.
+    let of_tool = session.expands.then(|| [NO_BOOTSTRAP.0, NO_BOOTSTRAP.1].join("="));
     let mut environment: Vec<Vec<u8>> = request
         .env
         .iter()
         .filter(|variable| keeps(variable.as_bytes()))
         .filter(|variable| kind != JobKind::Cargo || !is_one_of(variable.as_bytes(), SET_FOR_CARGO))
-        .filter(|variable| !session.expands || variable.as_bytes() != NO_BOOTSTRAP)
+        .filter(|variable| of_tool.as_ref().is_none_or(|set| *variable != set.as_str()))
         .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())
         .collect();
@@ -137,9 +140,6 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
     }
     environment
 }
-
-/// [`installed::NO_BOOTSTRAP`](crate::cargo::installed::NO_BOOTSTRAP), which is this tool's.
-const NO_BOOTSTRAP: &[u8] = b"RUSTC_BOOTSTRAP=-1";
 
 /// What a compiler shows what macros made by.
 const EXPANDED: &str = "-Zunpretty=expanded";

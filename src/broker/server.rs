@@ -237,8 +237,10 @@ impl Broker {
             let agent = Arc::new(self.session.containers.connect(&self.session, network::of_container(job))?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
-            // The next one's turn of the agent, while it has nothing to do but to wait as well.
-            self.session.containers.connect_ahead();
+            if sent.is_ok() {
+                // The next one's turn of the agent, while it has nothing to do but to wait as well.
+                self.session.containers.connect_ahead();
+            }
             let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };
             let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
             drop(running);

@@ -39,18 +39,20 @@ pub struct Containers {
 struct Current {
     kind: EngineKind,
     spec: ContainerSpec,
+    /// Of the description, which is long: made once, and not for each job.
     fingerprint: String,
+    directory: PathBuf,
     /// Connections without a job yet: to connect and to be greeted takes two turns of the agent, which no job has to wait for.
     ready: Vec<AgentConnection>,
 }
 
 impl Current {
     fn of(kind: EngineKind, spec: ContainerSpec) -> Self {
-        Self { kind, fingerprint: spec.fingerprint(), spec, ready: Vec::new() }
+        Self { kind, fingerprint: spec.fingerprint(), directory: spec.directory(), spec, ready: Vec::new() }
     }
 
     fn open(&self) -> io::Result<AgentConnection> {
-        AgentConnection::open(&self.spec.directory(), &self.fingerprint)
+        AgentConnection::open(&self.directory, &self.fingerprint)
     }
 
     fn take(&mut self) -> io::Result<AgentConnection> {

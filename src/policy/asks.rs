@@ -4,7 +4,7 @@
 use super::containers::Own;
 use super::effective::is_less;
 use super::file::{BuildScripts, List, PolicyFile, Rules, Table};
-use super::invalid::Mistake;
+use super::invalid;
 use super::kind::Kind;
 use super::layers::{Policy, spans};
 use super::limits::LimitName;
@@ -18,7 +18,7 @@ pub fn items(text: &str, file: &PolicyFile, users: &Policy, own: &Own) -> Vec<It
     let network = away.iter().any(|away| away.network);
     let denies = away.iter().any(|away| away.denies);
     let scripts = away.iter().map(|away| away.build_scripts).min().unwrap_or(BuildScripts::Allow);
-    let line = |start: usize| Some(Mistake::at(text, start, String::new()).line);
+    let line = |start: usize| Some(invalid::line(text, start));
     let base = own.unasked();
     let mut items = own.items(text, file);
     if let Some(mode) = file.build_scripts.as_ref().filter(|mode| *mode.get_ref() > scripts) {

@@ -14,7 +14,7 @@ use crate::container::engines::Selection;
 use super::base::{Base, Bounds};
 use super::effective::Said;
 use super::file::PolicyFile;
-use super::invalid::Mistake;
+use super::invalid::line;
 use super::layers::{Place, Source, Written};
 use super::limits::{LimitName, LimitSettings, Resolved};
 use super::question::Item;
@@ -180,10 +180,6 @@ fn is_other_engine(engine: Selection) -> bool {
 
 fn built_in<T>(value: T) -> Said<T> {
     Said { value, by: Place::built_in() }
-}
-
-fn line(text: &str, start: usize) -> usize {
-    Mistake::at(text, start, String::new()).line
 }
 
 impl Settings {

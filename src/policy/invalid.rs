@@ -40,12 +40,13 @@ impl Mistake {
     pub fn at(text: &str, start: usize, message: String) -> Self {
         let before = text.get(..start).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            message,
-        }
+        Self { line: line(text, start), column: before[line_start..].chars().count() + 1, message }
     }
+}
+
+/// The line, from 1, of a place in a text that is counted in bytes.
+pub fn line(text: &str, start: usize) -> usize {
+    text.get(..start).unwrap_or_default().matches('\n').count() + 1
 }
 
 /// The keys that serde lists behind the unknown one, each in backticks.

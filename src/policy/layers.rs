@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::base::{Base, Bounds, of_container};
 use super::calls::SystemCall;
 use super::file::{BuildScripts, PolicyFile, Rules, Table};
-use super::invalid::Mistake;
+use super::invalid::{self, Mistake};
 use super::kind::Kind;
 use super::limits::LimitName;
 use super::network::Network;
@@ -225,7 +225,7 @@ impl Policy {
 }
 
 fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
-    let line = |start: usize| Mistake::at(&written.text, start, String::new()).line;
+    let line = |start: usize| invalid::line(&written.text, start);
     let place = |start: Option<usize>, table: String| Place {
         source: Some(written.source),
         file: written.path.clone(),

@@ -13,7 +13,7 @@ use crate::container::engines::Selection;
 use super::bar::Weakness;
 use super::effective::Said;
 use super::file::{BuildScripts, Defaults, Packages, PolicyFile};
-use super::invalid::Mistake;
+use super::invalid::{self, Mistake};
 use super::layers::{Place, Source};
 use super::limits::LimitSettings;
 use super::words::word;
@@ -112,7 +112,7 @@ impl UserConfig {
 
     /// A value of it, which was read from `path`, and where it is said.
     pub fn said<T: Clone>(&self, path: &Path, value: &Spanned<T>) -> Said<T> {
-        let line = Mistake::at(&self.text, value.span().start, String::new()).line;
+        let line = invalid::line(&self.text, value.span().start);
         let by = Place {
             source: Some(Source::User),
             file: path.to_owned(),

@@ -224,13 +224,7 @@ fn an_installation_is_recorded_and_a_failed_one_explained() {
         let netrc = world.home.join(".netrc");
         let script = format!("fn main() {{ let _looked = std::fs::read({netrc:?}); {ending} }}\n");
         world.write(&repository.join("build.rs"), &script);
-        for arguments in [
-            ["init", "--quiet"].as_slice(),
-            &["add", "."],
-            &["-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "x"],
-        ] {
-            run(world.command("/usr/bin/git").args(arguments).current_dir(&repository)).success("git");
-        }
+        world.commit(&repository);
     };
     script("");
     let work = world.work();

@@ -22,13 +22,7 @@ fn repository(world: &World) -> PathBuf {
         let source = format!("fn main() {{ println!(\"{{}} {package}\", env!(\"WORD\")) }}\n");
         world.write(&directory.join("src/main.rs"), &source);
     }
-    for arguments in [
-        ["init", "--quiet"].as_slice(),
-        &["add", "."],
-        &["-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "x"],
-    ] {
-        run(world.command("/usr/bin/git").args(arguments).current_dir(&repository)).success("git");
-    }
+    world.commit(&repository);
     repository
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::planter::planter;
 use crate::support::run::run;
 use crate::support::tool::Engine;
 use crate::support::world::{User, World};
@@ -45,17 +46,6 @@ int main(int count, char **arguments) {
 }
 "#;
 
-/// Puts the library beside what its own compiler writes.
-const MACRO: &str = r#"
-#[proc_macro]
-pub fn plant(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut arguments = std::env::args().skip_while(|word| word != "--out-dir");
-    let deps = std::path::PathBuf::from(arguments.nth(1).unwrap());
-    std::fs::write(deps.join("libc.so.6"), include_bytes!("planted.so")).unwrap();
-    proc_macro::TokenStream::new()
-}
-"#;
-
 /// `library`, which plants when it is compiled, and a program, which is compiled then.
 fn project(world: &World, planted: &Path) -> PathBuf {
     let project = world.work().join("project");
@@ -72,7 +62,7 @@ fn project(world: &World, planted: &Path) -> PathBuf {
     write("library/Cargo.toml", &manifest("library", depends));
     write("library/src/lib.rs", "planter::plant!();\npub fn nothing() {}\n");
     write("planter/Cargo.toml", &manifest("planter", "[lib]\nproc-macro = true\n"));
-    write("planter/src/lib.rs", MACRO);
+    write("planter/src/lib.rs", &planter("libc.so.6"));
     fs::copy(planted, project.join("planter/src/planted.so")).expect("copy");
     project
 }

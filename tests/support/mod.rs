@@ -5,6 +5,7 @@
 //! - [`tool`]: plain cargo and `cargo-sandbox`, in the same environment.
 //! - [`line`]: their command lines, as people write them.
 //! - [`image`]: an image of the docker engine, made of this machine's files.
+//! - [`planter`]: a macro that puts a library where a loader looks.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
 //! A component that is not there (Docker, strace, an ordinary user …) is named in one line and its test
@@ -14,6 +15,7 @@
 pub mod elf;
 pub mod image;
 pub mod line;
+pub mod planter;
 pub mod run;
 pub mod tool;
 pub mod tree;

@@ -221,6 +221,17 @@ impl World {
         self.give(parent);
     }
 
+    /// Commits all of a directory, which is a git repository then.
+    pub fn commit(&self, directory: &Path) {
+        for arguments in [
+            ["init", "--quiet"].as_slice(),
+            &["add", "."],
+            &["-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "-m", "x"],
+        ] {
+            run(self.command("/usr/bin/git").args(arguments).current_dir(directory)).success("git");
+        }
+    }
+
     fn give(&self, path: &Path) {
         if self.user.switch {
             let owner = format!("{}:{}", self.user.uid, self.user.gid);

@@ -25,17 +25,6 @@ __attribute__((constructor)) static void start(void) {
 const VERSIONS: [&str; 8] =
     ["GCC_3.0", "GCC_3.3", "GCC_3.3.1", "GCC_3.4", "GCC_3.4.2", "GCC_4.0.0", "GCC_4.2.0", "GCC_4.3.0"];
 
-/// Puts it beside what its own compiler writes.
-const PLANTER: &str = r#"
-#[proc_macro]
-pub fn plant(_: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let mut arguments = std::env::args().skip_while(|word| word != "--out-dir");
-    let deps = std::path::PathBuf::from(arguments.nth(1).unwrap());
-    std::fs::write(deps.join("libgcc_s.so.1"), include_bytes!("planted.so")).unwrap();
-    proc_macro::TokenStream::new()
-}
-"#;
-
 /// Compiles the library; a tool that loads it leaves `mark`.
 fn library(world: &World, tool: &str, mark: &Path) -> Option<PathBuf> {
     let cc = need(support::program("cc"))?;
@@ -79,7 +68,7 @@ fn project(world: &World, library: &Path) -> PathBuf {
     write("between/Cargo.toml", &manifest("between", planter));
     write("between/src/lib.rs", "planter::plant!();\npub fn nothing() {}\n");
     write("planter/Cargo.toml", &manifest("planter", "[lib]\nproc-macro = true\n"));
-    write("planter/src/lib.rs", PLANTER);
+    write("planter/src/lib.rs", &support::planter::planter("libgcc_s.so.1"));
     fs::copy(library, project.join("planter/src/planted.so")).expect("copy");
     project
 }

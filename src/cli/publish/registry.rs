@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use super::super::vetted::Vetted;
 use super::host::Host;
 use super::send::Sending;
+use crate::broker::escapes::visible;
 use crate::project::Project;
 use crate::project::single_use::SingleUse;
 use crate::publish::protocol::{Answer, Done, Login, Operation, Refusal};
@@ -217,11 +218,4 @@ fn ask(registry: &str, login_url: Option<&str>) -> anyhow::Result<String> {
     read.context("failed to read the token")?;
     eprintln!();
     Ok(token)
-}
-
-/// What a registry says, without what moves a cursor.
-fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|one| if one.is_control() { one.escape_default().collect() } else { vec![one] })
-        .collect()
 }
