@@ -101,6 +101,8 @@ macro_rules! command_lines {
         fn the_table_is_run_whole_and_is_large() {
             assert!(table::ROWS.iter().all(|row| [$($name),*].contains(&row.project)));
             assert!(table::ROWS.len() >= 120, "{}", table::ROWS.len());
+            let is_published = |name: &&str| matches!(Project::named(name).source, Source::Published { .. });
+            assert!([$($name),*].iter().filter(|name| is_published(name)).count() >= 6);
         }
     };
 }
@@ -110,6 +112,7 @@ command_lines! {
     commands_in_heck = "heck" on Native,
     commands_in_lexopt = "lexopt" on Native,
     commands_in_pico_args = "pico-args" on Docker,
+    commands_in_strsim = "strsim" on Docker,
     commands_in_hexyl = "hexyl" on Native,
     commands_in_members = "members" on Docker,
     commands_in_broken = "broken" on Native,

@@ -259,6 +259,15 @@ pub const ROWS: &[Row] = &[
     row("pico-args", "build --examples --keep-going -j 2").before(&[("examples/wrong.rs", "fn main() { wrong }\n")]),
     row("pico-args", "check --examples"),
     row("pico-args", "fix --allow-no-vcs --examples --broken-code"),
+    // A library with a suite of its own and no build script.
+    row("strsim", "check --lib"),
+    row("strsim", "build"),
+    row("strsim", "test --tests"),
+    row("strsim", "test --doc jaro"),
+    row("strsim", "doc --lib"),
+    row("strsim", "clippy"),
+    row("strsim", "build --message-format json"),
+    row("strsim", "tree"),
     // Programs with input, and dependencies with procedural macros and build scripts.
     row("hexyl", "build --locked"),
     row("hexyl", "run").input("hello\n"),
