@@ -14,6 +14,7 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
     mount_remount, move_mount, open_tree,
 };
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::failure::{AtStep, Failure, Step};
 use super::process::{self, Cloned};
@@ -24,6 +25,9 @@ const NO_DATA: Option<&CStr> = None;
 
 /// The private directory of a job whose `/tmp` shows mounts of the container.
 const APART: &str = "/tmp/.job";
+
+/// How much sooner the kernel kills a job than its agent (`oom_score_adj`): a tenth of the container's memory.
+const SOONER_THAN_AGENT: i32 = 100;
 
 /// Keeps every later mount to the namespace that makes it. Done once; jobs inherit it.
 ///
@@ -38,8 +42,33 @@ pub fn make_mounts_private() -> io::Result<()> {
 /// # Errors
 /// `EPERM` where the `/proc` that is there has masked parts.
 pub fn mount_proc(target: &str) -> io::Result<()> {
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    Ok(mount("proc", target, "proc", flags, NO_DATA)?)
+    mount_proc_after(target, || Ok(()))
+}
+
+/// As [`mount_proc`]; what comes first may still write there. The mount is what becomes read-only, and not the file
+/// system: the kernel gives no namespace within this one a writable `/proc` where it has seen none
+/// (`mount_too_revealing` in `fs/namespace.c`).
+fn mount_proc_after(target: &str, first: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", target, "proc", flags, NO_DATA)?;
+    first()?;
+    Ok(mount_remount(target, flags | MountFlags::BIND | MountFlags::RDONLY, "")?)
+}
+
+/// Has the kernel choose this process, and all that it will start, before the agent where the container has no memory
+/// left: what a killed job holds of memory is not free at once, and the next one to be killed shall be a process of
+/// that job's. Where it cannot be said the agent may be chosen, and all jobs end with it.
+///
+/// # Errors
+/// When the process stays visible to others.
+fn be_killed_before_agent() -> io::Result<()> {
+    let own = "/proc/self/oom_score_adj";
+    let inherited = fs::read_to_string(own).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let wanted = (inherited.unwrap_or(0) + SOONER_THAN_AGENT).min(1000);
+    // The files of a process that cannot be looked at are root's. No other process sees this one in the meantime.
+    let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+    let _ = fs::write(own, wanted.to_string());
+    process::hide_from_others()
 }
 
 /// Mounts an empty directory that takes at most `bytes`. Programs may be executed from it: build scripts
@@ -59,7 +88,7 @@ pub fn mount_scratch(target: &str, bytes: u64) -> io::Result<()> {
 /// # Errors
 /// Names the mount that failed.
 pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Failure> {
-    mount_proc("/proc").at(Step::Proc)?;
+    mount_proc_after("/proc", be_killed_before_agent).at(Step::Proc)?;
     if shown.is_empty() {
         mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
         return mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory);

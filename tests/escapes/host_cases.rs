@@ -245,7 +245,7 @@ const BOMBS: &[HostCase] = &[
     host("build script", "takes the last of the disk", &[WATCHED], "limits/free_space::a_job_that_takes_the_last_space_is_stopped_and_others_are_not"),
     host("build script, macro", "writes a file without end", &[KERNEL_LIMIT, WATCHED], "limits/bombs::a_job_that_writes_too_large_a_file_is_stopped"),
     host("build script, macro", "opens files without end", &[KERNEL_LIMIT], "limits/bombs::no_job_opens_more_files_than_allowed"),
-    host("build script", "has the kernel kill the user's programs when memory is short", &[KERNEL_LIMIT], "limits/bombs::the_kernel_kills_jobs_before_the_users_programs"),
+    host("build script", "has the kernel kill the user's programs when memory is short", &[KERNEL_LIMIT], "limits/bombs::the_kernel_kills_jobs_before_the_agent_and_the_users_programs"),
     host("build script", "crashes, and so leaves its memory on the disk or has a program of the host's started", &[KERNEL_LIMIT], "limits/bombs::a_crash_leaves_no_core"),
 ];
 

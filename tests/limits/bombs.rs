@@ -307,7 +307,7 @@ fn a_program_is_not_under_the_time_of_builds() {
 
 /// When the machine has no memory left, the kernel kills what has the highest number first.
 #[test]
-fn the_kernel_kills_jobs_before_the_users_programs() {
+fn the_kernel_kills_jobs_before_the_agent_and_the_users_programs() {
     let script = "panic!(\"ADJ {}\", std::fs::read_to_string(\"/proc/self/oom_score_adj\").unwrap())";
     let adjustment = |output: Output| -> i32 {
         let number = output.stderr.lines().find_map(|line| line.split_once("ADJ ")?.1.trim().parse().ok());
@@ -316,7 +316,9 @@ fn the_kernel_kills_jobs_before_the_users_programs() {
     each_world("oom-score", |world, engine| {
         let project = project(world, Way::Script, script);
         let plain = adjustment(run(world.plain(&project).arg("build")));
-        assert!(adjustment(run(world.sandbox(engine, &project).arg("build"))) > plain);
+        let here = adjustment(run(world.sandbox(engine, &project).arg("build")));
+        // The agent's is 500 more than that of other programs, and all jobs would end with it.
+        assert!(here > plain + 500, "{here} and {plain}");
         world.stop(engine, &project);
     });
 }
