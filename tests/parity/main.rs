@@ -1,5 +1,6 @@
 //! Is `cargo-sandbox` the same as cargo? For each project: exit code, stdout, stderr, final artifacts and
-//! build dir by bytes, and the units that were rebuilt, on both engines, as root and as an ordinary user.
+//! build dir by bytes, and the units that were rebuilt, on both engines, as root and as an ordinary user
+//! (`CSB_PARITY=full`: in every pair of these also what takes minutes).
 //!
 //! The projects are a table in `projects.rs`; [`any_directory`] compares one of your own:
 //! `CSB_PARITY_DIR=/path/to/project CSB_PARITY_TOUCH=src/main.rs cargo test --test parity any_directory`.
@@ -17,14 +18,28 @@ mod support;
 mod table;
 
 use compare::{Bench, References, SEQUENCE, Tool, differences};
-use projects::{PROJECTS, Project, Source};
+use projects::{Extent, PROJECTS, Project, Source};
 use support::tool::Engine;
 use support::world::User;
 use support::{ci, need, note};
 
+/// The engines that a user compares a project on.
+fn engines_of(project: &Project, engines: &[Engine], user: usize) -> Vec<Engine> {
+    if project.extent != Extent::Crossed || full() {
+        return engines.to_vec();
+    }
+    let place = PROJECTS.iter().position(|other| other.name == project.name).unwrap_or(0);
+    engines.iter().copied().cycle().skip(place + user).take(1).collect()
+}
+
+/// Whether everything is to be compared, however long it takes.
+fn full() -> bool {
+    std::env::var_os("CSB_PARITY").is_some_and(|value| value == "full")
+}
+
 /// Compares one project on everything that this machine has.
 fn parity(project: &Project) {
-    if project.long && !ci() && std::env::var_os("CSB_PARITY").is_none_or(|value| value != "full") {
+    if project.extent != Extent::Short && !ci() && !full() {
         note(&format!("skipped: parity of {} takes minutes; CSB_PARITY=full compares it too", project.name));
         return;
     }
@@ -33,12 +48,12 @@ fn parity(project: &Project) {
     users.dedup();
     let mut failed = String::new();
     let mut references = References::default();
-    for user in &users {
+    for (index, user) in users.iter().enumerate() {
         let Some(mut bench) = need(Bench::new(project, user, "parity", SEQUENCE)) else { continue };
         bench.references = std::mem::take(&mut references);
-        for engine in &engines {
-            let build_dir = bench.build_dir(*engine);
-            let comparison = bench.compare(&Tool::Sandbox(*engine), &build_dir);
+        for engine in engines_of(project, &engines, index) {
+            let build_dir = bench.build_dir(engine);
+            let comparison = bench.compare(&Tool::Sandbox(engine), &build_dir);
             let who = format!("{} on {engine} as {}", project.name, user.name);
             note(&format!("parity of {who}: {}", comparison.summary));
             if !comparison.differences.is_empty() {
@@ -47,7 +62,7 @@ fn parity(project: &Project) {
             println!("{who}\n{}", comparison.times);
         }
         // By the wrapper alone, in a build dir that this tool did not make; the short projects show it.
-        let by_wrapper = engines.iter().filter(|_| !project.long);
+        let by_wrapper = engines.iter().filter(|_| project.extent == Extent::Short);
         for engine in by_wrapper {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
             let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);
@@ -130,7 +145,7 @@ fn any_directory() {
         source: Source::Here(dir.leak()),
         touched: touched.leak(),
         exit: std::env::var("CSB_PARITY_EXIT").map_or(0, |code| code.parse().expect("a number")),
-        long: false,
+        extent: Extent::Short,
     };
     parity(&project);
 }

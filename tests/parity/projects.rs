@@ -16,8 +16,19 @@ pub struct Project {
     pub touched: &'static str,
     /// What cargo exits with, so that two equal failures for want of a network are not taken for parity.
     pub exit: i32,
-    /// Takes minutes: in CI, or with `CSB_PARITY=full`.
-    pub long: bool,
+    /// How much is compared.
+    pub extent: Extent,
+}
+
+/// What a project is compared on, by the time that it takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Seconds: by every user on every engine, by the wrapper alone as well.
+    Short,
+    /// Minutes: by every user on every engine. Only in CI, or with `CSB_PARITY=full`.
+    Long,
+    /// As `Long`, but in CI by each user on one engine: another one in every second project, so that all pairs come.
+    Crossed,
 }
 
 /// Where a project comes from.
@@ -41,7 +52,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Here("tests/fixtures/members"),
         touched: "library/src/lib.rs",
         exit: 0,
-        long: false,
+        extent: Extent::Short,
     },
     // A compile error: exit code and diagnostics count as well.
     Project {
@@ -49,7 +60,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Here("tests/fixtures/broken"),
         touched: "src/main.rs",
         exit: 101,
-        long: false,
+        extent: Extent::Short,
     },
     // A build script that fails.
     Project {
@@ -57,7 +68,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Here("tests/fixtures/failing-script"),
         touched: "src/main.rs",
         exit: 101,
-        long: false,
+        extent: Extent::Short,
     },
     // Build script, proc macro and C through `cc` in one.
     Project {
@@ -65,7 +76,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Here("examples/hello-native"),
         touched: "app/src/main.rs",
         exit: 0,
-        long: false,
+        extent: Extent::Short,
     },
     // C through `cc` behind `-sys` crates whose bindings are written out, no bindgen.
     Project {
@@ -76,7 +87,7 @@ pub const PROJECTS: &[Project] = &[
         ),
         touched: "src/main.rs",
         exit: 0,
-        long: true,
+        extent: Extent::Crossed,
     },
     // Derive macros: clap, thiserror; const_format's function-like ones.
     Project {
@@ -84,7 +95,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Published { name: "hexyl", version: "0.16.0" },
         touched: "src/lib.rs",
         exit: 0,
-        long: true,
+        extent: Extent::Crossed,
     },
     // C and assembly through `cc`, clap's derive, a program as published.
     Project {
@@ -92,7 +103,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Published { name: "b3sum", version: "1.8.2" },
         touched: "src/main.rs",
         exit: 0,
-        long: true,
+        extent: Extent::Crossed,
     },
     // A real workspace with path dependencies: build scripts that probe the compiler, a proc macro member.
     Project {
@@ -107,14 +118,14 @@ pub const PROJECTS: &[Project] = &[
         },
         touched: "serde_core/src/lib.rs",
         exit: 0,
-        long: true,
+        extent: Extent::Crossed,
     },
     Project {
         name: "ripgrep",
         source: Source::Published { name: "ripgrep", version: "14.1.1" },
         touched: "crates/core/main.rs",
         exit: 0,
-        long: true,
+        extent: Extent::Long,
     },
 ];
 
@@ -134,7 +145,7 @@ const SMALL: &[Project] = &[
         source: Source::Here("tests/fixtures/suites"),
         touched: "src/lib.rs",
         exit: 0,
-        long: false,
+        extent: Extent::Short,
     },
 ];
 
@@ -152,7 +163,7 @@ impl Project {
 
     const fn small(name: &'static str, version: &'static str) -> Self {
         let source = Source::Published { name, version };
-        Self { name, source, touched: "src/lib.rs", exit: 0, long: false }
+        Self { name, source, touched: "src/lib.rs", exit: 0, extent: Extent::Short }
     }
 
     /// Fetched once per machine and kept; the only part that needs the registry.
