@@ -41,7 +41,8 @@ impl CargoProcess {
     /// # Errors
     /// When it is gone, or is no cargo whose compilers can be served.
     pub fn named(name: &OsStr) -> anyhow::Result<Self> {
-        let own = name.to_str().and_then(|name| name.split('/').nth(2)?.parse().ok()).and_then(Pid::from_raw);
+        let own = name.to_str().and_then(|name| name.split('/').nth(2)?.parse().ok());
+        let own = own.filter(|number| *number > 0).and_then(Pid::from_raw);
         let pid = own.with_context(|| format!("`{}` names no process", name.to_string_lossy()))?;
         // The handle first: what is read then is of this process, if its name is still the same afterwards.
         let handle = pidfd_open(pid, PidfdFlags::empty()).context("the cargo that asked is gone")?;

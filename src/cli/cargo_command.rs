@@ -35,6 +35,7 @@ use crate::publish::tokens::Tokens;
 use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
+use super::introduction::introduce;
 use super::policy::{self, Ground};
 use super::report::{Report, ReportOptions};
 use super::trust::{self, Scene};
@@ -166,6 +167,8 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
             planted::check(&places.0, &coverage.place)?;
         }
     }
+    introduce(&prepared.session.directories, command, &places.0)
+        .context("failed to write down this project")?;
     let mut cargo = vetted.cargo(command, Some((&places.0, &places.1)))?;
     if prepared.session.coverage.is_some() {
         let bin = prepared.session.directories.bin();

@@ -2,14 +2,17 @@
 
 mod background;
 mod cargo_command;
+mod consent;
 mod fix;
 mod front_end;
 mod install;
+mod introduction;
 mod own;
 mod policy;
 mod publish;
 mod report;
 mod trust;
+mod version;
 mod vetted;
 
 use std::collections::BTreeSet;
@@ -18,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::container::engines::Selection;
@@ -153,6 +157,9 @@ fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
         Err(error) => {
             // clap prints help and version on standard output, everything else as an error.
             let _gone = error.print();
+            if error.kind() == ErrorKind::DisplayVersion && version::is_long(&front_end.arguments) {
+                version::print_engines(front_end);
+            }
             return Ok(if error.use_stderr() { EXIT_FAILURE } else { 0 });
         }
     };

@@ -15,6 +15,9 @@ pub struct Record {
     /// Which cargo was found to be new enough.
     #[serde(default)]
     pub cargo_stamp: Option<String>,
+    /// Whether somebody has been told what protects this project's builds.
+    #[serde(default)]
+    pub introduced: bool,
 }
 
 /// Reads the record; `None` where there is none, or none that can be read.
@@ -27,12 +30,28 @@ pub fn read(directories: &ProjectDirectories) -> Option<Record> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(directories: &ProjectDirectories, project: &Project, cargo_stamp: String) -> io::Result<()> {
-    let record = Record { root: project.root.clone(), cargo_stamp: Some(cargo_stamp) };
-    if read(directories).as_ref() == Some(&record) {
-        return Ok(());
+    let old = read(directories);
+    let introduced = old.as_ref().is_some_and(|record| record.introduced);
+    let record = Record { root: project.root.clone(), cargo_stamp: Some(cargo_stamp), introduced };
+    if old.as_ref() == Some(&record) { Ok(()) } else { put(directories, &record) }
+}
+
+/// Writes down that somebody has been told; whether nobody had been.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn introduce(directories: &ProjectDirectories) -> io::Result<bool> {
+    match read(directories) {
+        Some(record) if !record.introduced => {
+            put(directories, &Record { introduced: true, ..record }).map(|()| true)
+        }
+        _ => Ok(false),
     }
+}
+
+fn put(directories: &ProjectDirectories, record: &Record) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(directories.path())?;
-    serde_json::to_writer_pretty(&mut file, &record)?;
+    serde_json::to_writer_pretty(&mut file, record)?;
     file.persist(directories.record())?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod support;
 
 mod completions;
 mod containers;
+mod doctor;
 mod errors;
 mod fix;
 mod forms;

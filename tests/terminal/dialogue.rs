@@ -67,6 +67,11 @@ impl Dialogue {
         self.terminal.write_all(text.as_bytes()).expect("the terminal takes it");
     }
 
+    /// How often this has come.
+    pub fn count(&self, text: &str) -> usize {
+        self.came.matches(text).count()
+    }
+
     /// Waits until this comes.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {

@@ -188,12 +188,18 @@ fn cargo_speaks_as_it_does_on_a_terminal() {
         let mut shell = world.command_with_groups(&bash, &groups);
         shell.args(["--norc", "--noprofile", "-i"]).current_dir(&project);
         let mut user = Dialogue::start(shell, 24, 80);
-        user.send(&format!("TERM=xterm {}\n", line(&start)));
-        user.expect("\u{1b}[92m   Compiling\u{1b}[0m talker v0.1.0");
-        user.expect("\u{1b}[92m     Running\u{1b}[0m `target/debug/talker`");
-        user.expect("terminals true, foreground true, controlling true, size 24x80, device ");
-        user.send("quit\n");
-        user.expect_code(7);
+        for first in [true, false] {
+            user.send(&format!("TERM=xterm {}\n", line(&start)));
+            if first {
+                user.expect("\u{1b}[92m   Compiling\u{1b}[0m talker v0.1.0");
+            }
+            user.expect("\u{1b}[92m     Running\u{1b}[0m `target/debug/talker`");
+            user.expect("terminals true, foreground true, controlling true, size 24x80, device ");
+            user.send("quit\n");
+            user.expect_code(7);
+        }
+        // Who protects them is said to people, once in each project.
+        assert_eq!(user.count("of this project run in its container"), usize::from(engine.is_some()));
         if let Some(engine) = engine {
             world.stop(engine, &project);
         }

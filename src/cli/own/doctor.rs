@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use clap::Args;
+
 use crate::agent::protocol::{Access, Budget, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::cargo::configuration::{Configuration, Place};
 use crate::cargo::domain::kernel;
-use crate::container::docker::DockerEngine;
+use crate::container::Image;
 use crate::container::engines::{Engines, Selection, explain};
 use crate::container::world::Reachable;
-use crate::container::{Engine, EngineKind, Image};
 use crate::policy::bar::Bar;
 use crate::policy::containers::Settings;
 use crate::policy::layers::Source;
@@ -18,22 +19,64 @@ use crate::project::Project;
 
 use super::super::cargo_command::{Known, prepare};
 use super::super::policy::{Ground, of_project};
+use super::super::version;
 use super::super::{EXIT_FAILURE, FrontEnd, Options};
-use super::Context;
+use super::{Context, remedies};
+
+/// The arguments of `self doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Propose what can be done about what is missing, do what you agree to, and look again
+    #[arg(long)]
+    fix: bool,
+    /// With `--fix`: do all of it without asking
+    #[arg(long, requires = "fix")]
+    yes: bool,
+}
 
 /// Prints what is there, runs a job, and says whether that worked.
-pub fn run(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow::Result<u8> {
+pub fn run(
+    front_end: &FrontEnd,
+    options: &Options,
+    context: &Context,
+    arguments: &DoctorArguments,
+) -> anyhow::Result<u8> {
+    let found = examine(front_end, options, context);
+    let remedies = remedies::find(front_end, context, settings(front_end, options, context)?.engine.value);
+    if !arguments.fix {
+        match remedies.len() {
+            0 => {}
+            count => println!("\n`cargo-sandbox self doctor --fix` proposes what can be done here ({count})"),
+        }
+        return found;
+    }
+    if let Err(error) = &found {
+        println!("error: {error:#}");
+    }
+    if remedies.is_empty() {
+        println!("\nthere is nothing that --fix could do");
+        return found;
+    }
+    if remedies::propose(&remedies, context, arguments.yes)? {
+        println!("\nand now:");
+        return examine(front_end, options, context);
+    }
+    found
+}
+
+/// What holds for containers here.
+fn settings(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow::Result<Settings> {
+    let Some(project) = &context.project else { return Ok(options.settings()) };
+    let ground = Ground { root: &project.root, target_dir: None, sysroot: None, own: &options.own };
+    Ok(of_project(front_end, &ground)?.settings)
+}
+
+fn examine(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow::Result<u8> {
     println!("cargo-sandbox {}", env!("CARGO_PKG_VERSION"));
     say("kernel", &release());
     let toolchain = front_end.toolchain(None)?.resolve(&front_end.cwd)?;
     say("toolchain", &format!("{} ({})", toolchain.name, toolchain.sysroot.display()));
-    let settings = match &context.project {
-        Some(project) => {
-            let ground = Ground { root: &project.root, target_dir: None, sysroot: None, own: &options.own };
-            of_project(front_end, &ground)?.settings
-        }
-        None => options.settings(),
-    };
+    let settings = settings(front_end, options, context)?;
     engines(front_end, context, &settings);
     policy(front_end, options, &settings)?;
 
@@ -94,15 +137,11 @@ fn release() -> String {
 
 /// Which engines are there, and which one the selection means.
 fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
-    let patience = std::time::Duration::from_secs(2);
-    let docker = DockerEngine::connect(&front_end.docker_endpoints(), patience);
-    match docker.and_then(|docker| docker.describe()) {
-        Ok(text) => say("docker", &text),
-        Err(error) => say("docker", &format!("not used: {error}")),
-    }
-    match context.engines.engine(EngineKind::Native).and_then(|native| native.describe()) {
-        Ok(text) => say("native", &text),
-        Err(error) => say("native", &format!("not usable: {error}")),
+    for (name, described) in version::engines(front_end) {
+        match described {
+            Ok(text) => say(name, &text),
+            Err(error) => say(name, &format!("not usable: {error}")),
+        }
     }
     let by_repository = settings.engine_by_repository();
     let why = match (settings.engine.value, &by_repository) {

@@ -4,6 +4,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod prune;
+mod remedies;
 mod report;
 mod setup;
 mod status;
@@ -29,7 +30,7 @@ struct OwnArguments {
 #[derive(Debug, Subcommand)]
 enum OwnCommand {
     /// Say what this machine offers and prove it by running a job; exit code 0 only if jobs can run
-    Doctor,
+    Doctor(doctor::DoctorArguments),
     /// Say where this project's build directory and containers are
     Status {
         /// How to say it
@@ -87,7 +88,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
     }
     let context = Context::new(front_end, options)?;
     match arguments.command {
-        OwnCommand::Doctor => doctor::run(front_end, options, &context),
+        OwnCommand::Doctor(arguments) => doctor::run(front_end, options, &context, &arguments),
         OwnCommand::Status { format } => status::run(&context, format),
         OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::container::engines::explain;
-use crate::project::{record, single_use};
+use crate::project::{StateDirectory, record, single_use};
 
 use super::Context;
 
@@ -14,16 +14,8 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
     let mut freed = 0;
     let engines = context.engines.available();
     single_use::remove_stale(&context.state.projects());
-    for entry in std::fs::read_dir(context.state.projects()).into_iter().flatten().flatten() {
-        let id = entry.file_name().to_string_lossy().into_owned();
+    for (id, root) in gone(&context.state) {
         let directories = context.state.project(&id);
-        let root = record::read(&directories).map(|record| record.root);
-        if root.as_ref().is_some_and(|root| root.join("Cargo.toml").is_file())
-            || is_used(&directories.sessions())
-            || single_use::is_used(directories.path())
-        {
-            continue;
-        }
         for engine in &engines {
             for container in
                 engine.list().unwrap_or_default().iter().filter(|container| container.project == id)
@@ -43,6 +35,23 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
     }
     println!("freed {}", human(freed));
     Ok(0)
+}
+
+/// Projects whose root is not there any more, by id, with that root where it is known.
+pub fn gone(state: &StateDirectory) -> Vec<(String, Option<PathBuf>)> {
+    let entries = std::fs::read_dir(state.projects()).into_iter().flatten().flatten();
+    let all = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let with_root = all.map(|id| {
+        let root = record::read(&state.project(&id)).map(|record| record.root);
+        (id, root)
+    });
+    let is_gone = |(id, root): &(String, Option<PathBuf>)| {
+        let directories = state.project(id);
+        !root.as_ref().is_some_and(|root| root.join("Cargo.toml").is_file())
+            && !is_used(&directories.sessions())
+            && !single_use::is_used(directories.path())
+    };
+    with_root.filter(is_gone).collect()
 }
 
 /// Whether a front end works for the project just now: its session's lock is held.

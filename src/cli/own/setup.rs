@@ -1,6 +1,6 @@
 //! `self setup`: the repository's own `.cargo/config.toml`, so that plain cargo is confined.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +14,7 @@ use crate::cargo::version;
 use crate::policy::difference;
 use crate::project::{Project, ProjectDirectories, record};
 
+use super::super::consent;
 use super::{Context, FrontEnd};
 
 /// Variables that win over every file.
@@ -158,16 +159,12 @@ fn agreed(file: &Path, before: &str, after: &str, yes: bool) -> anyhow::Result<b
     if yes {
         return Ok(true);
     }
-    if !io::stdin().is_terminal() {
+    if !consent::can_be_asked() {
         bail!(
             "nobody can be asked whether to write this\n\nhint: `--yes` writes it, `--print` only shows it"
         );
     }
-    print!("write it? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(consent::given("write it?")?)
 }
 
 /// The file that cargo reads: the name without extension where it is there.

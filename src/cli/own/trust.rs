@@ -1,6 +1,5 @@
 //! `self trust`.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -10,8 +9,8 @@ use crate::broker::escapes::visible;
 use crate::policy::question::Question;
 use crate::policy::trust::hash_of;
 
-use super::super::FrontEnd;
 use super::super::trust::{Scene, changed, trusted};
+use super::super::{FrontEnd, consent};
 
 /// What to do about the project's trust.
 #[derive(Debug, Args)]
@@ -95,15 +94,12 @@ fn agreed(arguments: &TrustArguments, hash: &str, questions: &[Question]) -> any
     if arguments.yes {
         return Ok(true);
     }
-    if !std::io::stdin().is_terminal() {
+    if !consent::can_be_asked() {
         bail!("there is no terminal to ask at\n\nhint: `--hash {hash}` for what is shown here, or `--yes`");
     }
     let count: usize = questions.iter().map(|question| question.items.len()).sum();
-    print!("\nTrust {}? [y/N] ", if count == 1 { "this".to_owned() } else { format!("all {count}") });
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let these = if count == 1 { "this".to_owned() } else { format!("all {count}") };
+    Ok(consent::given(&format!("\nTrust {these}?"))?)
 }
 
 fn list(front_end: &FrontEnd) -> anyhow::Result<u8> {

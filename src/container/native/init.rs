@@ -61,12 +61,14 @@ pub fn try_user_namespace() -> Result<(), Trouble> {
     if pid == 0 {
         process::exit_now(0);
     }
-    match i32::try_from(pid).ok().and_then(Pid::from_raw) {
+    // Negative for an error, which is no number for `Pid`.
+    let error = io::Error::last_os_error();
+    match i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw) {
         Some(pid) => {
             let _ = process::wait(pid);
             Ok(())
         }
-        None => Err(Trouble::namespaces("cannot make a user namespace", io::Error::last_os_error())),
+        None => Err(Trouble::namespaces("cannot make a user namespace", error)),
     }
 }
 

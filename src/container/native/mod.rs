@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 pub use init::init_main;
+pub use trouble::KernelSetting;
 
 use self::plan::Plan;
 use self::record::Record;

@@ -55,6 +55,37 @@ struct Cause {
     remedy: &'static str,
 }
 
+/// A setting of the kernel (sysctl(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelSetting {
+    /// Its name, with dots.
+    pub name: &'static str,
+    /// What it should be.
+    pub value: &'static str,
+}
+
+/// Settings that switch user namespaces off, each with the value that does.
+const SWITCHES: [(KernelSetting, &str); 2] = [
+    (KernelSetting { name: "kernel.unprivileged_userns_clone", value: "1" }, "0"),
+    (KernelSetting { name: "user.max_user_namespaces", value: "10000" }, "0"),
+];
+
+impl KernelSetting {
+    /// Its file.
+    pub fn path(&self) -> String {
+        format!("/proc/sys/{}", self.name.replace('.', "/"))
+    }
+
+    /// What is switched off, and can be switched on with nothing else changed. Not AppArmor's restriction: that
+    /// protects from other programs as well, and a profile of this program's lifts it for this program alone.
+    pub fn switched_off() -> Vec<Self> {
+        let is_off = |(setting, off): &&(Self, &str)| {
+            fs::read_to_string(setting.path()).is_ok_and(|value| value.trim() == *off)
+        };
+        SWITCHES.iter().filter(is_off).map(|(setting, _)| *setting).collect()
+    }
+}
+
 /// What on this machine forbids user namespaces, as far as it can be read.
 fn cause(errno: Option<i32>, read: impl Fn(&str) -> Option<String>) -> Option<Cause> {
     let is = |name: &str, value: &str| {
