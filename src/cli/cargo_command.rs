@@ -18,7 +18,6 @@ use crate::cargo::stderr::CargoStderr;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, ToolchainError, environment, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
-use crate::container::host::{SystemWorld, system_world};
 use crate::container::lifecycle::Containers;
 use crate::container::spec::Mount;
 use crate::container::world::World;
@@ -35,6 +34,7 @@ use crate::publish::tokens::Tokens;
 use crate::report::{Mode, Recorder};
 use crate::switch_off::{Defence, is_off};
 
+use super::image;
 use super::introduction::introduce;
 use super::policy::{self, Ground};
 use super::report::{Report, ReportOptions};
@@ -176,6 +176,9 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
             cargo.environment.push((name.into(), bin.join(role).into()));
         }
     }
+    if command.kind == CommandKind::Compile {
+        prepared.session.containers.provide()?;
+    }
     let directories = prepared.session.directories.clone();
     // An installed subcommand shows what it likes.
     if command.kind == CommandKind::Compile {
@@ -283,12 +286,7 @@ pub(super) fn prepare(
     let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
-    let system = match settings.image.value {
-        Image::Host => {
-            system_world(&state.etc(), &user).context("failed to look at the system's directories")?
-        }
-        Image::Named(_) => SystemWorld { mounts: Vec::new(), links: Vec::new() },
-    };
+    let system = image::system(&settings.image, state, &user)?;
     let coverage = match installed {
         Some(tool) if tool.measures && coverage::needs_tools(command) => {
             let search = installed::search_path(&toolchain.sysroot, &cargo_home, front_end.variable("PATH"));
@@ -317,6 +315,7 @@ pub(super) fn prepare(
             Advisor::of_machine(world.system_directories(), programs)
         }
         Image::Named(name) => Advisor::of_image(name),
+        Image::File(file) => Advisor::of_image(&file.to_string()),
     };
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());

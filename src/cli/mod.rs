@@ -5,6 +5,7 @@ mod cargo_command;
 mod consent;
 mod fix;
 mod front_end;
+mod image;
 mod install;
 mod introduction;
 mod own;
@@ -81,7 +82,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     sandbox_env: Vec<String>,
 
-    /// Make the container from this image of the docker engine's instead of from this machine's own system
+    /// Make the container from this image instead of from this machine's own system: a name (`rust:1.95`), which the
+    /// docker engine has or pulls, or the path of a directory or an archive in the OCI layout (`./image`)
     #[arg(long, value_name = "IMAGE")]
     sandbox_image: Option<String>,
 
@@ -194,6 +196,11 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
     let own = Own {
         engine: engine(front_end, arguments, &config, &file)?,
         image: match &arguments.sandbox_image {
+            // A path is relative to where it was written.
+            Some(name) if name.starts_with("./") || name.starts_with("../") => {
+                let value = front_end.cwd.join(name).to_string_lossy().into_owned();
+                Some(Said { value, by: Place::option("--sandbox-image") })
+            }
             Some(name) => Some(Said { value: name.clone(), by: Place::option("--sandbox-image") }),
             None => config.image.as_ref().map(|image| config.said(&file, image)),
         },

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, Image};
 
 /// The engines by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,12 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the engine cannot be used, with the cause and what to do.
     fn describe(&self) -> Result<String, EngineError>;
+
+    /// Makes sure that an image is there: what takes long is better done, and shown, before cargo starts.
+    ///
+    /// # Errors
+    /// When it cannot be had, with what to do.
+    fn provide(&self, image: &Image) -> Result<(), EngineError>;
 
     /// Starts a container made to `spec` with the agent in it. On return the agent's socket,
     /// `spec.directory()/agent.sock`, accepts connections. The directory exists (mode 0700), holds no

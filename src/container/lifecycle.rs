@@ -16,9 +16,9 @@ use crate::broker::Session;
 use crate::policy::bar::Weakness;
 use crate::project::private_directory;
 
-use super::engines::{Engines, Selection};
+use super::engines::{Engines, Selection, explain};
 use super::world::{Reachable, World};
-use super::{ContainerSpec, EngineKind, enforced};
+use super::{ContainerSpec, EngineKind, Image, enforced};
 
 /// What of the promised confinement is missing in a container, in its directory.
 const WEAKNESSES: &str = "weaker.json";
@@ -104,6 +104,17 @@ impl Containers {
         &self.engines
     }
 
+    /// Has an engine get the image that it is to take by name, which may take a while. Nothing where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn provide(&self) -> anyhow::Result<()> {
+        let Image::Named(name) = &self.world.image else { return Ok(()) };
+        let failed = |error| explain(&format!("use the image {name}"), &error);
+        let engine = self.engines.engine(self.engines.choose()?).map_err(failed)?;
+        engine.provide(&self.world.image).map_err(failed)
+    }
+
     /// A connection to the agent of the container that this command uses; it is started if it is not there.
     ///
     /// # Errors
@@ -186,7 +197,7 @@ impl Containers {
         let engine = self.engines.engine(kind)?;
         if let Err(error) = engine.start(spec) {
             let _left = std::fs::remove_dir_all(&directory);
-            return Err(super::engines::explain("start the Build container", &error));
+            return Err(explain("start the Build container", &error));
         }
         let agent = AgentConnection::open(&directory, &spec.fingerprint())
             .context("the container started, but its agent does not answer")?;

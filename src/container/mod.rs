@@ -5,10 +5,11 @@ pub mod enforced;
 pub mod engine;
 pub mod engines;
 pub mod host;
+pub mod image;
 pub mod lifecycle;
 pub mod native;
 pub mod spec;
 pub mod world;
 
 pub use engine::{ContainerInfo, Engine, EngineError, EngineKind};
-pub use spec::{ContainerSpec, Image, Limits, Mount};
+pub use spec::{ContainerSpec, Image, ImageFile, Limits, Mount};

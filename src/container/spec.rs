@@ -1,8 +1,9 @@
 //! What a container is made to: one description for every engine.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::agent::{AgentConfig, JobLimits};
@@ -54,8 +55,41 @@ pub struct ContainerSpec {
 pub enum Image {
     /// Nothing but what [`ContainerSpec::mounts`] brings: the host's own system directories, read-only.
     Host,
-    /// An image that the engine knows by this name.
+    /// An image that the engine knows by this name, or can pull.
     Named(String),
+    /// An image in a directory or an archive in the OCI layout. What containers show of it is in
+    /// [`ContainerSpec::mounts`], as of the host.
+    File(ImageFile),
+}
+
+/// An image in a file, as a user writes it: `./image`, or `./image@sha256:…` for no other than that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageFile {
+    /// The directory, or the archive.
+    pub path: PathBuf,
+    /// The manifest's digest that it must have.
+    pub digest: Option<String>,
+}
+
+impl fmt::Display for ImageFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
+    }
+}
+
+impl Image {
+    /// What a user means by `text`: a path, which begins with `/`, `./` or `../` and is relative to `base`, or a name.
+    pub fn of(text: &str, base: &Path) -> Self {
+        if !["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+            return Self::Named(text.to_owned());
+        }
+        let (path, digest) = match text.rsplit_once("@sha256:") {
+            Some((path, hex)) => (path, Some(format!("sha256:{hex}"))),
+            None => (text, None),
+        };
+        Self::File(ImageFile { path: base.join(path), digest })
+    }
 }
 
 /// One bind mount. `nosuid` and `nodev` always hold.

@@ -90,7 +90,9 @@ impl World {
     /// The directories with programs and libraries that every job may read and execute.
     pub fn system_directories(&self) -> Vec<PathBuf> {
         match self.image {
-            Image::Host => self.system.mounts.iter().map(|mount| mount.target.clone()).collect(),
+            Image::Host | Image::File(_) => {
+                self.system.mounts.iter().map(|mount| mount.target.clone()).collect()
+            }
             // As the file system hierarchy standard names them; what an image has elsewhere no job sees.
             Image::Named(_) => IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect(),
         }

@@ -6,7 +6,7 @@
 //! else of it needs trust, and changes nothing that the user has chosen himself.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::container::Image;
 use crate::container::engines::Selection;
@@ -59,7 +59,10 @@ impl Own {
             limits.names().map(|name| (name, self.at(name))).collect();
         let mut engine = self.engine.clone().unwrap_or_else(|| built_in(Selection::default()));
         let mut image = match &self.image {
-            Some(Said { value, by }) => Said { value: Image::Named(value.clone()), by: by.clone() },
+            Some(Said { value, by }) => {
+                let base = self.file.parent().unwrap_or(Path::new("/"));
+                Said { value: Image::of(value, base), by: by.clone() }
+            }
             None => built_in(Image::Host),
         };
         let Some(Written { file, text, path, trusted, .. }) = repository else {
@@ -78,7 +81,7 @@ impl Own {
             }
         }
         if let Some(asked) = file.image.as_ref().filter(|_| self.image.is_none() && *trusted) {
-            let value = Image::Named(asked.get_ref().as_str().to_owned());
+            let value = Image::of(asked.get_ref().as_str(), path.parent().unwrap_or(Path::new("/")));
             image = Said { value, by: place(asked.span().start, "") };
         }
         let without = limits.resolve(self.memory);

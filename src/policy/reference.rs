@@ -128,9 +128,11 @@ pub const TOP: &[Key] = &[
     },
     Key {
         name: "image",
-        takes: "the name of an image that the docker engine has",
+        takes: "the name of an image that the docker engine has or can pull (`debian:13`, `debian@sha256:…`), or the path of \
+                a directory or an archive in the OCI layout, with its digest (`./image@sha256:…`)",
         does: "What they are made from instead of this machine's own system, where you have not chosen it: by \
-               `--sandbox-image` or in your own configuration. All jobs use its programs and libraries.",
+               `--sandbox-image` or in your own configuration. All jobs use its programs and libraries. One in a \
+               file is taken by both engines, from the repository; what it says of owners and of its own start is left out.",
         trust: "needs trust",
         example: "\"debian:13\"",
     },
@@ -226,7 +228,7 @@ fn top() -> serde_json::Map<String, Value> {
     let does = |name: &str| TOP.iter().find(|key| key.name == name).map_or("", |key| key.does);
     let keys = json!({
         "engine": { "enum": engines, "description": does("engine") },
-        "image": { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", "description": does("image") },
+        "image": { "type": "string", "pattern": "^([A-Za-z0-9][A-Za-z0-9._/:@-]*|[.]{0,2}/.*)$", "description": does("image") },
         "limits": limits(LimitName::all(), does("limits")),
         "build-scripts": { "enum": modes, "description": does("build-scripts") },
         "defaults": { "$ref": "#/$defs/defaults" },

@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Variable {
     }
 }
 
-/// The name that an engine knows an image by.
+/// The name that an engine knows an image by, or the path of one in a file, with or without a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName(String);
 
@@ -123,9 +123,12 @@ impl FromStr for ImageName {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-/:@".contains(letter);
         let first = text.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-        match first && text.chars().all(allowed) {
+        let path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+        match path || first && text.chars().all(allowed) {
             true => Ok(Self(text.to_owned())),
-            false => Err(format!("`{text}` is no name of an image, such as `debian:13`")),
+            false => Err(format!(
+                "`{text}` is no name of an image, such as `debian:13`, and no path, such as `./image`"
+            )),
         }
     }
 }

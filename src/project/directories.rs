@@ -67,6 +67,11 @@ impl StateDirectory {
         self.0.join("probes")
     }
 
+    /// Images that were unpacked, by digest.
+    pub fn images(&self) -> PathBuf {
+        self.path().join("images")
+    }
+
     /// The `/etc` that containers see.
     pub fn etc(&self) -> PathBuf {
         self.0.join("etc")

@@ -1,6 +1,5 @@
 //! What is not installed is named, with what to install: real crates in containers that lack something.
 
-mod image;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -8,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use image::Image;
+use support::debian::Image;
 use support::need;
 use support::run::run;
 use support::tool::Engine;

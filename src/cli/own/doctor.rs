@@ -155,8 +155,10 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
         Ok(kind) => say("engine", &format!("{kind} ({why})")),
         Err(error) => say("engine", &format!("none: {error}")),
     }
-    if let Image::Named(name) = &settings.image.value {
-        say("image", &format!("{name} ({})", settings.image.by));
+    match &settings.image.value {
+        Image::Host => {}
+        Image::Named(name) => say("image", &format!("{name} ({})", settings.image.by)),
+        Image::File(file) => say("image", &format!("{file} ({})", settings.image.by)),
     }
 }
 

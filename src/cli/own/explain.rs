@@ -88,6 +88,7 @@ fn containers(settings: &Settings) -> String {
     let image = match &settings.image.value {
         Image::Host => "this machine's own system".to_owned(),
         Image::Named(name) => visible(name),
+        Image::File(file) => visible(&file.to_string()),
     };
     let mut text = String::from("containers\n");
     let mut line = |key: &str, value: String, by: String| {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::container::Engine;
 use crate::container::engines::explain;
 use crate::project::{StateDirectory, record, single_use};
 
@@ -30,11 +31,27 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
         let name = root.map_or(id, |root| root.display().to_string());
         println!("removed the build directory of {name}");
     }
+    freed += images(context, &engines)?;
     for engine in &engines {
         freed += engine.prune().map_err(|error| explain("remove unused images", &error))?;
     }
     println!("freed {}", human(freed));
     Ok(0)
+}
+
+/// Removes what was unpacked of images in files; while a command or a container runs it may be in use, and stays.
+fn images(context: &Context, engines: &[Box<dyn Engine>]) -> anyhow::Result<u64> {
+    let projects = std::fs::read_dir(context.state.projects()).into_iter().flatten().flatten();
+    let mut ids = projects.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let in_use = ids.any(|id| is_used(&context.state.project(&id).sessions()))
+        || engines.iter().any(|engine| engine.list().map_or(true, |list| !list.is_empty()));
+    let images = context.state.images();
+    if in_use || !images.exists() {
+        return Ok(0);
+    }
+    let size = size_of_tree(&images);
+    std::fs::remove_dir_all(&images)?;
+    Ok(size)
 }
 
 /// Projects whose root is not there any more, by id, with that root where it is known.

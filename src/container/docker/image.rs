@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::connection::Connection;
 use super::errors::{explain, status};
 use super::labels;
+use super::pull;
 use crate::container::spec::{ContainerSpec, Image, StableHasher};
 use crate::container::{EngineError, docker::container};
 
@@ -35,17 +36,30 @@ const DIRECTORIES: &[(&str, u32)] = &[
 /// The identifier of the image for `spec`, made first if it is the host's and not there yet.
 pub(super) async fn ensure(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
     match &spec.image {
-        Image::Named(name) => match connection.docker.inspect_image(name).await {
-            Ok(image) => {
-                image.id.ok_or_else(|| EngineError::failed(format!("image {name} has no identifier")))
-            }
-            Err(error) if status(&error) == Some(404) => {
-                Err(EngineError::failed(format!("there is no image {name}"))
-                    .hint(format!("fetch it: `{} pull {name}`", connection.flavour.command())))
-            }
-            Err(error) => Err(explain(&format!("cannot inspect image {name}"), &error)),
-        },
-        Image::Host => host(connection, &spec.links).await,
+        Image::Named(name) => named(connection, name).await,
+        // What an image in a file has is mounted, as the host's is.
+        Image::Host | Image::File(_) => host(connection, &spec.links).await,
+    }
+}
+
+/// The identifier of an image by its name, pulled first if it is not there.
+pub(super) async fn named(connection: &Connection, name: &str) -> Result<String, EngineError> {
+    if let Some(id) = find(connection, name).await? {
+        return Ok(id);
+    }
+    pull::pull(connection, name).await?;
+    // What was asked for by digest is found by that digest alone.
+    let message = format!("the engine has pulled {name} and does not know an image of that name");
+    find(connection, name).await?.ok_or_else(|| EngineError::failed(message))
+}
+
+async fn find(connection: &Connection, name: &str) -> Result<Option<String>, EngineError> {
+    match connection.docker.inspect_image(name).await {
+        Ok(image) => {
+            image.id.map(Some).ok_or_else(|| EngineError::failed(format!("image {name} has no identifier")))
+        }
+        Err(error) if status(&error) == Some(404) => Ok(None),
+        Err(error) => Err(explain(&format!("cannot inspect image {name}"), &error)),
     }
 }
 

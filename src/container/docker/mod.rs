@@ -18,6 +18,7 @@ pub(crate) mod libraries;
 mod list;
 mod mounts;
 mod post_mortem;
+mod pull;
 pub mod seccomp;
 mod start;
 mod verify;
@@ -28,7 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use self::connection::Connection;
 use self::errors::explain;
-use super::{ContainerInfo, ContainerSpec, Engine, EngineError, EngineKind};
+use super::{ContainerInfo, ContainerSpec, Engine, EngineError, EngineKind, Image};
 pub use discovery::DockerEndpoints;
 
 /// How long `auto` waits for a daemon.
@@ -78,6 +79,13 @@ impl Engine for DockerEngine {
             }
             Ok(())
         })
+    }
+
+    fn provide(&self, image: &Image) -> Result<(), EngineError> {
+        match image {
+            Image::Named(name) => self.runtime.block_on(image::named(&self.connection, name)).map(|_| ()),
+            Image::Host | Image::File(_) => Ok(()),
+        }
     }
 
     fn list(&self) -> Result<Vec<ContainerInfo>, EngineError> {

@@ -90,14 +90,20 @@ impl Engine for NativeEngine {
         Ok(format!("Linux {release}, user namespaces, Landlock ABI {abi}, {limits}"))
     }
 
-    fn start(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
-        if let Image::Named(name) = &spec.image {
-            return Err(EngineError::failed(format!(
-                "the native engine has no images, and {name} is configured"
-            ))
+    fn provide(&self, image: &Image) -> Result<(), EngineError> {
+        let Image::Named(name) = image else { return Ok(()) };
+        let message = format!("the native engine pulls no images, and {name} is configured");
+        Err(EngineError::failed(message)
             .hint("Choose the docker engine, or take `image` out of the configuration, yours or the repository's (`cargo-sandbox self \
-                 explain` says whose it is)."));
-        }
+                 explain` says whose it is).")
+            .hint(format!(
+                "Or name a directory in the OCI layout, which both engines take: `skopeo copy docker://{name} oci:image`, \
+                 and `image = \"./image\"`."
+            )))
+    }
+
+    fn start(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        self.provide(&spec.image)?;
         let directory = spec.directory();
         if let Ok(record) = Record::read(&directory) {
             // Its socket is gone, so it is ending.

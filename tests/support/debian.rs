@@ -1,4 +1,4 @@
-//! Images that lack something: made of the files of this machine's own packages, and of no others.
+//! Images made of the files of this machine's own packages, and of no others.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::run::run;
-use crate::support::{need, program};
+use super::run::run;
+use super::{need, program};
 
 /// An image of the docker engine, which goes with this value.
 pub struct Image {
@@ -54,7 +54,7 @@ impl Image {
         for (link, target) in links {
             let _there = symlink(target, root.join(link));
         }
-        let image = Self { name: format!("cargo-sandbox-test-missing-{name}:1"), docker };
+        let image = Self { name: format!("cargo-sandbox-test-of-{name}:1"), docker };
         let import = "tar --create --directory=\"$1\" . | \"$2\" import - \"$3\"";
         let mut command = Command::new("sh");
         command.args(["-c", import, "sh"]).arg(&root).arg(&image.docker).arg(&image.name);
