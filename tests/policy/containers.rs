@@ -233,7 +233,7 @@ fn an_image_of_the_repositorys_is_used_after_trust() {
     );
     fails(
         &mut sandbox(&world, Engine::Native, &project, "check --release"),
-        &["the native engine has no images", "self explain"],
+        &["the native engine pulls no images", "self explain"],
     );
     world.stop(engine, &project);
 }
