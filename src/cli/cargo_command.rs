@@ -286,7 +286,7 @@ pub(super) fn prepare(
     let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
-    let system = image::system(&settings.image, state, &user)?;
+    let (image, system) = image::system(&settings.image, state, &user)?;
     let coverage = match installed {
         Some(tool) if tool.measures && coverage::needs_tools(command) => {
             let search = installed::search_path(&toolchain.sysroot, &cargo_home, front_end.variable("PATH"));
@@ -300,7 +300,7 @@ pub(super) fn prepare(
     };
     let world = World {
         system,
-        image: settings.image.value.clone(),
+        image,
         user,
         documents: matches!(command.subcommand.as_str(), "doc" | "rustdoc"),
         limits: settings.limits.container.clone(),
@@ -316,6 +316,7 @@ pub(super) fn prepare(
         }
         Image::Named(name) => Advisor::of_image(name),
         Image::File(file) => Advisor::of_image(&file.to_string()),
+        Image::Built(recipe) => Advisor::of_image(&recipe.file.display().to_string()),
     };
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());

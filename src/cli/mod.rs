@@ -83,7 +83,8 @@ struct Arguments {
     sandbox_env: Vec<String>,
 
     /// Make the container from this image instead of from this machine's own system: a name (`rust:1.95`), which the
-    /// docker engine has or pulls, or the path of a directory or an archive in the OCI layout (`./image`)
+    /// docker engine has or pulls, or the path of a directory or an archive in the OCI layout (`./image`), or of a
+    /// Dockerfile
     #[arg(long, value_name = "IMAGE")]
     sandbox_image: Option<String>,
 

@@ -104,12 +104,16 @@ impl Containers {
         &self.engines
     }
 
-    /// Has an engine get the image that it is to take by name, which may take a while. Nothing where there is none.
+    /// Has an engine get, or build, the image that it is to take, which may take a while. Nothing where there is none.
     ///
     /// # Errors
     /// When it cannot be had.
     pub fn provide(&self) -> anyhow::Result<()> {
-        let Image::Named(name) = &self.world.image else { return Ok(()) };
+        let name = match &self.world.image {
+            Image::Host | Image::File(_) => return Ok(()),
+            Image::Named(name) => name.clone(),
+            Image::Built(recipe) => recipe.file.display().to_string(),
+        };
         let failed = |error| explain(&format!("use the image {name}"), &error);
         let engine = self.engines.engine(self.engines.choose()?).map_err(failed)?;
         engine.provide(&self.world.image).map_err(failed)

@@ -12,4 +12,4 @@ pub mod spec;
 pub mod world;
 
 pub use engine::{ContainerInfo, Engine, EngineError, EngineKind};
-pub use spec::{ContainerSpec, Image, ImageFile, Limits, Mount};
+pub use spec::{ContainerSpec, Image, ImageFile, Limits, Mount, Recipe};

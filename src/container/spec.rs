@@ -60,14 +60,28 @@ pub enum Image {
     /// An image in a directory or an archive in the OCI layout. What containers show of it is in
     /// [`ContainerSpec::mounts`], as of the host.
     File(ImageFile),
+    /// What an engine builds of a Dockerfile.
+    Built(Recipe),
 }
 
-/// An image in a file, as a user writes it: `./image`, or `./image@sha256:…` for no other than that.
+/// A Dockerfile and what it may copy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recipe {
+    /// The Dockerfile.
+    pub file: PathBuf,
+    /// Whether the directory that it is in belongs to it: it copies from there.
+    pub context: bool,
+    /// `sha256:` of all that it is made of.
+    pub digest: String,
+}
+
+/// An image by a path, as a user writes it: `./image` (a directory or an archive in the OCI layout, or a Dockerfile), or
+/// `./image@sha256:…` for no other than that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageFile {
-    /// The directory, or the archive.
+    /// The directory, the archive or the Dockerfile.
     pub path: PathBuf,
-    /// The manifest's digest that it must have.
+    /// The digest that it must have: the manifest's, or that of [`Recipe::digest`].
     pub digest: Option<String>,
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::container::Image;
 use crate::container::engines::Selection;
+use crate::container::image::recipe;
 
 use super::base::{Base, Bounds};
 use super::effective::Said;
@@ -135,6 +136,14 @@ impl Own {
                 "all jobs use the programs and libraries of the image `{name}`, whoever made it, and not those of this \
                  machine: its linker and C compiler make what is built"
             );
+            let built = recipe::is_one(Path::new(name.split('@').next().unwrap_or(name)));
+            let effect = if built {
+                format!(
+                    "{effect}. The docker engine builds it: what it runs for that has the network, and root's rights in a container"
+                )
+            } else {
+                effect
+            };
             items.push(item(image.span().start, "image".into(), name.into(), effect));
         }
         let without = self.without_repository();

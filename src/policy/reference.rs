@@ -129,10 +129,10 @@ pub const TOP: &[Key] = &[
     Key {
         name: "image",
         takes: "the name of an image that the docker engine has or can pull (`debian:13`, `debian@sha256:…`), or the path of \
-                a directory or an archive in the OCI layout, with its digest (`./image@sha256:…`)",
+                a directory or an archive in the OCI layout, or of a Dockerfile, with its digest (`./image@sha256:…`)",
         does: "What they are made from instead of this machine's own system, where you have not chosen it: by \
-               `--sandbox-image` or in your own configuration. All jobs use its programs and libraries. One in a \
-               file is taken by both engines, from the repository; what it says of owners and of its own start is left out.",
+               `--sandbox-image` or in your own configuration. All jobs use its programs and libraries. One in the \
+               OCI layout is taken by both engines, from the repository; what it says of owners and of its own start is left out.",
         trust: "needs trust",
         example: "\"debian:13\"",
     },

@@ -104,6 +104,46 @@ fn an_image_is_pulled_by_name_and_by_digest() {
 }
 
 #[test]
+fn an_image_is_built_of_a_dockerfile() {
+    let (Some(engine), Some(user)) = (need(Engine::Docker.here()), need(User::ordinary())) else { return };
+    let (Some(world), Some(docker)) = (need(World::new("built", &user)), need(program("docker"))) else {
+        return;
+    };
+    let Some(image) = compiler("built", &world) else { return };
+    let project = project(&world);
+    let directory = project.join("image");
+    let file = directory.join("Dockerfile");
+    world.write(&directory.join("mark"), "x");
+    let text = format!("FROM {}\nCOPY mark /usr/share/built\nRUN echo ran > /usr/share/ran\n", image.name());
+    world.write(&file, &text);
+    let built = is_made_in(with_image(&world, engine, &project, "./image/Dockerfile"), "image");
+    assert!(built.stderr.contains("    Building image "), "{}", built.stderr);
+    let again = is_made_in(with_image(&world, engine, &project, "./image/Dockerfile"), "image");
+    assert!(!again.stderr.contains("Building image"), "{}", again.stderr);
+
+    // Another file that it copies is another image; what fails in it is shown.
+    world.write(&directory.join("mark"), "y");
+    world.write(
+        &file,
+        &format!("FROM {}\nCOPY mark /usr/share/built\nRUN echo so it ends && exit 7\n", image.name()),
+    );
+    let mut failing = world.sandbox(engine, &project);
+    let words = ["so it ends", "returned a non-zero code: 7", "image/Dockerfile"];
+    fails(failing.args(["--sandbox-image", "./image/Dockerfile", "build"]), &words);
+    let mut native = world.sandbox(Engine::Native, &project);
+    let words = ["the native engine builds no images", "oci:image"];
+    fails(native.args(["--sandbox-image", "./image/Dockerfile", "build"]), &words);
+    world.write(&project.join("Dockerfile"), "FROM x\nCOPY . .\n");
+    let mut all = world.sandbox(engine, &project);
+    fails(all.args(["--sandbox-image", "./Dockerfile", "build"]), &["Cargo.toml", "sent to the engine"]);
+
+    world.stop(engine, &project);
+    run(world.sandbox(engine, &project).args(["self", "prune"])).success("self prune");
+    let left = run(Command::new(&docker).args(["images", "--quiet", "localhost/cargo-sandbox-built"]));
+    assert_eq!(left.success("docker images").stdout, "");
+}
+
+#[test]
 fn an_image_in_a_file_is_taken_by_both_engines() {
     let (Some(skopeo), Some(user)) = (need(program("skopeo")), need(User::ordinary())) else { return };
     let Some(first) = need(World::new("layout", &user)) else { return };

@@ -159,6 +159,7 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
         Image::Host => {}
         Image::Named(name) => say("image", &format!("{name} ({})", settings.image.by)),
         Image::File(file) => say("image", &format!("{file} ({})", settings.image.by)),
+        Image::Built(recipe) => say("image", &format!("{} ({})", recipe.file.display(), settings.image.by)),
     }
 }
 

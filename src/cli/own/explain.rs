@@ -89,6 +89,7 @@ fn containers(settings: &Settings) -> String {
         Image::Host => "this machine's own system".to_owned(),
         Image::Named(name) => visible(name),
         Image::File(file) => visible(&file.to_string()),
+        Image::Built(recipe) => visible(&recipe.file.display().to_string()),
     };
     let mut text = String::from("containers\n");
     let mut line = |key: &str, value: String, by: String| {

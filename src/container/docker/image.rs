@@ -8,6 +8,7 @@ use bollard::body_full;
 use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions};
 use futures_util::StreamExt;
 
+use super::build;
 use super::connection::Connection;
 use super::errors::{explain, status};
 use super::labels;
@@ -37,6 +38,7 @@ const DIRECTORIES: &[(&str, u32)] = &[
 pub(super) async fn ensure(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
     match &spec.image {
         Image::Named(name) => named(connection, name).await,
+        Image::Built(recipe) => build::built(connection, recipe).await,
         // What an image in a file has is mounted, as the host's is.
         Image::Host | Image::File(_) => host(connection, &spec.links).await,
     }
@@ -53,7 +55,7 @@ pub(super) async fn named(connection: &Connection, name: &str) -> Result<String,
     find(connection, name).await?.ok_or_else(|| EngineError::failed(message))
 }
 
-async fn find(connection: &Connection, name: &str) -> Result<Option<String>, EngineError> {
+pub(super) async fn find(connection: &Connection, name: &str) -> Result<Option<String>, EngineError> {
     match connection.docker.inspect_image(name).await {
         Ok(image) => {
             image.id.map(Some).ok_or_else(|| EngineError::failed(format!("image {name} has no identifier")))
@@ -128,7 +130,7 @@ fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
 
 /// Removes the images that this tool made and that no container uses; the number of bytes.
 pub(super) async fn prune(connection: &Connection) -> Result<u64, EngineError> {
-    let filters = labels::filter(&[format!("{}=host", labels::IMAGE)]);
+    let filters = labels::filter(&[labels::IMAGE.to_owned()]);
     let options = ListImagesOptionsBuilder::new().all(true).filters(&filters).build();
     let images = connection.docker.list_images(Some(options)).await;
     let mut freed = 0;

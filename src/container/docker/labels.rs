@@ -7,7 +7,7 @@ use bollard::models::ContainerSummary;
 
 use crate::container::{ContainerInfo, ContainerSpec};
 
-/// On images: `host` for the one that shows the host's own system.
+/// On images that this tool made: `host` for the one that shows the host's own system, `built` for one of a Dockerfile.
 pub const IMAGE: &str = "io.cargo-sandbox.image";
 /// The project's identity; what makes a container one of ours.
 pub const PROJECT: &str = "io.cargo-sandbox.project";

@@ -8,6 +8,7 @@
 //! SELinux and AppArmor stay as the engine has them. Files of the user's are never relabelled: where SELinux
 //! keeps a container from reading them, the start fails and says so, and the `native` engine is the way out.
 
+mod build;
 mod connection;
 mod container;
 pub mod discovery;
@@ -84,6 +85,7 @@ impl Engine for DockerEngine {
     fn provide(&self, image: &Image) -> Result<(), EngineError> {
         match image {
             Image::Named(name) => self.runtime.block_on(image::named(&self.connection, name)).map(|_| ()),
+            Image::Built(recipe) => self.runtime.block_on(build::built(&self.connection, recipe)).map(|_| ()),
             Image::Host | Image::File(_) => Ok(()),
         }
     }

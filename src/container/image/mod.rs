@@ -6,6 +6,7 @@
 //! anything in it.
 
 mod layout;
+pub mod recipe;
 mod tree;
 
 use std::fs;

@@ -91,8 +91,16 @@ impl Engine for NativeEngine {
     }
 
     fn provide(&self, image: &Image) -> Result<(), EngineError> {
-        let Image::Named(name) = image else { return Ok(()) };
-        let message = format!("the native engine pulls no images, and {name} is configured");
+        let (message, name) = match image {
+            Image::Host | Image::File(_) => return Ok(()),
+            Image::Named(name) => {
+                (format!("the native engine pulls no images, and {name} is configured"), name.as_str())
+            }
+            Image::Built(recipe) => (
+                format!("the native engine builds no images, and {} is configured", recipe.file.display()),
+                "NAME",
+            ),
+        };
         Err(EngineError::failed(message)
             .hint("Choose the docker engine, or take `image` out of the configuration, yours or the repository's (`cargo-sandbox self \
                  explain` says whose it is).")
