@@ -1,0 +1,413 @@
+//! Which messages pass between the editor and the server.
+//!
+//! What comes from the server may have been said by a macro: only known requests and notifications pass, answers only
+//! to what was asked, and of each what [`super::result`] lets stay. What comes from the editor passes as it is, but for
+//! what says where things are.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::edit::local;
+use super::result::Judge;
+use super::settings::settle;
+
+/// What the server may ask the editor for. Not `workspace/applyEdit`, which editors obey without a question, and not
+/// `window/showDocument`, which opens what it is given in other programs.
+const REQUESTS: &[&str] = &[
+    "client/registerCapability",
+    "client/unregisterCapability",
+    "window/showMessageRequest",
+    "window/workDoneProgress/create",
+    "workspace/codeLens/refresh",
+    "workspace/configuration",
+    "workspace/diagnostic/refresh",
+    "workspace/inlayHint/refresh",
+    "workspace/semanticTokens/refresh",
+];
+
+/// What it may tell.
+const NOTIFICATIONS: &[&str] = &[
+    "$/cancelRequest",
+    "$/logTrace",
+    "$/progress",
+    "experimental/appendOutputToRunTest",
+    "experimental/changeTestState",
+    "experimental/discoveredTests",
+    "experimental/endRunTest",
+    "experimental/openServerLogs",
+    "experimental/serverStatus",
+    "textDocument/publishDiagnostics",
+    "window/logMessage",
+    "window/showMessage",
+];
+
+/// What it may register for, as beginnings: to hear of documents and files.
+const REGISTERED: &[&str] =
+    &["textDocument/did", "workspace/didChangeConfiguration", "workspace/didChangeWatchedFiles"];
+
+/// The section of the editor's configuration that it may ask for.
+const SECTION: &str = "rust-analyzer";
+
+/// "Method not found" (JSON-RPC 2.0), for the server.
+const NOT_FOUND: i32 = -32601;
+
+/// "Request failed" (Language Server Protocol 3.17), for the editor.
+const FAILED: i32 = -32803;
+
+/// Files by which it is decided what a project consists of.
+const MANIFESTS: &[&str] = &["Cargo.toml", "Cargo.lock"];
+
+/// A message of the editor's, as the server gets it.
+#[derive(Debug, PartialEq)]
+pub struct FromEditor {
+    /// The message.
+    pub message: Value,
+    /// Whether the project may need other crates from now on.
+    pub dependencies_changed: bool,
+}
+
+/// What becomes of a message of the server's.
+#[derive(Debug, PartialEq)]
+pub enum FromServer {
+    /// The editor gets this.
+    ToEditor(Value),
+    /// The server gets this answer at once.
+    Answered(Value),
+    /// Nobody gets it.
+    Dropped,
+}
+
+/// The state of one session.
+#[derive(Debug)]
+pub struct Gateway {
+    judge: Judge,
+    /// What the editor waits for: methods, by the message's `id` as JSON.
+    asked: Mutex<HashMap<String, String>>,
+    /// Requests for configuration that the editor has not answered, by `id`.
+    configuration: Mutex<HashSet<String>>,
+}
+
+impl Gateway {
+    /// A session in the project at `root`, with this program at `tool`.
+    pub fn new(root: std::path::PathBuf, tool: String) -> Self {
+        Self { judge: Judge { root, tool }, asked: Mutex::default(), configuration: Mutex::default() }
+    }
+
+    /// Judges a message of the editor's.
+    pub fn from_editor(&self, mut message: Value) -> FromEditor {
+        let id = message.get("id").filter(|id| !id.is_null()).map(Value::to_string);
+        let method = message.get("method").and_then(Value::as_str).map(str::to_owned);
+        let mut dependencies_changed = false;
+        match (&method, id) {
+            (None, Some(id)) => {
+                if locked(&self.configuration).remove(&id)
+                    && let Some(Value::Array(sections)) = message.get_mut("result")
+                {
+                    sections.iter_mut().for_each(settle);
+                }
+            }
+            (Some(method), id) => {
+                dependencies_changed = method == "rust-analyzer/reloadWorkspace" || names_manifest(&message);
+                if let Some(id) = id {
+                    locked(&self.asked).insert(id, method.clone());
+                }
+                if let Some(params) = message.get_mut("params") {
+                    match method.as_str() {
+                        "initialize" => initialize(params),
+                        "workspace/didChangeConfiguration" => changed(params),
+                        _ => {}
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+        FromEditor { message, dependencies_changed }
+    }
+
+    /// Judges a message of the server's; `notes` get what did not pass, for people.
+    pub fn from_server(&self, mut message: Value, notes: &mut Vec<String>) -> FromServer {
+        let id = message.get("id").filter(|id| !id.is_null()).cloned();
+        let method = message.get("method").map(|method| method.as_str().unwrap_or_default().to_owned());
+        match (method, id) {
+            (Some(method), Some(id)) => match self.request(&method, &id, &mut message, notes) {
+                Ok(()) => FromServer::ToEditor(message),
+                Err(why) => {
+                    notes.push(why.clone());
+                    FromServer::Answered(failure(&id, NOT_FOUND, &why))
+                }
+            },
+            (Some(method), None) => {
+                if !NOTIFICATIONS.contains(&method.as_str()) {
+                    notes.push(format!("`{method}` is not passed on"));
+                    return FromServer::Dropped;
+                }
+                match self.params(&mut message, notes) {
+                    Ok(()) => FromServer::ToEditor(message),
+                    Err(why) => {
+                        notes.push(why);
+                        FromServer::Dropped
+                    }
+                }
+            }
+            (None, Some(id)) => self.answer(&id, message, notes),
+            (None, None) => FromServer::Dropped,
+        }
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        id: &Value,
+        message: &mut Value,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        if !REQUESTS.contains(&method) {
+            return Err(format!("`{method}` is not passed on"));
+        }
+        let list = |name: &str| {
+            let params = message.get("params").and_then(|params| params.get(name));
+            params.and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let text =
+            |one: &Value, name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match method {
+            "client/registerCapability" => {
+                let known = |method: &String| REGISTERED.iter().any(|known| method.starts_with(known));
+                let methods = list("registrations").into_iter().map(|one| text(&one, "method"));
+                if let Some(other) = { methods }.find(|method| !known(method)) {
+                    return Err(format!("a registration for `{other}` is not passed on"));
+                }
+            }
+            "workspace/configuration" => {
+                let known = |section: &String| {
+                    section.strip_prefix(SECTION).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                };
+                let sections = list("items").into_iter().map(|item| text(&item, "section"));
+                if let Some(other) = { sections }.find(|section| !known(section)) {
+                    return Err(format!(
+                        "the section `{other}` of the editor's configuration is not passed on"
+                    ));
+                }
+                locked(&self.configuration).insert(id.to_string());
+            }
+            _ => {}
+        }
+        self.params(message, notes)
+    }
+
+    fn params(&self, message: &mut Value, notes: &mut Vec<String>) -> Result<(), String> {
+        match message.get_mut("params") {
+            Some(params) => self.judge.clean(params, notes).map_err(|uri| elsewhere(&uri)),
+            None => Ok(()),
+        }
+    }
+
+    fn answer(&self, id: &Value, mut message: Value, notes: &mut Vec<String>) -> FromServer {
+        let Some(method) = locked(&self.asked).remove(&id.to_string()) else {
+            notes.push("an answer to nothing that was asked is not passed on".to_owned());
+            return FromServer::Dropped;
+        };
+        let Some(result) = message.get_mut("result") else { return FromServer::ToEditor(message) };
+        match method.as_str() {
+            "experimental/runnables" => Judge::only_runnables(result, notes),
+            "experimental/externalDocs" => Judge::only_web_addresses(result, notes),
+            "initialize" => {
+                // Commands that the editor would make its own.
+                if let Some(capabilities) = result.get_mut("capabilities").and_then(Value::as_object_mut) {
+                    capabilities.remove("executeCommandProvider");
+                }
+            }
+            _ => {}
+        }
+        match self.judge.clean(result, notes) {
+            Ok(()) => FromServer::ToEditor(message),
+            Err(uri) => {
+                let why = elsewhere(&uri);
+                notes.push(why.clone());
+                FromServer::ToEditor(failure(id, FAILED, &why))
+            }
+        }
+    }
+}
+
+fn elsewhere(uri: &str) -> String {
+    format!("a change of `{uri}`, which is no Rust source of the project, is not passed on")
+}
+
+fn failure(id: &Value, code: i32, why: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": format!("cargo-sandbox: {why}")}})
+}
+
+/// A thread that panicked ends the program.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn initialize(params: &mut Value) {
+    if let Some(params) = params.as_object_mut() {
+        // Nothing has this number inside.
+        params.insert("processId".to_owned(), Value::Null);
+        settle(params.entry("initializationOptions").or_insert(Value::Null));
+    }
+}
+
+/// Editors send all of the configuration, or the section, or nothing.
+fn changed(params: &mut Value) {
+    let Some(settings) = params.get_mut("settings") else { return };
+    if let Some(section) = settings.get_mut(SECTION) {
+        settle(section);
+    } else if settings.is_object() {
+        settle(settings);
+    }
+}
+
+/// Whether a message says that a manifest or the lock file was written.
+fn names_manifest(message: &Value) -> bool {
+    let Some(params) = message.get("params") else { return false };
+    let is_manifest = |uri: Option<&Value>| {
+        let path = uri.and_then(Value::as_str).and_then(local);
+        let name = path.as_deref().and_then(std::path::Path::file_name);
+        name.is_some_and(|name| MANIFESTS.iter().any(|manifest| name == *manifest))
+    };
+    match message.get("method").and_then(Value::as_str) {
+        Some("textDocument/didSave") => {
+            is_manifest(params.get("textDocument").and_then(|document| document.get("uri")))
+        }
+        Some("workspace/didChangeWatchedFiles") => {
+            let changes = params.get("changes").and_then(Value::as_array).into_iter().flatten();
+            changes.into_iter().any(|change| is_manifest(change.get("uri")))
+        }
+        _ => false,
+    }
+}
+
+/// Directories that the editor has opened and the server does not see, since they are not in the project.
+pub fn unseen(message: &Value, root: &std::path::Path) -> Vec<String> {
+    if message.get("method").and_then(Value::as_str) != Some("initialize") {
+        return Vec::new();
+    }
+    let params = &message["params"];
+    let folders = params["workspaceFolders"].as_array().into_iter().flatten().map(|folder| &folder["uri"]);
+    let mut all: Vec<&str> = folders.filter_map(Value::as_str).collect();
+    if all.is_empty() {
+        all.extend(params["rootUri"].as_str());
+    }
+    // Their parents may have been opened; the server finds the project below.
+    let seen = |uri: &&str| local(uri).is_some_and(|path| path.starts_with(root) || root.starts_with(path));
+    all.into_iter().filter(|uri| !seen(uri)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway() -> Gateway {
+        Gateway::new("/nonexistent-project".into(), "/t/cargo-sandbox".into())
+    }
+
+    fn from_server(gateway: &Gateway, message: Value) -> (FromServer, Vec<String>) {
+        let mut notes = Vec::new();
+        (gateway.from_server(message, &mut notes), notes)
+    }
+
+    #[test]
+    fn what_changes_the_machine_is_answered_and_not_asked() {
+        let gateway = gateway();
+        let edit = json!({"jsonrpc": "2.0", "id": 7, "method": "workspace/applyEdit",
+            "params": {"edit": {"changes": {"file:///home/me/.bashrc": []}}}});
+        let (answer, notes) = from_server(&gateway, edit);
+        let FromServer::Answered(answer) = answer else { panic!("{answer:?}") };
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(NOT_FOUND)));
+        assert_eq!(notes.len(), 1);
+        for (method, params) in [
+            ("window/showDocument", json!({"uri": "https://x", "external": true})),
+            (
+                "client/registerCapability",
+                json!({"registrations": [{"id": "1", "method": "workspace/executeCommand"}]}),
+            ),
+            (
+                "workspace/configuration",
+                json!({"items": [{"section": "rust-analyzer"}, {"section": "http"}]}),
+            ),
+            ("workspace/configuration", json!({"items": [{"section": "rust-analyzerx"}]})),
+            ("workspace/configuration", json!({"items": [{}]})),
+            ("made/up", json!({})),
+        ] {
+            let message = json!({"id": "a", "method": method, "params": params});
+            assert!(matches!(from_server(&gateway, message).0, FromServer::Answered(_)), "{method}");
+        }
+        assert_eq!(from_server(&gateway, json!({"method": "telemetry/event"})).0, FromServer::Dropped);
+        assert_eq!(from_server(&gateway, json!({"method": 1})).0, FromServer::Dropped);
+        assert_eq!(from_server(&gateway, json!([1])).0, FromServer::Dropped);
+        let diagnostics = json!({"method": "textDocument/publishDiagnostics", "params": {"diagnostics": [{"message": "m"}]}});
+        assert_eq!(from_server(&gateway, diagnostics.clone()).0, FromServer::ToEditor(diagnostics));
+    }
+
+    #[test]
+    fn only_what_was_asked_is_answered_and_once() {
+        let gateway = gateway();
+        let answer = json!({"id": 1, "result": {"contents": "text"}});
+        assert_eq!(from_server(&gateway, answer.clone()).0, FromServer::Dropped);
+        gateway.from_editor(json!({"id": 1, "method": "textDocument/hover", "params": {}}));
+        assert_eq!(from_server(&gateway, answer.clone()).0, FromServer::ToEditor(answer.clone()));
+        assert_eq!(from_server(&gateway, answer).0, FromServer::Dropped);
+        gateway.from_editor(json!({"id": "r", "method": "textDocument/rename"}));
+        let rename = json!({"id": "r", "result": {"changes": {"file:///etc/x.rs": []}}});
+        let (FromServer::ToEditor(refused), _) = from_server(&gateway, rename) else { panic!("nothing") };
+        assert_eq!(refused["error"]["code"], FAILED);
+        gateway.from_editor(json!({"id": 2, "method": "experimental/runnables"}));
+        let (FromServer::ToEditor(list), _) =
+            from_server(&gateway, json!({"id": 2, "result": [{"program": "sh"}]}))
+        else {
+            panic!("nothing")
+        };
+        assert_eq!(list["result"], json!([]));
+    }
+
+    #[test]
+    fn the_server_is_told_what_holds_inside() {
+        let gateway = gateway();
+        let initialize = json!({"id": 1, "method": "initialize", "params": {"processId": 4, "initializationOptions": null}});
+        let told = gateway.from_editor(initialize).message;
+        assert_eq!(told["params"]["processId"], Value::Null);
+        assert_eq!(told["params"]["initializationOptions"]["procMacro"], json!({"server": null}));
+        let asks = json!({"id": 9, "method": "workspace/configuration", "params": {"items": [{"section": "rust-analyzer"}]}});
+        assert!(matches!(from_server(&gateway, asks).0, FromServer::ToEditor(_)));
+        let told = gateway.from_editor(json!({"id": 9, "result": [{"cargo": {"targetDir": true}}]})).message;
+        assert_eq!(told["result"][0]["cargo"]["targetDir"], Value::Null);
+        let other = json!({"id": 10, "result": [{"cargo": {"targetDir": true}}]});
+        assert_eq!(gateway.from_editor(other.clone()).message, other);
+        let changed = json!({"method": "workspace/didChangeConfiguration", "params": {"settings": {"rust-analyzer": {"cargo": {"targetDir": "x"}}}}});
+        let told = gateway.from_editor(changed).message;
+        assert_eq!(told["params"]["settings"]["rust-analyzer"]["cargo"]["targetDir"], Value::Null);
+    }
+
+    #[test]
+    fn a_changed_manifest_is_noticed() {
+        let gateway = gateway();
+        let changed = |message: Value| gateway.from_editor(message).dependencies_changed;
+        let saved =
+            |uri: &str| json!({"method": "textDocument/didSave", "params": {"textDocument": {"uri": uri}}});
+        assert!(changed(saved("file:///w/Cargo.toml")) && !changed(saved("file:///w/src/main.rs")));
+        let watched = json!({"method": "workspace/didChangeWatchedFiles",
+            "params": {"changes": [{"uri": "file:///w/x.rs"}, {"uri": "file:///w/Cargo.lock"}]}});
+        assert!(changed(watched));
+        assert!(changed(json!({"id": 1, "method": "rust-analyzer/reloadWorkspace"})));
+        assert!(!changed(json!({"id": 1, "result": null})));
+    }
+
+    #[test]
+    fn what_is_opened_and_not_seen_is_named() {
+        let root = std::path::Path::new("/w/app");
+        let of = |uris: &[&str]| {
+            let folders: Vec<Value> = uris.iter().map(|uri| json!({"uri": uri, "name": "x"})).collect();
+            unseen(&json!({"method": "initialize", "params": {"workspaceFolders": folders}}), root)
+        };
+        assert!(of(&["file:///w/app", "file:///w/app/sub", "file:///w"]).is_empty());
+        assert_eq!(of(&["file:///w/app", "file:///link/app"]), ["file:///link/app"]);
+        let by_root = json!({"method": "initialize", "params": {"rootUri": "file:///other"}});
+        assert_eq!(unseen(&by_root, root), ["file:///other"]);
+    }
+}
