@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
 use crate::broker::identify::language_server;
 use crate::broker::session::{Inside, Purpose};
@@ -101,8 +101,12 @@ fn is_other_command(word: &OsStr) -> bool {
 fn fetch(own: &Path, options: &Options, directory: &Path) -> Fetch {
     let (own, directory) = (own.to_owned(), directory.to_owned());
     let reads = options.reads.clone();
+    let engine = options.own.engine.as_ref().and_then(|engine| engine.value.to_possible_value());
     Box::new(move || {
         let mut command = Command::new(&own);
+        if let Some(engine) = &engine {
+            command.arg("--engine").arg(engine.get_name());
+        }
         for path in &reads {
             command.arg("--sandbox-read").arg(path);
         }

@@ -50,9 +50,6 @@ const REGISTERED: &[&str] =
 /// The section of the editor's configuration that it may ask for.
 const SECTION: &str = "rust-analyzer";
 
-/// "Method not found" (JSON-RPC 2.0), for the server.
-const NOT_FOUND: i32 = -32601;
-
 /// "Request failed" (Language Server Protocol 3.17), for the editor.
 const FAILED: i32 = -32803;
 
@@ -73,8 +70,6 @@ pub struct FromEditor {
 pub enum FromServer {
     /// The editor gets this.
     ToEditor(Value),
-    /// The server gets this answer at once.
-    Answered(Value),
     /// Nobody gets it.
     Dropped,
 }
@@ -133,9 +128,10 @@ impl Gateway {
         match (method, id) {
             (Some(method), Some(id)) => match self.request(&method, &id, &mut message, notes) {
                 Ok(()) => FromServer::ToEditor(message),
+                // Without an answer: to one that it has not asked for, rust-analyzer ends. It waits for none.
                 Err(why) => {
-                    notes.push(why.clone());
-                    FromServer::Answered(failure(&id, NOT_FOUND, &why))
+                    notes.push(why);
+                    FromServer::Dropped
                 }
             },
             (Some(method), None) => {
@@ -226,7 +222,7 @@ impl Gateway {
             Err(uri) => {
                 let why = elsewhere(&uri);
                 notes.push(why.clone());
-                FromServer::ToEditor(failure(id, FAILED, &why))
+                FromServer::ToEditor(failure(id, &why))
             }
         }
     }
@@ -236,8 +232,8 @@ fn elsewhere(uri: &str) -> String {
     format!("a change of `{uri}`, which is no Rust source of the project, is not passed on")
 }
 
-fn failure(id: &Value, code: i32, why: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": format!("cargo-sandbox: {why}")}})
+fn failure(id: &Value, why: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": FAILED, "message": format!("cargo-sandbox: {why}")}})
 }
 
 /// A thread that panicked ends the program.
@@ -313,14 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_the_machine_is_answered_and_not_asked() {
+    fn what_changes_the_machine_is_not_asked() {
         let gateway = gateway();
         let edit = json!({"jsonrpc": "2.0", "id": 7, "method": "workspace/applyEdit",
             "params": {"edit": {"changes": {"file:///home/me/.bashrc": []}}}});
-        let (answer, notes) = from_server(&gateway, edit);
-        let FromServer::Answered(answer) = answer else { panic!("{answer:?}") };
-        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(NOT_FOUND)));
-        assert_eq!(notes.len(), 1);
+        let (dropped, notes) = from_server(&gateway, edit);
+        assert_eq!((dropped, notes.len()), (FromServer::Dropped, 1));
         for (method, params) in [
             ("window/showDocument", json!({"uri": "https://x", "external": true})),
             (
@@ -336,7 +330,7 @@ mod tests {
             ("made/up", json!({})),
         ] {
             let message = json!({"id": "a", "method": method, "params": params});
-            assert!(matches!(from_server(&gateway, message).0, FromServer::Answered(_)), "{method}");
+            assert_eq!(from_server(&gateway, message).0, FromServer::Dropped, "{method}");
         }
         assert_eq!(from_server(&gateway, json!({"method": "telemetry/event"})).0, FromServer::Dropped);
         assert_eq!(from_server(&gateway, json!({"method": 1})).0, FromServer::Dropped);

@@ -55,8 +55,7 @@ pub fn run(session: &Session, job: Job, gateway: Gateway, fetch: Fetch) -> anyho
     thread::spawn(move || write_all(&queue, to_server));
     thread::spawn(move || show_errors(errors));
     thread::spawn({
-        let (agent, gateway, editor, messages) =
-            (Arc::clone(&agent), Arc::clone(&gateway), Arc::clone(&editor), messages.clone());
+        let (agent, gateway, editor) = (Arc::clone(&agent), Arc::clone(&gateway), Arc::clone(&editor));
         move || {
             if let Err(error) = from_editor(&gateway, &editor, &messages, &fetch) {
                 eprintln!("warning: the editor cannot be understood: {error}");
@@ -70,7 +69,7 @@ pub fn run(session: &Session, job: Job, gateway: Gateway, fetch: Fetch) -> anyho
     let heard = thread::spawn({
         let agent = Arc::clone(&agent);
         move || {
-            let result = to_editor(&gateway, &editor, &messages, from_server);
+            let result = to_editor(&gateway, &editor, from_server);
             if result.is_err() {
                 let _ended = agent.shutdown();
             }
@@ -169,22 +168,13 @@ fn from_editor(
 }
 
 /// Reads what the server says, until every process of it has ended.
-fn to_editor(
-    gateway: &Gateway,
-    editor: &Editor,
-    messages: &Sender<Option<Value>>,
-    from: PipeReader,
-) -> io::Result<()> {
+fn to_editor(gateway: &Gateway, editor: &Editor, from: PipeReader) -> io::Result<()> {
     let mut from = BufReader::new(from);
     let mut said = HashSet::new();
     while let Some(message) = read_from_server(&mut from)? {
         let mut notes = Vec::new();
-        match gateway.from_server(message, &mut notes) {
-            FromServer::ToEditor(message) => editor.tell(&message)?,
-            FromServer::Answered(answer) => {
-                let _gone = messages.send(Some(answer));
-            }
-            FromServer::Dropped => {}
+        if let FromServer::ToEditor(message) = gateway.from_server(message, &mut notes) {
+            editor.tell(&message)?;
         }
         for note in notes {
             if said.len() < MOST_NOTES && said.insert(note.clone()) {
