@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use super::edit::local;
+use super::markup::{shown, without_links};
 use super::result::Judge;
 use super::settings::settle;
 
@@ -139,7 +140,7 @@ impl Gateway {
                     notes.push(format!("`{method}` is not passed on"));
                     return FromServer::Dropped;
                 }
-                match self.params(&mut message, notes) {
+                match self.params(&method, &mut message, notes) {
                     Ok(()) => FromServer::ToEditor(message),
                     Err(why) => {
                         notes.push(why);
@@ -190,14 +191,13 @@ impl Gateway {
             }
             _ => {}
         }
-        self.params(message, notes)
+        self.params(method, message, notes)
     }
 
-    fn params(&self, message: &mut Value, notes: &mut Vec<String>) -> Result<(), String> {
-        match message.get_mut("params") {
-            Some(params) => self.judge.clean(params, notes).map_err(|uri| elsewhere(&uri)),
-            None => Ok(()),
-        }
+    fn params(&self, method: &str, message: &mut Value, notes: &mut Vec<String>) -> Result<(), String> {
+        let Some(params) = message.get_mut("params") else { return Ok(()) };
+        shown(method, params).into_iter().for_each(without_links);
+        self.judge.clean(params, notes).map_err(|uri| elsewhere(&uri))
     }
 
     fn answer(&self, id: &Value, mut message: Value, notes: &mut Vec<String>) -> FromServer {
@@ -205,6 +205,10 @@ impl Gateway {
             notes.push("an answer to nothing that was asked is not passed on".to_owned());
             return FromServer::Dropped;
         };
+        // Editors show it.
+        if let Some(error) = message.get_mut("error").and_then(|error| error.get_mut("message")) {
+            without_links(error);
+        }
         let Some(result) = message.get_mut("result") else { return FromServer::ToEditor(message) };
         match method.as_str() {
             "experimental/runnables" => Judge::only_runnables(result, notes),
@@ -214,6 +218,8 @@ impl Gateway {
                 if let Some(capabilities) = result.get_mut("capabilities").and_then(Value::as_object_mut) {
                     capabilities.remove("executeCommandProvider");
                 }
+                let info = result.get_mut("serverInfo").and_then(Value::as_object_mut);
+                info.into_iter().flatten().for_each(|(_, text)| without_links(text));
             }
             _ => {}
         }
@@ -335,6 +341,9 @@ mod tests {
         assert_eq!(from_server(&gateway, json!({"method": "telemetry/event"})).0, FromServer::Dropped);
         assert_eq!(from_server(&gateway, json!({"method": 1})).0, FromServer::Dropped);
         assert_eq!(from_server(&gateway, json!([1])).0, FromServer::Dropped);
+        let link = json!({"method": "window/showMessage", "params": {"message": "[x](command:y)"}});
+        let (FromServer::ToEditor(told), _) = from_server(&gateway, link) else { panic!("nothing") };
+        assert_eq!(told["params"]["message"], "(x)(command:y)");
         let diagnostics = json!({"method": "textDocument/publishDiagnostics", "params": {"diagnostics": [{"message": "m"}]}});
         assert_eq!(from_server(&gateway, diagnostics.clone()).0, FromServer::ToEditor(diagnostics));
     }

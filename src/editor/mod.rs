@@ -7,6 +7,7 @@
 //! - [`framing`]: one message of the protocol, from and to a stream.
 //! - [`gateway`]: which messages pass, in both directions.
 //! - [`result`]: what of a message passes: commands, programs to start, changes of files.
+//! - [`markup`]: words in which an editor finds links that start something.
 //! - [`runnable`], [`edit`]: what a program to start, and a change, may be.
 //! - [`settings`]: what the server is told of the editor's configuration.
 //! - [`server`]: where the server's executable is.
@@ -16,6 +17,7 @@ mod edit;
 pub mod framing;
 pub mod gateway;
 pub mod job;
+mod markup;
 mod result;
 mod runnable;
 pub mod server;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::markup::{is_web, without_links};
 use super::{edit, runnable};
 
 /// Commands of the editor that a message may name. Any other could type into a terminal, install an extension, or send
@@ -100,6 +101,21 @@ impl Judge {
             notes.push("a program to start was left out: it has no known form".to_owned());
             return Ok(Part::Goes);
         }
+        let elsewhere = |address: &Value| address.is_string() && !is_web(address);
+        // Where an error's number leads to: without it, it is just a number.
+        if object.get("href").is_some_and(elsewhere) {
+            notes.push("an address that is not of the web was left out".to_owned());
+            return Ok(Part::Goes);
+        }
+        // A link of a document's.
+        if object.contains_key("range") && object.get("target").is_some_and(elsewhere) {
+            object.remove("target");
+        }
+        if object.contains_key("commands") || object.get("command").is_some_and(Value::is_string) {
+            for name in ["title", "tooltip"] {
+                object.get_mut(name).into_iter().for_each(without_links);
+            }
+        }
         let mut gone = Vec::new();
         let starts = object.contains_key("command") && object.contains_key("arguments");
         for (name, part) in object.iter_mut() {
@@ -133,8 +149,7 @@ impl Judge {
 
     /// Addresses of documentation, which the editor opens in a browser.
     pub fn only_web_addresses(result: &mut Value, notes: &mut Vec<String>) {
-        let web =
-            |value: &Value| value.is_null() || value.as_str().is_some_and(|url| url.starts_with("https://"));
+        let web = |value: &Value| value.is_null() || is_web(value);
         match result {
             // Of two the local one is in a directory that jobs write.
             Value::Object(both) => both.retain(|_, value| web(value)),
@@ -189,6 +204,24 @@ mod tests {
         let bare = json!({"title": "t", "command": "x.y"});
         assert_eq!(clean(&root, bare.clone()).0.unwrap(), Value::Null);
         assert_eq!(clean(&root, json!([{"commands": [bare]}])).0.unwrap(), json!([{"commands": []}]));
+    }
+
+    #[test]
+    fn links_lead_to_the_web_only() {
+        let root = Path::new("/nonexistent-project");
+        let given = json!([
+            {"message": "[a](b)", "codeDescription": {"href": "command:x"}},
+            {"codeDescription": {"href": "https://doc.rust-lang.org"}},
+            {"range": {}, "target": "command:x"},
+            {"title": "[a](command:x)", "commands": [{"title": "[a](command:x)", "tooltip": "<x>", "command": "rust-analyzer.rename"}]},
+        ]);
+        let expected = json!([
+            {"message": "[a](b)"},
+            {"codeDescription": {"href": "https://doc.rust-lang.org"}},
+            {"range": {}},
+            {"title": "(a)(command:x)", "commands": [{"title": "(a)(command:x)", "tooltip": "\u{2039}x>", "command": "rust-analyzer.rename"}]},
+        ]);
+        assert_eq!(clean(root, given).0.unwrap(), expected);
     }
 
     #[test]

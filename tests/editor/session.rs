@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::{Client, behind};
-use super::support::run::run;
+use super::support::run::{run, spawn};
 use super::support::tool::{Engine, front_end};
 use super::support::world::World;
 use super::{confined, macros, manifest, worlds};
@@ -64,6 +64,15 @@ fn main() {{
     )
 }
 
+const WAITS: &str = r#"
+    fn main() {
+        while !std::path::Path::new("go").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        println!("went on");
+    }
+"#;
+
 fn project(world: &World) -> std::path::PathBuf {
     let project = world.work().join("app");
     world.write(&project.join("Cargo.toml"), &manifest(""));
@@ -77,12 +86,20 @@ fn project(world: &World) -> std::path::PathBuf {
 fn an_editor_works_as_ever() {
     for (world, engine, server) in worlds("session") {
         let project = project(&world);
+        // A program that is there before the server is, and stays.
+        world.write(&project.join("src/bin/waits.rs"), WAITS);
+        let mut waits = world.sandbox(engine, &project);
+        let mut waits = spawn(waits.args(["run", "--bin", "waits"]));
         let mark = format!("/tmp/session-{}-{engine}.log", world.user.name);
         let mut command = confined(&world, engine, &project, &server);
         command.args(["--log-file", &mark]);
         let mut client = Client::start(&mut command, &world, &project, json!({}));
         let processes = tree_of(&mark);
         assert!(!processes.is_empty(), "the server is a process with the arguments that it was given");
+        assert!(waits.running(), "the other container is there");
+        world.write(&project.join("go"), "");
+        let waited = waits.wait(Duration::from_secs(120)).success("what ran at the same time");
+        assert_eq!(waited.stdout, "went on\n");
 
         completes(&mut client);
         reports_what_the_compiler_says(&mut client, &world, &project);
@@ -202,7 +219,10 @@ fn offers_programs_that_run_inside(client: &mut Client, world: &World, engine: E
     for runnable in &all {
         assert_eq!(runnable["args"]["overrideCargo"], json!(front_end()), "{runnable}");
     }
-    let run_app = all.iter().find(|one| one["label"] == "run app").expect("`run app`");
+    let run_app = all
+        .iter()
+        .find(|one| one["label"] == "run app" && one["args"]["cargoArgs"][4] == "app")
+        .expect("`run app`");
     let args = &run_app["args"];
     let mut command = world.sandbox_without_engine(engine, project);
     command.env("CARGO_SANDBOX_ENGINE", engine.to_string());
@@ -212,7 +232,8 @@ fn offers_programs_that_run_inside(client: &mut Client, world: &World, engine: E
     assert_eq!(output.stdout, "the sum is 3\n");
     // With other limits it is another Build container.
     let mut other = world.sandbox(engine, project);
-    run(other.args(["--sandbox-limit", "processes=900", "test"])).success("a test at the same time");
+    run(other.args(["--sandbox-limit", "processes=900", "test", "--bin", "app"]))
+        .success("a test at the same time");
     let labels = client.completions(&source("made."), "    made.");
     assert!(labels.iter().any(|label| label == "by_the_macro"), "{labels:?}");
 }
@@ -236,11 +257,17 @@ fn nothing_of_it_outlives_the_editor() {
         let project = project(&world);
         for way in ["hang-up", "kill"] {
             let mark = format!("/tmp/gone-{way}-{}-{engine}.log", world.user.name);
-            let mut command = confined(&world, engine, &project, &server);
-            command.args(["--log-file", &mark]);
-            let client = Client::start(&mut command, &world, &project, json!({}));
+            // It is no program that a limit of time is for, and the container is not idle while it runs.
+            let mut command = world.sandbox(engine, &project);
+            command.args(["--sandbox-limit", "wall-time=1s", "--sandbox-idle", "1", "self", "rust-analyzer"]);
+            command.arg("--server").arg(&server).args(["--log-file", &mark]);
+            let mut client = Client::start(&mut command, &world, &project, json!({}));
             let processes = tree_of(&mark);
             assert!(processes.len() > 1, "the server and what expands macros: {processes:?}");
+            std::thread::sleep(Duration::from_secs(3));
+            let document = json!({"textDocument": {"uri": client.uri("src/main.rs")}});
+            let symbols = client.request("textDocument/documentSymbol", document);
+            assert!(symbols["result"].is_array(), "{symbols}");
             match way {
                 "hang-up" => {
                     client.hang_up();
