@@ -239,7 +239,9 @@ fn elsewhere(uri: &str) -> String {
 }
 
 fn failure(id: &Value, why: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": FAILED, "message": format!("cargo-sandbox: {why}")}})
+    let mut message = format!("cargo-sandbox: {why}").into();
+    without_links(&mut message);
+    json!({"jsonrpc": "2.0", "id": id, "error": {"code": FAILED, "message": message}})
 }
 
 /// A thread that panicked ends the program.

@@ -29,8 +29,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Starts a server and waits until it knows the project at `root`, with this text in its `src/main.rs` open.
+    /// Starts a server and waits until it knows the project at `root`, with its `src/main.rs` open.
     pub fn start(command: &mut Command, world: &World, root: &Path, settings: Value) -> Self {
+        let mut client = Self::connect(command, world, root, settings);
+        client.open();
+        client
+    }
+
+    /// Starts a server, and says nothing.
+    pub fn connect(command: &mut Command, world: &World, root: &Path, settings: Value) -> Self {
         let what = format!("{command:?}");
         let mut child = command
             .current_dir(root)
@@ -65,9 +72,7 @@ impl Client {
         let stdin = child.stdin.take();
         let root = root.to_owned();
         let (next, version, asked) = (1, 1, Vec::new());
-        let mut client = Self { child, stdin, messages, errors, root, next, version, settings, asked };
-        client.open();
-        client
+        Self { child, stdin, messages, errors, root, next, version, settings, asked }
     }
 
     fn open(&mut self) {
@@ -110,7 +115,7 @@ impl Client {
         self.errors.lock().expect("lock").clone()
     }
 
-    fn send(&mut self, mut message: Value) {
+    pub fn send(&mut self, mut message: Value) {
         message["jsonrpc"] = "2.0".into();
         let body = message.to_string();
         let stdin = self.stdin.as_mut().expect("open");
@@ -166,6 +171,18 @@ impl Client {
             }
             if is(&message) {
                 return message;
+            }
+        }
+    }
+
+    /// Everything that comes until the server ends. Nothing is answered.
+    pub fn rest(&mut self) -> Vec<Value> {
+        let mut all = Vec::new();
+        loop {
+            match self.messages.recv_timeout(LIMIT) {
+                Ok(message) => all.push(message),
+                Err(RecvTimeoutError::Disconnected) => return all,
+                Err(RecvTimeoutError::Timeout) => panic!("no end in {LIMIT:?}\n{}", self.said()),
             }
         }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod client;
+mod forged;
 mod hostile;
 mod session;
 mod words;
