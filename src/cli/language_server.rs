@@ -18,10 +18,11 @@ use crate::container::spec::Mount;
 use crate::editor::gateway::Gateway;
 use crate::editor::job::{self, Fetch};
 use crate::editor::server::{NAME, Search};
-use crate::project::{Project, private_directory};
+use crate::project::{Project, create_cache_directory, private_directory};
+use crate::report::Mode;
 
 use super::cargo_command::{prepare, vetted};
-use super::inside::{Needed, needed};
+use super::inside::{CACHES, Needed, needed};
 use super::vetted::Vetted;
 use super::{FrontEnd, Options};
 
@@ -81,11 +82,16 @@ pub fn run(front_end: &FrontEnd, options: &Options, arguments: &ServerArguments)
             word.display()
         );
     }
+    if options.report.mode != Mode::Failures || options.report.locked {
+        bail!(
+            "the language server is one job with all that it starts, so that no record tells one package from the other\n\n\
+             hint: `cargo-sandbox --audit check` records the same build scripts and macros"
+        );
+    }
     let (vetted, root) = vetted(front_end, options, &["fetch".into()])?;
     let root = root.context("the language server works on one project, and is started in it")?;
     let server = search(&vetted.toolchain, Some(&root))?;
     let fetch = fetch(&own, options, &vetted.directory);
-    fetch();
     start(&vetted, &root, &server, arguments, &own, fetch)
 }
 
@@ -144,6 +150,10 @@ fn start(
     private_directory(&build).context(failed)?;
     let own_directory = session.directories.path().join("editor-shown");
     private_directory(&own_directory).context(failed)?;
+    // Crates are fetched when the container shows these already.
+    for cache in CACHES.map(|name| vetted.cargo_home.join(name)) {
+        create_cache_directory(&cache).with_context(|| format!("failed to create `{}`", cache.display()))?;
+    }
     let Needed { mounts: mut shown, mut reads } = needed(vetted, root, &own_directory)?;
     reads.extend(session.extra_reads.iter().cloned());
     let inside = Inside {

@@ -5,8 +5,9 @@ use std::io::{self, BufRead, Read as _, Write};
 
 use serde_json::Value;
 
-/// Longest message, in bytes. The largest that a server sends are lists of all symbols and the like.
-const MAX_MESSAGE: u64 = 256 << 20;
+/// Longest message, in bytes. The largest that a server sends are lists of all symbols and the like; in this process's
+/// memory, which is in no container, a message takes several times as much.
+const MAX_MESSAGE: u64 = 32 << 20;
 
 /// Longest header, in bytes.
 const MAX_HEADER: u64 = 4096;

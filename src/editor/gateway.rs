@@ -54,6 +54,13 @@ const SECTION: &str = "rust-analyzer";
 /// "Request failed" (Language Server Protocol 3.17), for the editor.
 const FAILED: i32 = -32803;
 
+/// With these the server begins to look at the project. With the first, and not before it: editors do not wait long for
+/// the answer to `initialize`.
+const LOOKS: &[&str] = &["initialized", "rust-analyzer/reloadWorkspace"];
+
+/// Most requests for configuration that may wait for an answer.
+const MOST_WAITING: usize = 64;
+
 /// Files by which it is decided what a project consists of.
 const MANIFESTS: &[&str] = &["Cargo.toml", "Cargo.lock"];
 
@@ -62,8 +69,9 @@ const MANIFESTS: &[&str] = &["Cargo.toml", "Cargo.lock"];
 pub struct FromEditor {
     /// The message.
     pub message: Value,
-    /// Whether the project may need other crates from now on.
-    pub dependencies_changed: bool,
+    /// Whether the project's crates must be there before the server hears of it: it may need other ones from now on, or
+    /// begins to look at them.
+    pub needs_crates: bool,
 }
 
 /// What becomes of a message of the server's.
@@ -95,7 +103,7 @@ impl Gateway {
     pub fn from_editor(&self, mut message: Value) -> FromEditor {
         let id = message.get("id").filter(|id| !id.is_null()).map(Value::to_string);
         let method = message.get("method").and_then(Value::as_str).map(str::to_owned);
-        let mut dependencies_changed = false;
+        let mut needs_crates = false;
         match (&method, id) {
             (None, Some(id)) => {
                 if locked(&self.configuration).remove(&id)
@@ -105,7 +113,7 @@ impl Gateway {
                 }
             }
             (Some(method), id) => {
-                dependencies_changed = method == "rust-analyzer/reloadWorkspace" || names_manifest(&message);
+                needs_crates = LOOKS.contains(&method.as_str()) || names_manifest(&message);
                 if let Some(id) = id {
                     locked(&self.asked).insert(id, method.clone());
                 }
@@ -119,7 +127,7 @@ impl Gateway {
             }
             (None, None) => {}
         }
-        FromEditor { message, dependencies_changed }
+        FromEditor { message, needs_crates }
     }
 
     /// Judges a message of the server's; `notes` get what did not pass, for people.
@@ -187,7 +195,13 @@ impl Gateway {
                         "the section `{other}` of the editor's configuration is not passed on"
                     ));
                 }
-                locked(&self.configuration).insert(id.to_string());
+                let mut waiting = locked(&self.configuration);
+                if waiting.len() >= MOST_WAITING {
+                    return Err(
+                        "too many questions for the editor's configuration are not passed on".to_owned()
+                    );
+                }
+                waiting.insert(id.to_string());
             }
             _ => {}
         }
@@ -390,9 +404,22 @@ mod tests {
     }
 
     #[test]
+    fn questions_without_end_are_not_kept() {
+        let gateway = gateway();
+        let asks = |id: usize| {
+            let params = json!({"items": [{"section": "rust-analyzer"}]});
+            from_server(&gateway, json!({"id": id, "method": "workspace/configuration", "params": params})).0
+        };
+        assert!((0..MOST_WAITING).all(|id| matches!(asks(id), FromServer::ToEditor(_))));
+        assert_eq!(asks(MOST_WAITING), FromServer::Dropped);
+        gateway.from_editor(json!({"id": 0, "result": []}));
+        assert!(matches!(asks(MOST_WAITING), FromServer::ToEditor(_)));
+    }
+
+    #[test]
     fn a_changed_manifest_is_noticed() {
         let gateway = gateway();
-        let changed = |message: Value| gateway.from_editor(message).dependencies_changed;
+        let changed = |message: Value| gateway.from_editor(message).needs_crates;
         let saved =
             |uri: &str| json!({"method": "textDocument/didSave", "params": {"textDocument": {"uri": uri}}});
         assert!(changed(saved("file:///w/Cargo.toml")) && !changed(saved("file:///w/src/main.rs")));
@@ -400,6 +427,8 @@ mod tests {
             "params": {"changes": [{"uri": "file:///w/x.rs"}, {"uri": "file:///w/Cargo.lock"}]}});
         assert!(changed(watched));
         assert!(changed(json!({"id": 1, "method": "rust-analyzer/reloadWorkspace"})));
+        assert!(changed(json!({"method": "initialized", "params": {}})));
+        assert!(!changed(json!({"id": 1, "method": "initialize", "params": {}})));
         assert!(!changed(json!({"id": 1, "result": null})));
     }
 

@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Most notes on what did not pass: a macro may have many of them said.
 const MOST_NOTES: usize = 200;
 
+/// Longest note, in characters.
+const LONGEST_NOTE: usize = 300;
+
 /// Has crates fetched, when the editor has changed what the project depends on.
 pub type Fetch = Box<dyn Fn() + Send>;
 
@@ -157,7 +160,7 @@ fn from_editor(
         editor.warn_of_unseen(&message)?;
         let judged = gateway.from_editor(message);
         // Before the server hears of it: it then finds what it needs.
-        if judged.dependencies_changed {
+        if judged.needs_crates {
             fetch();
         }
         if messages.send(Some(judged.message)).is_err() {
@@ -177,6 +180,7 @@ fn to_editor(gateway: &Gateway, editor: &Editor, from: PipeReader) -> io::Result
             editor.tell(&message)?;
         }
         for note in notes {
+            let note: String = note.chars().take(LONGEST_NOTE).collect();
             if said.len() < MOST_NOTES && said.insert(note.clone()) {
                 let visible = made_visible(note.as_bytes(), Keep::Text);
                 let note = visible.map_or(note, |visible| String::from_utf8_lossy(&visible).into_owned());
