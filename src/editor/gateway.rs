@@ -1,7 +1,7 @@
 //! Which messages pass between the editor and the server.
 //!
 //! What comes from the server may have been said by a macro: only known requests and notifications pass, answers only
-//! to what was asked, and of each what [`super::result`] lets stay. What comes from the editor passes as it is, but for
+//! to what was asked, and of each what `super::result` lets stay. What comes from the editor passes as it is, but for
 //! what says where things are.
 
 use std::collections::{HashMap, HashSet};

@@ -255,7 +255,9 @@ fn sees_a_new_dependency(client: &mut Client, world: &World, project: &Path) {
 fn nothing_of_it_outlives_the_editor() {
     for (world, engine, server) in worlds("gone") {
         let project = project(&world);
-        for way in ["hang-up", "kill"] {
+        // A front end that is killed leaves the same closed connection on every engine.
+        let ways = ["hang-up", "kill"].into_iter();
+        for way in ways.filter(|way| *way == "hang-up" || engine == Engine::Native && world.user.uid != 0) {
             let mark = format!("/tmp/gone-{way}-{}-{engine}.log", world.user.name);
             // It is no program that a limit of time is for, and the container is not idle while it runs.
             let mut command = world.sandbox(engine, &project);
