@@ -183,7 +183,7 @@ fn start(
         variable
     });
     let job = language_server(&session, &inside, server, environment.collect());
-    let gateway = Gateway::new(root.to_owned(), own.display().to_string());
+    let gateway = Gateway::new(root.to_owned(), session.extra_reads.clone(), own.display().to_string());
     job::run(&session, job, gateway, fetch)
 }
 

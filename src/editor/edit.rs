@@ -9,10 +9,12 @@ use url::Url;
 
 /// Whether all of a `WorkspaceEdit` may be made; the first place that may not be changed.
 pub fn check(edit: &Value, root: &Path) -> Result<(), String> {
-    for uri in edit.get("changes").and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
+    let given = |name: &str| edit.get(name).filter(|changes| !changes.is_null());
+    let by_uri = given("changes").map(|changes| changes.as_object().ok_or("no changes by their files"));
+    for uri in by_uri.transpose()?.into_iter().flat_map(serde_json::Map::keys) {
         source(uri, root)?;
     }
-    let changes = edit.get("documentChanges").map(|changes| match changes.as_array() {
+    let changes = given("documentChanges").map(|changes| match changes.as_array() {
         Some(changes) => Ok(changes.as_slice()),
         None => Err("no list of changes".to_owned()),
     });
@@ -108,7 +110,8 @@ mod tests {
             {"kind": "rename", "oldUri": of("src/module"), "newUri": of("src/renamed")},
         ]);
         assert_eq!(check(&json!({"documentChanges": changes}), &root), Ok(()));
-        assert_eq!(check(&json!({"changes": {of("src/main.rs"): []}}), &root), Ok(()));
+        let by_uri = json!({"changes": {of("src/main.rs"): []}, "documentChanges": null});
+        assert_eq!(check(&by_uri, &root), Ok(()));
     }
 
     #[test]
@@ -149,5 +152,6 @@ mod tests {
             assert!(check(&json!({"changes": {uri: []}}), &root).is_err(), "{uri}");
         }
         assert!(check(&json!({"documentChanges": {}}), &root).is_err());
+        assert!(check(&json!({"changes": ["file:///x.rs"]}), &root).is_err());
     }
 }

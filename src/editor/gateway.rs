@@ -5,12 +5,14 @@
 //! what says where things are.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
 use super::edit::local;
 use super::markup::{shown, without_links};
+use super::registration;
 use super::result::Judge;
 use super::settings::settle;
 
@@ -43,10 +45,6 @@ const NOTIFICATIONS: &[&str] = &[
     "window/logMessage",
     "window/showMessage",
 ];
-
-/// What it may register for, as beginnings: to hear of documents and files.
-const REGISTERED: &[&str] =
-    &["textDocument/did", "workspace/didChangeConfiguration", "workspace/didChangeWatchedFiles"];
 
 /// The section of the editor's configuration that it may ask for.
 const SECTION: &str = "rust-analyzer";
@@ -94,9 +92,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A session in the project at `root`, with this program at `tool`.
-    pub fn new(root: std::path::PathBuf, tool: String) -> Self {
-        Self { judge: Judge { root, tool }, asked: Mutex::default(), configuration: Mutex::default() }
+    /// A session in the project at `root`, and what else the server reads of the user's, with this program at `tool`.
+    pub fn new(root: PathBuf, reads: Vec<PathBuf>, tool: String) -> Self {
+        Self { judge: Judge { root, reads, tool }, asked: Mutex::default(), configuration: Mutex::default() }
     }
 
     /// Judges a message of the editor's.
@@ -171,26 +169,21 @@ impl Gateway {
         if !REQUESTS.contains(&method) {
             return Err(format!("`{method}` is not passed on"));
         }
-        let list = |name: &str| {
-            let params = message.get("params").and_then(|params| params.get(name));
-            params.and_then(Value::as_array).cloned().unwrap_or_default()
-        };
-        let text =
-            |one: &Value, name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         match method {
             "client/registerCapability" => {
-                let known = |method: &String| REGISTERED.iter().any(|known| method.starts_with(known));
-                let methods = list("registrations").into_iter().map(|one| text(&one, "method"));
-                if let Some(other) = { methods }.find(|method| !known(method)) {
-                    return Err(format!("a registration for `{other}` is not passed on"));
-                }
+                let Judge { root, reads, .. } = &self.judge;
+                let places: Vec<&Path> = reads.iter().chain([root]).map(PathBuf::as_path).collect();
+                registration::confine(message.get_mut("params").unwrap_or(&mut Value::Null), &places)?;
             }
             "workspace/configuration" => {
                 let known = |section: &String| {
                     section.strip_prefix(SECTION).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
                 };
-                let sections = list("items").into_iter().map(|item| text(&item, "section"));
-                if let Some(other) = { sections }.find(|section| !known(section)) {
+                let items = message.get("params").and_then(|params| params.get("items"));
+                let items = items.and_then(Value::as_array).into_iter().flatten();
+                let section = |item: &Value| item.get("section").and_then(Value::as_str).map(str::to_owned);
+                let mut sections = items.map(|item| section(item).unwrap_or_default());
+                if let Some(other) = sections.find(|section| !known(section)) {
                     return Err(format!(
                         "the section `{other}` of the editor's configuration is not passed on"
                     ));
@@ -286,7 +279,7 @@ fn names_manifest(message: &Value) -> bool {
     let Some(params) = message.get("params") else { return false };
     let is_manifest = |uri: Option<&Value>| {
         let path = uri.and_then(Value::as_str).and_then(local);
-        let name = path.as_deref().and_then(std::path::Path::file_name);
+        let name = path.as_deref().and_then(Path::file_name);
         name.is_some_and(|name| MANIFESTS.iter().any(|manifest| name == *manifest))
     };
     match message.get("method").and_then(Value::as_str) {
@@ -302,7 +295,7 @@ fn names_manifest(message: &Value) -> bool {
 }
 
 /// Directories that the editor has opened and the server does not see, since they are not in the project.
-pub fn unseen(message: &Value, root: &std::path::Path) -> Vec<String> {
+pub fn unseen(message: &Value, root: &Path) -> Vec<String> {
     if message.get("method").and_then(Value::as_str) != Some("initialize") {
         return Vec::new();
     }
@@ -322,7 +315,7 @@ mod tests {
     use super::*;
 
     fn gateway() -> Gateway {
-        Gateway::new("/nonexistent-project".into(), "/t/cargo-sandbox".into())
+        Gateway::new("/nonexistent-project".into(), Vec::new(), "/t/cargo-sandbox".into())
     }
 
     fn from_server(gateway: &Gateway, message: Value) -> (FromServer, Vec<String>) {
@@ -434,7 +427,7 @@ mod tests {
 
     #[test]
     fn what_is_opened_and_not_seen_is_named() {
-        let root = std::path::Path::new("/w/app");
+        let root = Path::new("/w/app");
         let of = |uris: &[&str]| {
             let folders: Vec<Value> = uris.iter().map(|uri| json!({"uri": uri, "name": "x"})).collect();
             unseen(&json!({"method": "initialize", "params": {"workspaceFolders": folders}}), root)

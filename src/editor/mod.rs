@@ -9,6 +9,7 @@
 //! - `result`: what of a message passes: commands, programs to start, changes of files.
 //! - `markup`: words in which an editor finds links that start something.
 //! - `runnable`, `edit`: what a program to start, and a change, may be.
+//! - `registration`: what the server is told of by the editor.
 //! - `settings`: what the server is told of the editor's configuration.
 //! - `server`: where the server's executable is.
 //! - `job`: the job, and the streams between the editor and it.
@@ -18,6 +19,7 @@ pub mod framing;
 pub mod gateway;
 pub mod job;
 mod markup;
+mod registration;
 mod result;
 mod runnable;
 pub mod server;

@@ -25,6 +25,8 @@ const STARTING: &[&str] = &["rust-analyzer.debugSingle", "rust-analyzer.runSingl
 pub struct Judge {
     /// The project's canonical root.
     pub root: std::path::PathBuf,
+    /// Directories beside it that the server reads as if they were the project's.
+    pub reads: Vec<std::path::PathBuf>,
     /// This program's path.
     pub tool: String,
 }
@@ -168,7 +170,7 @@ mod tests {
     use serde_json::json;
 
     fn clean(root: &Path, value: Value) -> (Result<Value, String>, Vec<String>) {
-        let judge = Judge { root: root.to_owned(), tool: "/t/cargo-sandbox".into() };
+        let judge = Judge { root: root.to_owned(), reads: Vec::new(), tool: "/t/cargo-sandbox".into() };
         let mut notes = Vec::new();
         let mut value = value;
         let result = judge.clean(&mut value, &mut notes);

@@ -86,7 +86,8 @@ impl Client {
                 "workspaceFolders": [{"uri": root, "name": "project"}],
                 "initializationOptions": self.settings,
                 "capabilities": {
-                    "workspace": {"configuration": true, "applyEdit": true, "workspaceEdit": {"documentChanges": true, "resourceOperations": ["create", "rename"]}},
+                    "workspace": {"didChangeWatchedFiles": {"dynamicRegistration": true, "relativePatternSupport": true},
+                        "configuration": true, "applyEdit": true, "workspaceEdit": {"documentChanges": true, "resourceOperations": ["create", "rename"]}},
                     "experimental": {"serverStatusNotification": true, "commands": {"commands": commands}},
                 },
             }),

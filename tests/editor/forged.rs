@@ -62,6 +62,12 @@ fn said(world: &World, project: &Path) -> Vec<(Value, &'static str)> {
             {"id": "x", "method": "workspace/executeCommand", "registerOptions": {"commands": ["evil-registered"]}}]}}),
             "evil-registered",
         ),
+        (
+            json!({"id": 74, "method": "client/registerCapability", "params": {"registrations": [
+            {"id": "y", "method": "workspace/didChangeWatchedFiles", "registerOptions": {"watchers": [
+                {"globPattern": "/evil-watched/**"}]}}]}}),
+            "evil-watched",
+        ),
         (json!({"method": "telemetry/event", "params": "evil-event"}), "evil-event"),
         (json!({"id": 99, "result": "evil-answer"}), "evil-answer"),
         (
