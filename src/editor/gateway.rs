@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::edit::local;
 use super::markup::{shown, without_links};
+use super::places::names_manifest;
 use super::registration;
 use super::result::Judge;
-use super::settings::settle;
+use super::settings::{SECTION, changed, initialize, settle};
 
 /// What the server may ask the editor for. Not `workspace/applyEdit`, which editors obey without a question, and not
 /// `window/showDocument`, which opens what it is given in other programs.
@@ -46,9 +46,6 @@ const NOTIFICATIONS: &[&str] = &[
     "window/showMessage",
 ];
 
-/// The section of the editor's configuration that it may ask for.
-const SECTION: &str = "rust-analyzer";
-
 /// "Request failed" (Language Server Protocol 3.17), for the editor.
 const FAILED: i32 = -32803;
 
@@ -58,9 +55,6 @@ const LOOKS: &[&str] = &["initialized", "rust-analyzer/reloadWorkspace"];
 
 /// Most requests for configuration that may wait for an answer.
 const MOST_WAITING: usize = 64;
-
-/// Files by which it is decided what a project consists of.
-const MANIFESTS: &[&str] = &["Cargo.toml", "Cargo.lock"];
 
 /// A message of the editor's, as the server gets it.
 #[derive(Debug, PartialEq)]
@@ -129,7 +123,8 @@ impl Gateway {
     }
 
     /// Judges a message of the server's; `notes` get what did not pass, for people.
-    pub fn from_server(&self, mut message: Value, notes: &mut Vec<String>) -> FromServer {
+    pub fn from_server(&self, message: Value, notes: &mut Vec<String>) -> FromServer {
+        let Some(mut message) = of_one_kind(message) else { return FromServer::Dropped };
         let id = message.get("id").filter(|id| !id.is_null()).cloned();
         let method = message.get("method").map(|method| method.as_str().unwrap_or_default().to_owned());
         match (method, id) {
@@ -241,6 +236,24 @@ impl Gateway {
     }
 }
 
+/// A message of the server's with the members that its kind has and no others: editors differ in which kind they take one for
+/// that has those of two.
+fn of_one_kind(mut message: Value) -> Option<Value> {
+    let object = message.as_object_mut()?;
+    let members: &[&str] = if object.contains_key("method") {
+        &["id", "jsonrpc", "method", "params"]
+    } else if object.get("error").is_some_and(|error| !error.is_null()) {
+        &["error", "id", "jsonrpc"]
+    } else {
+        &["id", "jsonrpc", "result"]
+    };
+    object.retain(|name, _| members.contains(&name.as_str()));
+    if let Some(error) = object.get_mut("error").and_then(Value::as_object_mut) {
+        error.retain(|name, _| name == "code" || name == "message");
+    }
+    Some(message)
+}
+
 fn elsewhere(uri: &str) -> String {
     format!("a change of `{uri}`, which is no Rust source of the project, is not passed on")
 }
@@ -254,60 +267,6 @@ fn failure(id: &Value, why: &str) -> Value {
 /// A thread that panicked ends the program.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn initialize(params: &mut Value) {
-    if let Some(params) = params.as_object_mut() {
-        // Nothing has this number inside.
-        params.insert("processId".to_owned(), Value::Null);
-        settle(params.entry("initializationOptions").or_insert(Value::Null));
-    }
-}
-
-/// Editors send all of the configuration, or the section, or nothing.
-fn changed(params: &mut Value) {
-    let Some(settings) = params.get_mut("settings") else { return };
-    if let Some(section) = settings.get_mut(SECTION) {
-        settle(section);
-    } else if settings.is_object() {
-        settle(settings);
-    }
-}
-
-/// Whether a message says that a manifest or the lock file was written.
-fn names_manifest(message: &Value) -> bool {
-    let Some(params) = message.get("params") else { return false };
-    let is_manifest = |uri: Option<&Value>| {
-        let path = uri.and_then(Value::as_str).and_then(local);
-        let name = path.as_deref().and_then(Path::file_name);
-        name.is_some_and(|name| MANIFESTS.iter().any(|manifest| name == *manifest))
-    };
-    match message.get("method").and_then(Value::as_str) {
-        Some("textDocument/didSave") => {
-            is_manifest(params.get("textDocument").and_then(|document| document.get("uri")))
-        }
-        Some("workspace/didChangeWatchedFiles") => {
-            let changes = params.get("changes").and_then(Value::as_array).into_iter().flatten();
-            changes.into_iter().any(|change| is_manifest(change.get("uri")))
-        }
-        _ => false,
-    }
-}
-
-/// Directories that the editor has opened and the server does not see, since they are not in the project.
-pub fn unseen(message: &Value, root: &Path) -> Vec<String> {
-    if message.get("method").and_then(Value::as_str) != Some("initialize") {
-        return Vec::new();
-    }
-    let params = &message["params"];
-    let folders = params["workspaceFolders"].as_array().into_iter().flatten().map(|folder| &folder["uri"]);
-    let mut all: Vec<&str> = folders.filter_map(Value::as_str).collect();
-    if all.is_empty() {
-        all.extend(params["rootUri"].as_str());
-    }
-    // Their parents may have been opened; the server finds the project below.
-    let seen = |uri: &&str| local(uri).is_some_and(|path| path.starts_with(root) || root.starts_with(path));
-    all.into_iter().filter(|uri| !seen(uri)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -397,6 +356,33 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_of_one_kind() {
+        let gateway = gateway();
+        gateway.from_editor(json!({"id": 1, "method": "textDocument/rename"}));
+        let evil = json!({"changes": {"file:///etc/x.rs": []}});
+        let create = "window/workDoneProgress/create";
+        for (given, expected) in [
+            (
+                json!({"id": 1, "method": create, "params": {"token": 1}, "result": evil, "error": evil}),
+                json!({"id": 1, "method": create, "params": {"token": 1}}),
+            ),
+            (
+                json!({"id": null, "method": "$/progress", "params": {}, "result": evil}),
+                json!({"id": null, "method": "$/progress", "params": {}}),
+            ),
+            (
+                json!({"id": 1, "result": evil, "params": 1, "error": {"code": 1, "message": "m", "data": evil}}),
+                json!({"id": 1, "error": {"code": 1, "message": "m"}}),
+            ),
+        ] {
+            assert_eq!(from_server(&gateway, given).0, FromServer::ToEditor(expected));
+        }
+        for odd in [json!({"id": 1, "method": null, "result": evil}), json!([evil]), json!("x"), json!({})] {
+            assert_eq!(from_server(&gateway, odd).0, FromServer::Dropped);
+        }
+    }
+
+    #[test]
     fn questions_without_end_are_not_kept() {
         let gateway = gateway();
         let asks = |id: usize| {
@@ -423,18 +409,5 @@ mod tests {
         assert!(changed(json!({"method": "initialized", "params": {}})));
         assert!(!changed(json!({"id": 1, "method": "initialize", "params": {}})));
         assert!(!changed(json!({"id": 1, "result": null})));
-    }
-
-    #[test]
-    fn what_is_opened_and_not_seen_is_named() {
-        let root = Path::new("/w/app");
-        let of = |uris: &[&str]| {
-            let folders: Vec<Value> = uris.iter().map(|uri| json!({"uri": uri, "name": "x"})).collect();
-            unseen(&json!({"method": "initialize", "params": {"workspaceFolders": folders}}), root)
-        };
-        assert!(of(&["file:///w/app", "file:///w/app/sub", "file:///w"]).is_empty());
-        assert_eq!(of(&["file:///w/app", "file:///link/app"]), ["file:///link/app"]);
-        let by_root = json!({"method": "initialize", "params": {"rootUri": "file:///other"}});
-        assert_eq!(unseen(&by_root, root), ["file:///other"]);
     }
 }

@@ -21,7 +21,8 @@ use crate::broker::identify::Job;
 use crate::container::world::Reachable;
 
 use super::framing;
-use super::gateway::{FromServer, Gateway, unseen};
+use super::gateway::{FromServer, Gateway};
+use super::places::unseen;
 
 /// How long a server may take to end when the editor has closed its end.
 const GRACE: Duration = Duration::from_secs(5);

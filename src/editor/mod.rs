@@ -10,6 +10,7 @@
 //! - `markup`: words in which an editor finds links that start something.
 //! - `runnable`, `edit`: what a program to start, and a change, may be.
 //! - `registration`: what the server is told of by the editor.
+//! - `places`: what the editor says of files and directories.
 //! - `settings`: what the server is told of the editor's configuration.
 //! - `server`: where the server's executable is.
 //! - `job`: the job, and the streams between the editor and it.
@@ -19,6 +20,7 @@ pub mod framing;
 pub mod gateway;
 pub mod job;
 mod markup;
+mod places;
 mod registration;
 mod result;
 mod runnable;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::markup::{is_web, without_links};
+use super::markup::{is_web, without_links, without_pictures};
 use super::{edit, runnable};
 
 /// Commands of the editor that a message may name. Any other could type into a terminal, install an extension, or send
@@ -113,6 +113,7 @@ impl Judge {
         if object.contains_key("range") && object.get("target").is_some_and(elsewhere) {
             object.remove("target");
         }
+        without_pictures(object);
         if object.contains_key("commands") || object.get("command").is_some_and(Value::is_string) {
             for name in ["title", "tooltip"] {
                 object.get_mut(name).into_iter().for_each(without_links);

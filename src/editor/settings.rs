@@ -4,6 +4,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// The section of the editor's configuration that is rust-analyzer's.
+pub const SECTION: &str = "rust-analyzer";
+
 /// Settings that get another value, by their path: where the server lets cargo build, and which program expands
 /// macros. Nothing is where it is the job's own directory, and the one of the toolchain.
 const DECIDED: &[[&str; 2]] = &[["cargo", "targetDir"], ["procMacro", "server"]];
@@ -22,6 +25,25 @@ pub fn settle(settings: &mut Value) {
         if let Some(section) = section.as_object_mut() {
             section.insert((*name).to_owned(), Value::Null);
         }
+    }
+}
+
+/// The parameters of `initialize`.
+pub fn initialize(params: &mut Value) {
+    if let Some(params) = params.as_object_mut() {
+        // Nothing has this number inside.
+        params.insert("processId".to_owned(), Value::Null);
+        settle(params.entry("initializationOptions").or_insert(Value::Null));
+    }
+}
+
+/// Those of `workspace/didChangeConfiguration`: editors send all of the configuration, or the section, or nothing.
+pub fn changed(params: &mut Value) {
+    let Some(settings) = params.get_mut("settings") else { return };
+    if let Some(section) = settings.get_mut(SECTION) {
+        settle(section);
+    } else if settings.is_object() {
+        settle(settings);
     }
 }
 

@@ -107,6 +107,15 @@ fn said(world: &World, project: &Path) -> Vec<(Value, &'static str)> {
             json!({"id": 5, "result": [shell, {"program": "evil-bare"}, runnable(Path::new("/")), runnable(project)]}),
             "evil-bare",
         ),
+        (
+            json!({"id": 7, "result": {"contents": {"kind": "markdown", "value": "![x](https://example.com/?evil-picture)"}}}),
+            "![x](https",
+        ),
+        (
+            json!({"id": 8, "method": "window/workDoneProgress/create", "params": {"token": "t"},
+            "result": edit("/evil-second-kind.rs", "")}),
+            "evil-second-kind",
+        ),
         (json!({"id": 6, "result": "file:///evil-documentation"}), "evil-documentation"),
     ]
 }
@@ -131,6 +140,8 @@ fn heard(command: &mut std::process::Command, world: &World, project: &Path) -> 
         (4, "textDocument/rename"),
         (5, "experimental/runnables"),
         (6, "experimental/externalDocs"),
+        (7, "textDocument/hover"),
+        (8, "textDocument/rename"),
     ] {
         client.send(json!({"id": id, "method": method, "params": {}}));
     }
