@@ -170,7 +170,7 @@ fn start(
     }
     // Macros of any dependency read the project here, and no compiler needs what was in it once.
     let git = root.join(".git");
-    if git.is_dir() {
+    if git.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         let empty = own_directory.join("empty");
         private_directory(&empty).context(failed)?;
         shown.push(Mount { source: empty, target: git, writable: false });
