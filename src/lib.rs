@@ -7,6 +7,7 @@ pub mod caller;
 pub mod cargo;
 pub mod cli;
 pub mod container;
+pub mod editor;
 pub mod forward;
 pub mod missing;
 mod mountinfo;

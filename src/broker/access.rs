@@ -262,6 +262,19 @@ pub fn inside(session: &Session, inside: &Inside) -> Vec<Access> {
     rules.0
 }
 
+/// A language server with all that it starts: as above, and the project stays as it is.
+pub fn language_server(session: &Session, inside: &Inside, server: &Path) -> Vec<Access> {
+    let mut rules = Rules::common(session);
+    rules.source(session, &Origin::Workspace);
+    rules.unpacked_sources(session);
+    for path in &inside.reads {
+        rules.add(path, Rights::Read);
+    }
+    rules.add(server, Rights::ReadExecute);
+    rules.add(&inside.build, Rights::WriteAll);
+    rules.0
+}
+
 /// A path that must be in the build directory.
 fn in_build_dir(session: &Session, path: &Path) -> Result<PathBuf, Refusal> {
     let clean = normalized(path).ok_or_else(|| Refusal::Path(path.to_owned()))?;

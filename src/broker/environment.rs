@@ -95,7 +95,10 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         .env
         .iter()
         .filter(|variable| keeps(variable.as_bytes()))
-        .filter(|variable| kind != JobKind::Cargo || !is_one_of(variable.as_bytes(), SET_FOR_CARGO))
+        .filter(|variable| {
+            !matches!(kind, JobKind::Cargo | JobKind::LanguageServer)
+                || !is_one_of(variable.as_bytes(), SET_FOR_CARGO)
+        })
         .filter(|variable| of_tool.as_ref().is_none_or(|set| *variable != set.as_str()))
         .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())

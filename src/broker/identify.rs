@@ -18,7 +18,7 @@ use super::grants;
 use super::packages::Subject;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
-use super::session::{Origin, Purpose, Session, normalized};
+use super::session::{Inside, Origin, Purpose, Session, normalized};
 
 /// The names under which the wrapper is installed, one per role.
 pub mod role {
@@ -65,6 +65,8 @@ pub enum JobKind {
     Cargo,
     /// A tool of LLVM's reads what programs measured.
     Coverage,
+    /// An editor's language server with all that it starts.
+    LanguageServer,
 }
 
 impl JobKind {
@@ -79,6 +81,7 @@ impl JobKind {
             Self::Program => "program",
             Self::Cargo => "cargo",
             Self::Coverage => "LLVM's tool",
+            Self::LanguageServer => "language server",
         }
     }
 }
@@ -380,6 +383,24 @@ fn cargo(session: &Session, request: &Request) -> Result<Job, Refusal> {
     Ok(Job::new(JobKind::Cargo, package, spec))
 }
 
+/// A language server, which is no request of cargo's: what it is was said by the front end. `environment` is the scrubbed one,
+/// each `NAME=value`.
+pub fn language_server(session: &Session, inside: &Inside, server: &Path, environment: Vec<OsString>) -> Job {
+    let request = Request {
+        exe: server.to_owned(),
+        cwd: inside.directory.clone(),
+        argv: Vec::new(),
+        env: environment,
+        descriptors: Vec::new(),
+    };
+    let mut argv = vec![server.as_os_str().to_owned()];
+    argv.extend_from_slice(&inside.arguments);
+    let access = access::language_server(session, inside, server);
+    let spec = spec(session, &request, JobKind::LanguageServer, server.to_owned(), argv, access);
+    let spec = JobSpec { descriptors: vec![0, 1, 2], ..spec };
+    Job::new(JobKind::LanguageServer, crate::project::file_name(&session.project.root), spec)
+}
+
 /// A tool of LLVM's, on what the project's programs measured and on these programs.
 fn coverage_tool(
     session: &Session,
@@ -438,6 +459,8 @@ fn budget(session: &Session, kind: JobKind) -> Budget {
     match kind {
         // All of a command, however long it takes.
         JobKind::Program | JobKind::Cargo | JobKind::Coverage => session.budgets.program,
+        // It runs for as long as the editor does. Memory and processes are the container's.
+        JobKind::LanguageServer => Budget::default(),
         JobKind::Query
         | JobKind::Crate
         | JobKind::BuildScriptCrate

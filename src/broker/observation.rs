@@ -187,7 +187,11 @@ impl Broker {
                 // Documentation tests take as long as they like, and so do programs.
                 said.suspicious.load(Ordering::Relaxed) && !job.spec.local_sockets
             }
-            JobKind::Query | JobKind::Program | JobKind::Cargo | JobKind::Coverage => false,
+            JobKind::Query
+            | JobKind::Program
+            | JobKind::Cargo
+            | JobKind::Coverage
+            | JobKind::LanguageServer => false,
         };
         // By a signal it was ended by somebody, or has crashed.
         let by_itself = matches!(reply, Some(Reply::Exit(_)));

@@ -321,7 +321,11 @@ impl Broker {
                 };
                 vec![(1, Box::new(printed)), (2, Box::new(judge))]
             }
-            JobKind::Query | JobKind::Program | JobKind::Cargo | JobKind::Coverage => Vec::new(),
+            JobKind::Query
+            | JobKind::Program
+            | JobKind::Cargo
+            | JobKind::Coverage
+            | JobKind::LanguageServer => Vec::new(),
         };
         let mut relays = Relays::default();
         for (number, judge) in judges {

@@ -87,8 +87,8 @@ pub enum Purpose {
     Inside(Inside),
 }
 
-/// cargo as a job.
-#[derive(Debug)]
+/// cargo, or what starts it, as a job.
+#[derive(Debug, Clone)]
 pub struct Inside {
     /// Its arguments.
     pub arguments: Vec<OsString>,

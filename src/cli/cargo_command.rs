@@ -44,6 +44,31 @@ use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
 
 /// Runs cargo with `words`, which are everything behind our own options; returns its exit code.
 pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyhow::Result<u8> {
+    let (vetted, root) = vetted(front_end, options, words)?;
+    refuse_unrecorded(&vetted.command, &options.report)?;
+    match (vetted.command.kind, root) {
+        (CommandKind::Install, _) => install::run(&vetted),
+        (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
+        (CommandKind::Publish, Ok(root)) => publish::run(&vetted, &root),
+        (CommandKind::Registry, root) => publish::registry::run(&vetted, root.ok().as_deref()),
+        (_, Ok(root)) => in_project(&vetted, &root),
+        // `new`, `--version`, `search` need no project; cargo says so where another one does.
+        (CommandKind::Host | CommandKind::Unknown, Err(_)) => {
+            Ok(exit_code(vetted.cargo(&vetted.command, None)?.without_project()?))
+        }
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// A command that may run, and the root of the project that it is given in.
+///
+/// # Errors
+/// When the repository asks for what is not trusted, and for all else that keeps cargo from being started.
+pub(super) fn vetted<'a>(
+    front_end: &'a FrontEnd,
+    options: &'a Options,
+    words: &[OsString],
+) -> anyhow::Result<(Vetted<'a>, Result<PathBuf, WorkspaceError>)> {
     let (toolchain_name, words) = split_toolchain(words);
     let cargo_home = front_end.cargo_home()?;
     let Understood { mut command, configuration, root, aliases, asked_before } =
@@ -117,19 +142,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         cargo_home,
         installed,
     };
-    refuse_unrecorded(&vetted.command, &options.report)?;
-    match (vetted.command.kind, root) {
-        (CommandKind::Install, _) => install::run(&vetted),
-        (CommandKind::Fix, Ok(root)) => fix::run(&vetted, &root),
-        (CommandKind::Publish, Ok(root)) => publish::run(&vetted, &root),
-        (CommandKind::Registry, root) => publish::registry::run(&vetted, root.ok().as_deref()),
-        (_, Ok(root)) => in_project(&vetted, &root),
-        // `new`, `--version`, `search` need no project; cargo says so where another one does.
-        (CommandKind::Host | CommandKind::Unknown, Err(_)) => {
-            Ok(exit_code(vetted.cargo(&vetted.command, None)?.without_project()?))
-        }
-        (_, Err(error)) => Err(error.into()),
-    }
+    Ok((vetted, root))
 }
 
 /// Refuses to record what would say nothing.
@@ -484,6 +497,7 @@ fn forget_scripts(directories: &ProjectDirectories) {
         directories.shims(),
         directories.scripts(),
         directories.inside(),
+        directories.editor(),
         directories.packages(),
         directories.profiles(),
     ] {

@@ -17,7 +17,6 @@ use anyhow::{Context, bail};
 
 use crate::broker::session::{Inside, Purpose};
 use crate::cargo::CargoCommand;
-use crate::cargo::configuration::without_tokens;
 use crate::cargo::run::exit_code;
 use crate::container::spec::Mount;
 use crate::project::asked::{Asked, Selection};
@@ -26,6 +25,7 @@ use crate::project::staged::{Outcome, Staged};
 use crate::project::{Project, StateDirectory, file_name, find_manifest, planted, private_directory, record};
 
 use super::cargo_command::{Prepared, prepare, start_broker};
+use super::inside::{CACHES, Needed, needed};
 use super::install::end_containers;
 use super::vetted::Vetted;
 
@@ -205,35 +205,21 @@ fn insert(command: &mut CargoCommand, words: &[OsString]) {
     command.arguments.splice(at..at, words.iter().cloned());
 }
 
-/// What the container shows beside the sources of crates: the copy in the project's place, the registry's index and
-/// archives, without which cargo resolves nothing, and the configuration.
+/// What the container shows beside the sources of crates: the copy in the project's place, and what cargo needs.
 fn shown(
     vetted: &Vetted<'_>,
     made_up: &SingleUse,
     root: &Path,
 ) -> anyhow::Result<(Vec<Mount>, Vec<PathBuf>)> {
-    let mut shown = vec![Mount { source: made_up.source(), target: root.to_owned(), writable: true }];
-    let mut reads = Vec::new();
-    for path in ["registry", "git"].map(|name| vetted.cargo_home.join(name)) {
-        if path.is_dir() {
-            shown.push(Mount::read_only(&path));
-            reads.push(path.clone());
-        }
+    let Needed { mut mounts, reads } = needed(vetted, root, made_up.directories().path())?;
+    for path in CACHES.map(|name| vetted.cargo_home.join(name)) {
         // A place to show it in.
         if let Ok(below) = path.strip_prefix(root) {
             std::fs::create_dir_all(made_up.source().join(below)).context("failed to prepare the copy")?;
         }
     }
-    let files = vetted.configuration.files().filter(|file| !file.starts_with(root));
-    for (number, file) in files.enumerate() {
-        let failed = || format!("failed to read `{}`", file.display());
-        let text = std::fs::read_to_string(file).with_context(failed)?;
-        let copy = made_up.directories().path().join(format!("configuration-{number}.toml"));
-        std::fs::write(&copy, without_tokens(&text).with_context(failed)?)?;
-        shown.push(Mount { source: copy, target: file.to_owned(), writable: false });
-        reads.push(file.to_owned());
-    }
-    Ok((shown, reads))
+    mounts.insert(0, Mount { source: made_up.source(), target: root.to_owned(), writable: true });
+    Ok((mounts, reads))
 }
 
 fn selection(command: &CargoCommand) -> Selection {

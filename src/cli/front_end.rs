@@ -100,13 +100,20 @@ impl FrontEnd {
         StateDirectory::open(Some(path.into())).context("failed to open the directory of cargo-sandbox")
     }
 
+    /// Where what the user decided is kept.
+    ///
+    /// # Errors
+    /// When there is no home directory.
+    pub fn data(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.directory("XDG_DATA_HOME", ".local/share")?.join("cargo-sandbox"))
+    }
+
     /// What the user trusts. Not in the state directory: that is a cache.
     ///
     /// # Errors
     /// When there is no home directory.
     pub fn trust_store(&self) -> anyhow::Result<TrustStore> {
-        let data = self.directory("XDG_DATA_HOME", ".local/share")?;
-        Ok(TrustStore::new(data.join("cargo-sandbox/trust")))
+        Ok(TrustStore::new(self.data()?.join("trust")))
     }
 
     /// The user's own configuration file, which need not be there. A relative `XDG_CONFIG_HOME` counts as none (XDG

@@ -6,8 +6,10 @@ mod consent;
 mod fix;
 mod front_end;
 mod image;
+mod inside;
 mod install;
 mod introduction;
+mod language_server;
 mod own;
 mod policy;
 mod publish;
@@ -109,8 +111,8 @@ struct Arguments {
     #[arg(long)]
     locked_behaviour: bool,
 
-    /// cargo's command line, or `self` and one of: doctor, status, setup, trust, explain, report, stop,
-    /// prune, completions, man
+    /// cargo's command line, or `self` and one of: doctor, status, setup, rust-analyzer, trust, explain, report,
+    /// stop, prune, completions, man
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
     command: Vec<OsString>,
 }
@@ -155,7 +157,8 @@ pub fn run(front_end: &FrontEnd) -> ExitCode {
 }
 
 fn try_run(front_end: &FrontEnd) -> anyhow::Result<u8> {
-    let arguments = match Arguments::try_parse_from(&front_end.arguments) {
+    let words = language_server::as_server(&front_end.arguments);
+    let arguments = match Arguments::try_parse_from(words.as_deref().unwrap_or(&front_end.arguments)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // clap prints help and version on standard output, everything else as an error.

@@ -210,6 +210,11 @@ impl ProjectDirectories {
         self.path.join("inside")
     }
 
+    /// What an editor's language server has built, and with it cargo and build scripts below it. As [`Self::inside`].
+    pub fn editor(&self) -> PathBuf {
+        self.path.join("editor")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors

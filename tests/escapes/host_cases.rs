@@ -2,7 +2,7 @@
 //! host, by what a repository asks for, with another way to start cargo, by using everything up, at a terminal.
 //! `docs/threat-model.md` has its tables from here.
 
-use super::catalogue::{HOST_DOMAIN, KILLED, LANDLOCK, NOT_SHOWN, ORIGIN, SCRUBBED, SECCOMP};
+use super::catalogue::{HOST_DOMAIN, KILLED, LANDLOCK, NETWORK, NOT_SHOWN, ORIGIN, SCRUBBED, SECCOMP};
 
 /// An attack with a test of its own.
 #[derive(Debug)]
@@ -60,12 +60,16 @@ const REAL_PATHS: &str = "real paths of what is packed are looked at";
 const PUBLISH_CONTAINER: &str = "Publish container: cargo, its libraries and the sources, and nothing else";
 const FORWARDER: &str = "network of the job's own, in which the listed hosts alone lead out";
 
+const GATEWAY: &str = "what a language server says is judged";
+const STAND_IN: &str = "stand-ins and programs of the project's are no server";
+
 /// All of them, by the part of the page.
 pub const SUBJECTS: &[(&str, &[HostCase])] = &[
     ("Cargo as a deputy", DEPUTY),
     ("What the repository asks for", REPOSITORY),
     ("Other commands and installed ones", COMMANDS),
     ("Publishing", PUBLISHING),
+    ("Editors", EDITORS),
     ("The other ways to start cargo", WAYS),
     ("Terminal", TERMINAL),
     ("Using everything up", BOMBS),
@@ -223,6 +227,25 @@ const PUBLISHING: &[HostCase] = &[
     host("an allowed name's owner", "has the name stand for an address of this machine's or its metadata service", &[FORWARDER], "engines/native::a_job_reaches_what_it_is_allowed_and_nothing_else"),
     host("job without a network", "uses that of a job that has one", &[FORWARDER], "engines/native::a_job_reaches_what_it_is_allowed_and_nothing_else"),
     host("build script of a dependency", "reads the token for a private registry", &[NO_TOKEN], "publish/upload::a_private_registry_is_read_and_published_to"),
+];
+
+/// By the language server of an editor (`self rust-analyzer`), which loads macros and starts cargo.
+#[rustfmt::skip]
+const EDITORS: &[HostCase] = &[
+    host("macro, build script", "reads a file of the home directory", &[NOT_SHOWN, LANDLOCK], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("macro, build script", "reads the editor's environment", &[SCRUBBED], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("macro, build script", "reads `.git`", &[NOT_SHOWN], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("macro, build script", "writes in the home directory or the project", &[NOT_SHOWN, LANDLOCK], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("macro, build script", "connects to a service of this machine", &[NETWORK], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("macro", "speaks in the server's name: has the editor change `.bashrc`", &[GATEWAY], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("repository", "names a formatter (`rust-analyzer.toml`)", &[INSIDE], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("repository", "names what the editor starts in the place of cargo, and options of cargo's", &[GATEWAY], "editor/hostile::what_the_server_loads_and_runs_gains_nothing"),
+    host("server", "answers with changes of files outside of the project, and of hooks", &[GATEWAY], "editor/forged::an_editor_is_told_to_do_nothing_that_harms"),
+    host("server", "names commands of the editor's, as an action or as a link in what is shown", &[GATEWAY], "editor/forged::an_editor_is_told_to_do_nothing_that_harms"),
+    host("server", "offers programs to start that are not cargo, or with other variables", &[GATEWAY], "editor/forged::an_editor_is_told_to_do_nothing_that_harms"),
+    host("server", "opens addresses, registers commands, asks for other configuration", &[GATEWAY], "editor/forged::an_editor_is_told_to_do_nothing_that_harms"),
+    host("anything", "outlives the editor", &[KILLED], "editor/session::nothing_of_it_outlives_the_editor"),
+    host("repository", "brings a server, in a directory of `PATH`", &[STAND_IN], "editor/words::a_missing_server_is_named_with_what_to_do"),
 ];
 
 /// What a program does to the terminal on which it is started.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod doctor;
+mod editors;
 mod explain;
 mod prune;
 mod remedies;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::container::engines::Engines;
 use crate::project::{Project, StateDirectory, find_manifest, workspace_root};
 
+use super::language_server::{self, ServerArguments};
 use super::{EXIT_FAILURE, FrontEnd, Options};
 
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ enum OwnCommand {
     },
     /// Write the repository's `.cargo/config.toml`, so that plain cargo is confined in it
     Setup(setup::SetupArguments),
+    /// Run rust-analyzer in a container, for an editor: over standard input and output (docs/editors.md)
+    RustAnalyzer(ServerArguments),
     /// End the containers of this project
     Stop {
         /// Of every project
@@ -84,20 +88,26 @@ pub fn run(front_end: &FrontEnd, options: &Options, words: &[OsString]) -> anyho
         OwnCommand::Completions(arguments) => return completions::run(front_end, arguments),
         OwnCommand::Man => return completions::man(),
         OwnCommand::Explain(arguments) => return explain::run(front_end, options, arguments),
+        OwnCommand::RustAnalyzer(arguments) => return language_server::run(front_end, options, arguments),
+        OwnCommand::Setup(setup::SetupArguments { editor: Some(editor), server, .. }) => {
+            return editors::run(front_end, *editor, server.as_deref());
+        }
         _ => {}
     }
     let context = Context::new(front_end, options)?;
     match arguments.command {
         OwnCommand::Doctor(arguments) => doctor::run(front_end, options, &context, &arguments),
         OwnCommand::Status { format } => status::run(&context, format),
-        OwnCommand::Setup(arguments) => setup::run(front_end, &context, arguments),
+        OwnCommand::Setup(arguments) => setup::run(front_end, &context, &arguments),
         OwnCommand::Stop { all } => stop::run(&context, all),
         OwnCommand::Report(arguments) => report::run(&context, &arguments),
         OwnCommand::Prune => prune::run(&context),
         // Above: they need no engines.
-        OwnCommand::Trust(_) | OwnCommand::Explain(_) | OwnCommand::Completions(_) | OwnCommand::Man => {
-            Ok(EXIT_FAILURE)
-        }
+        OwnCommand::Trust(_)
+        | OwnCommand::Explain(_)
+        | OwnCommand::RustAnalyzer(_)
+        | OwnCommand::Completions(_)
+        | OwnCommand::Man => Ok(EXIT_FAILURE),
     }
 }
 

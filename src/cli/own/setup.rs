@@ -15,6 +15,7 @@ use crate::policy::difference;
 use crate::project::{Project, ProjectDirectories, record};
 
 use super::super::consent;
+use super::editors::Editor;
 use super::{Context, FrontEnd};
 
 /// Variables that win over every file.
@@ -31,8 +32,14 @@ const WINNING: &[&str] = &[
 ];
 
 /// How it is to be done.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SetupArguments {
+    /// Print the setting by which an editor has its language server confined, and write nothing in the repository
+    #[arg(long, value_enum, conflicts_with_all = ["undo", "print", "yes"])]
+    pub(super) editor: Option<Editor>,
+    /// With `--editor`: the language server's executable, where it is not the toolchain's and not in PATH
+    #[arg(long, value_name = "PATH", requires = "editor")]
+    pub(super) server: Option<PathBuf>,
     /// Take back what an earlier `self setup` wrote
     #[arg(long)]
     undo: bool,
@@ -58,7 +65,7 @@ struct Setup {
 }
 
 /// Writes the file, or takes it back.
-pub fn run(front_end: &FrontEnd, context: &Context, arguments: SetupArguments) -> anyhow::Result<u8> {
+pub fn run(front_end: &FrontEnd, context: &Context, arguments: &SetupArguments) -> anyhow::Result<u8> {
     let project = context.needed_project(", or to the repository that is to be set up")?;
     let directories = context.state.project(&project.id);
     let kept = Kept(directories.path().join("setup.json"));
@@ -111,7 +118,7 @@ pub fn run(front_end: &FrontEnd, context: &Context, arguments: SetupArguments) -
     Ok(0)
 }
 
-fn undo(kept: &Kept, arguments: SetupArguments) -> anyhow::Result<u8> {
+fn undo(kept: &Kept, arguments: &SetupArguments) -> anyhow::Result<u8> {
     let Some(setup) = kept.read() else {
         bail!("`cargo-sandbox self setup` wrote nothing for this project that could be taken back")
     };
