@@ -1,0 +1,216 @@
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, and `--audit`, in one run and in turns, so that a slow
+//! moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
+//!
+//! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
+//! projects of `tests/parity/projects.rs`, `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
+//! changed; `CSB_BENCH_JSON` names a file for every single figure. Processor time is that of the whole machine, since jobs are
+//! nobody's children here: let nothing else run.
+//!
+//! | phase | |
+//! |---|---|
+//! | cold build, cold check | after `clean`, in a container that is started for it |
+//! | fresh check | again, with nothing to do |
+//! | changed | `build` after one line more in one file |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+#[path = "../tests/parity/projects.rs"]
+#[allow(dead_code, reason = "the table is for the parity tests")]
+mod projects;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use projects::{Extent, Project, Source};
+use support::tool::Engine;
+use support::world::{User, World};
+
+const PHASES: [&str; 4] = ["cold build", "changed", "cold check", "fresh check"];
+
+/// What one command took, in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    wall: f64,
+    processor: f64,
+}
+
+/// One way to build.
+struct Way {
+    name: &'static str,
+    command: Box<dyn Fn() -> Command>,
+    options: &'static [&'static str],
+    /// Ends its container, if it has one.
+    stop: Box<dyn Fn()>,
+    /// By phase, then by round.
+    took: [Vec<Took>; PHASES.len()],
+}
+
+impl Way {
+    fn run(&self, words: &[&str]) -> Took {
+        let mut command = (self.command)();
+        command.args(self.options).args(words).env("CARGO_NET_OFFLINE", "true");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let (started, busy) = (Instant::now(), busy());
+        let status = command.status().expect("a program");
+        let took = Took { wall: started.elapsed().as_secs_f64(), processor: self::busy() - busy };
+        assert!(status.success(), "{} {words:?}: {status}", self.name);
+        took
+    }
+
+    fn clean(&self) {
+        self.run(&["clean"]);
+        (self.stop)();
+    }
+
+    /// One figure for each phase, in their order.
+    fn round(&self, changed: &Path) -> [Took; PHASES.len()] {
+        self.clean();
+        let build = self.run(&["build", "--locked"]);
+        let mut source = fs::read_to_string(changed).expect("a source");
+        source.push_str("\n// One line more.\n");
+        fs::write(changed, source).expect("a source");
+        let change = self.run(&["build", "--locked"]);
+        self.clean();
+        [build, change, self.run(&["check", "--locked"]), self.run(&["check", "--locked"])]
+    }
+}
+
+/// Seconds that the machine's processors were busy since it was started (proc_stat(5)).
+fn busy() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // All but idle, waiting for disks, and guests, which are in the first two.
+    let idle: f64 = ticks.iter().skip(3).take(2).sum();
+    (ticks.iter().take(8).sum::<f64>() - idle) / 100.0
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
+
+/// Builds one project in every way; its rows of the table, and all figures.
+fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
+    let seed = project.seed()?;
+    let world = World::new(&format!("bench-{}", project.name), &User::me())?;
+    let world: &'static World = Box::leak(Box::new(world));
+    let place: &'static PathBuf = Box::leak(Box::new(world.work().join(project.name)));
+    world.copy(&seed.project, place);
+    world.copy(&seed.cargo_home, &world.home.join(".cargo"));
+    let plain = move || {
+        let mut command = world.plain(place);
+        command.env("CARGO_TARGET_DIR", world.home.join("plain"));
+        command
+    };
+    let mut ways = vec![Way {
+        name: "cargo",
+        command: Box::new(plain),
+        options: &[],
+        stop: Box::new(|| {}),
+        took: Default::default(),
+    }];
+    for engine in Engine::ALL {
+        if let Err(why) = engine.here() {
+            println!("\nskipped: {engine} engine: {why}");
+            assert!(!support::ci(), "missing in CI: {why}");
+            continue;
+        }
+        let names = match engine {
+            Engine::Docker => ["docker", "docker, `--audit`"],
+            Engine::Native => ["native", "native, `--audit`"],
+        };
+        for (name, options) in names.into_iter().zip([&[][..], &["--audit"]]) {
+            ways.push(Way {
+                name,
+                command: Box::new(move || world.sandbox(engine, place)),
+                options,
+                stop: Box::new(move || world.stop(engine, place)),
+                took: Default::default(),
+            });
+        }
+    }
+    let changed = place.join(project.touched);
+    // The first round pays for what is in the page cache then.
+    for round in 0..=rounds {
+        for way in &mut ways {
+            let figures = way.round(&changed);
+            for (phase, took) in figures.into_iter().enumerate().filter(|_| round > 0) {
+                way.took[phase].push(took);
+            }
+        }
+    }
+    ways.iter().for_each(|way| (way.stop)());
+    Ok(rows(project.name, &ways))
+}
+
+fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (phase, name) in PHASES.iter().enumerate() {
+        let cargo = &ways[0].took[phase];
+        for way in ways {
+            let ratio = |of: fn(&Took) -> f64| {
+                median(way.took[phase].iter().zip(cargo).map(|(took, cargo)| of(took) / of(cargo)).collect())
+            };
+            let (wall, processor) = (ratio(|took| took.wall), ratio(|took| took.processor));
+            let more = way.took[phase].iter().zip(cargo).map(|(took, cargo)| took.wall - cargo.wall);
+            let (seconds, more) =
+                (median(way.took[phase].iter().map(|took| took.wall).collect()), median(more.collect()));
+            println!(
+                "| {project} | {name} | {} | {seconds:.3} s | {wall:.3} | {:+.1} ms | {processor:.3} |",
+                way.name,
+                more * 1000.0
+            );
+            let figures =
+                way.took[phase].iter().map(|took| json!({"wall": took.wall, "processor": took.processor}));
+            rows.push(json!({
+                "project": project, "phase": name, "way": way.name, "wall_ratio": wall, "processor_ratio": processor,
+                "rounds": figures.collect::<Vec<_>>(),
+            }));
+        }
+    }
+    rows
+}
+
+/// `path=file,…` as projects.
+fn others(list: &str) -> Vec<Project> {
+    let one = |entry: &str| {
+        let (path, changed) = entry.split_once('=').expect("path=file");
+        let path: &'static str = path.to_owned().leak();
+        let name = Path::new(path).file_name().expect("a name").to_string_lossy().into_owned().leak();
+        let touched = changed.to_owned().leak();
+        Project { name, source: Source::Here(path), touched, exit: 0, extent: Extent::Short }
+    };
+    list.split(',').filter(|entry| !entry.is_empty()).map(one).collect()
+}
+
+fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let rounds = variable("CSB_BENCH_ROUNDS").map_or(5, |number| number.parse().expect("a number"));
+    let names = variable("CSB_BENCH_PROJECTS").unwrap_or_else(|| "hello-native,hexyl".to_owned());
+    let more = others(&variable("CSB_BENCH_DIRS").unwrap_or_default()).leak();
+    let named: Vec<&Project> =
+        names.split(',').filter(|name| !name.is_empty()).map(Project::named).chain(more.iter()).collect();
+    println!("| project | phase | | median | times cargo | more | processor, times cargo |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut all = Vec::new();
+    let mut failed = false;
+    for project in named {
+        match measure(project, rounds) {
+            Ok(rows) => all.extend(rows),
+            Err(why) => {
+                println!("\nskipped: {}: {why}", project.name);
+                failed |= support::ci();
+            }
+        }
+    }
+    if let Some(path) = variable("CSB_BENCH_JSON") {
+        let text = serde_json::to_string_pretty(&all).expect("JSON");
+        fs::write(&path, text).expect("a file for the figures");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
