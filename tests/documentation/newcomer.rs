@@ -18,15 +18,14 @@ const NOT_RUN: &[(&str, &str)] = &[("cargo test", "the whole test suite, of whic
 /// What asks a question on the terminal, and the answer that is typed.
 const ASKS: &[(&str, &str)] = &[("cargo-sandbox self setup", "y")];
 
-/// The release profile is made that of development, and shares its directory: `cargo install` then compiles nothing a
-/// second time, optimized, which takes minutes. The commands are what is tried here.
+/// The release profile is made that of development, and shares its directory: `cargo install` then compiles no
+/// dependency a second time, optimized, which takes minutes. The commands are what is tried here.
 const PROFILE: &str = "\
 [profile.release]
 opt-level = 0
 debug = \"line-tables-only\"
 debug-assertions = true
 overflow-checks = true
-codegen-units = 256
 incremental = true
 lto = false
 strip = false

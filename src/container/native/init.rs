@@ -61,7 +61,8 @@ pub fn try_user_namespace() -> Result<(), Trouble> {
     if pid == 0 {
         process::exit_now(0);
     }
-    match i32::try_from(pid).ok().and_then(Pid::from_raw) {
+    // A refusal is -1, which would be any child.
+    match i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw) {
         Some(pid) => {
             let _ = process::wait(pid);
             Ok(())
@@ -381,7 +382,7 @@ fn inside(
     answer.give(&Ok(()));
     keep_only(&listener, out_of_memory.as_ref())
         .map_err(|error| Trouble::step("cannot close descriptors", error))?;
-    let origin = Origin { mountinfo, memory_limit, pids_limit, out_of_memory };
+    let origin = Origin { first: None, mountinfo, memory_limit, pids_limit, out_of_memory };
     let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Namespace };
     match agent::run(&plan.agent, listener, surroundings) {
         Ok(()) => process::exit_now(0),
