@@ -128,6 +128,8 @@ fn where_nothing_can_be_had_the_error_names_both_ways_out() {
         "cargo-sandbox run",
         &["could not start the Build container", "hint: ", "--engine docker", "socket", "docs/ci.md"],
     );
+    // cargo says nothing of a compiler that does not answer when it is told to be quiet.
+    runner.fails(&[], "cargo-sandbox run --quiet", &["could not start the Build container", "hint: "]);
     let doctor = runner.line(&[], "cargo-sandbox self doctor");
     assert_eq!(doctor.code, 101);
     for words in ["native:      not usable: ", "jobs cannot run here"] {

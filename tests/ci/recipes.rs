@@ -64,13 +64,28 @@ impl Job {
         let job = Self { world, checkout, variables, path };
         // What the developers have committed.
         let pin = "cargo generate-lockfile && cargo-sandbox --audit test --locked && cargo-sandbox self report --pin && cargo-sandbox clean && \
-                   cargo-sandbox self stop && rm -rf target \"$HOME/.cargo\" \"$HOME/.cache\"";
+                   cargo-sandbox self stop && rm -rf target \"$HOME/.cargo/registry/src\" \"$HOME/.cache\"";
         let own = front_end().parent().expect("a directory").display().to_string();
         let mut shell = job.shell(pin);
         run(shell.env("PATH", format!("{own}:{}", job.path)).env("CARGO_SANDBOX_ENGINE", "native"))
             .success("pinning what dependencies do");
         assert!(job.checkout.join("cargo-sandbox.lock").is_file());
         Some(job)
+    }
+
+    /// Another archive in the place of the dependency's, as a restored cache may hold it: cargo takes it as it is.
+    fn poison(&self, cargo_home: &str) {
+        let plant = format!(
+            "cd {cargo_home}/registry/cache/*/ && mkdir x && tar -xzf anyhow-1.0.104.crate -C x && \
+             echo 'compile_error!(\"planted\");' >>x/anyhow-1.0.104/src/lib.rs && \
+             tar -czf anyhow-1.0.104.crate -C x anyhow-1.0.104 && rm -r x"
+        );
+        self.run(&plant, &[]);
+        let control = format!(
+            "export CARGO_HOME={cargo_home}; cargo check --locked --offline --target-dir \"$HOME/plain\" && exit 1; \
+             rm -r $CARGO_HOME/registry/src"
+        );
+        assert!(self.run(&control, &[]).stderr.contains("planted"), "control: cargo does not take it");
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -129,6 +144,7 @@ fn the_recipe_for_github_works() {
         return;
     }
     let Some(mut job) = Job::new("ci-github") else { return };
+    job.poison("$HOME/.cargo");
     assert_eq!(text(&recipe["permissions"]["contents"]), "read");
     let mut shared = Vec::new();
     for (name, value) in recipe["env"].as_mapping().expect("variables") {
@@ -173,7 +189,9 @@ fn new_behaviour_fails(job: &Job) {
     let pinned = job.checkout.join("cargo-sandbox.lock");
     let text = fs::read_to_string(&pinned).expect("pinned");
     let less = Some(text.replace("programs = [\"rustc\"]\n", ""));
-    for (less, said) in [(less, "new behaviour: the build script of `anyhow"), (None, "there is no `cargo-sandbox.lock`")] {
+    for (less, said) in
+        [(less, "new behaviour: the build script of `anyhow"), (None, "there is no `cargo-sandbox.lock`")]
+    {
         match less {
             Some(less) => {
                 assert_ne!(less, text);
@@ -207,6 +225,8 @@ fn the_recipe_for_gitlab_works() {
         let value = text(value).replace("$CI_PROJECT_DIR", &job.checkout.display().to_string());
         variables.push((text(name).to_owned(), value));
     }
+    job.run("mv \"$HOME/.cargo\" .ci-cargo", &[]);
+    job.poison("$PWD/.ci-cargo");
     // Both parts run in one shell, the third in another.
     let mut script = String::new();
     for line in [list(&build["before_script"]), list(&build["script"])].concat() {

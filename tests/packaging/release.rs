@@ -1,5 +1,5 @@
-//! Two releases, made once for all tests of this binary: of copies of the checkout, in different directories and with
-//! `CARGO_HOME` at different places. Not optimized, which takes a tenth of the time; nothing else of the script differs.
+//! Two releases, made once for all tests of this binary: of copies of the checkout, in different directories, one with the
+//! crates that are on this machine and one with none. Not optimized, which takes a tenth of the time; nothing else of the script differs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,8 +51,8 @@ pub fn releases() -> Option<&'static [Release; 2]> {
         for tool in ["cargo-deb", "cargo-cyclonedx"] {
             need(installed(tool))?;
         }
-        let release = |name| need(make(&base().join("packaging").join(name)));
-        Some([release("one")?, release("another/directory")?])
+        let release = |name, fresh| need(make(&base().join("packaging").join(name), fresh));
+        Some([release("one", false)?, release("another/directory", true)?])
     });
     RELEASES.as_ref()
 }
@@ -72,17 +72,28 @@ fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
-fn make(directory: &Path) -> Result<Release, String> {
+fn make(directory: &Path, fresh: bool) -> Result<Release, String> {
     remove(directory);
     let (checkout, cargo_home_here) = (directory.join("checkout"), directory.join("cargo"));
     fs::create_dir_all(&checkout).expect("directory");
     checkout::copy(&checkout)?;
-    symlink(cargo_home(), &cargo_home_here).expect("link");
+    match fresh {
+        false => symlink(cargo_home(), &cargo_home_here).expect("link"),
+        true => fs::create_dir(&cargo_home_here).expect("directory"),
+    }
+    let configuration = cargo_home().join("config.toml");
+    if fresh && configuration.exists() {
+        fs::copy(configuration, cargo_home_here.join("config.toml")).expect("configuration");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path =
+        std::env::join_paths(std::env::split_paths(&path).chain([cargo_home().join("bin")])).expect("PATH");
     let target = directory.join("target");
     let mut command = Command::new(checkout.join("packaging/release"));
     command
         .env("SOURCE_DATE_EPOCH", "1700000000")
         .env("CARGO_HOME", &cargo_home_here)
+        .env("PATH", path)
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
