@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::support::run::run;
 use super::support::tool::{Engine, front_end};
-use super::support::world::{World, docker_group, ordinary, shared};
+use super::support::world::{User, World, docker_group, shared};
 use super::support::{need, program};
 
 const IMAGE: &str = "cargo-sandbox-test-ci:1";
@@ -28,9 +28,13 @@ struct Said {
 
 impl Runner {
     fn new(name: &str) -> Option<Self> {
+        Self::of(name, &need(User::ordinary())?)
+    }
+
+    fn of(name: &str, user: &User) -> Option<Self> {
         let docker = need(program("docker"))?;
         need(Engine::Docker.here())?;
-        let world = ordinary(name)?;
+        let world = need(World::new(name, user))?;
         image(&docker);
         let project = world.work().join("project");
         world.write(
@@ -147,14 +151,26 @@ fn where_nothing_can_be_had_the_error_names_both_ways_out() {
     }
 }
 
+/// Most images of runners are root's.
+#[test]
+fn root_needs_one_privilege_more_for_namespaces() {
+    let Some(root) = need(User::root()) else { return };
+    let Some(runner) = Runner::of("ci-root", &root) else { return };
+    let allowed = ["--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined"];
+    let line = "cargo-sandbox --engine native run";
+    runner.fails(&allowed, line, &["root without the privilege", "as an ordinary user"]);
+    let options = [allowed.as_slice(), &["--cap-add=SYS_ADMIN"]].concat();
+    runner.works(&options, &format!("{line} && cargo-sandbox self stop"));
+}
+
 #[test]
 fn a_daemons_socket_will_do_where_paths_are_the_same() {
-    let Some(runner) = Runner::new("ci-socket") else { return };
-    let options = with_socket();
-    runner.works(
-        &words(&options),
-        "cargo-sandbox --engine docker run; code=$?; cargo-sandbox self stop; exit $code",
-    );
+    let users = [need(User::ordinary()), need(User::root())];
+    for (user, name) in users.into_iter().flatten().zip(["ci-socket", "ci-socket-root"]) {
+        let Some(runner) = Runner::of(name, &user) else { return };
+        let line = "cargo-sandbox --engine docker run; code=$?; cargo-sandbox self stop; exit $code";
+        runner.works(&words(&with_socket()), line);
+    }
 }
 
 /// The daemon would show its own machine's files, under the same names.
