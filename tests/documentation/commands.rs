@@ -16,6 +16,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/publish.md", "cargo-sandbox owner --add somebody my-crate", REGISTRY),
     ("docs/publish.md", "cargo-sandbox yank --version 1.0.1 my-crate", REGISTRY),
     ("docs/publish.md", "cargo-sandbox login", REGISTRY),
+    (
+        "examples/hostile/README.md",
+        "python3 -m http.server --bind 127.0.0.1 47811 &",
+        "it would stay; that nothing connects to this machine is shown in tests/escapes",
+    ),
 ];
 
 const REGISTRY: &str =
@@ -72,7 +77,10 @@ impl Reader {
         for left in [".config", ".local", "work"] {
             remove(&self.world.home.join(left));
         }
-        self.world.copy(&Path::new(ROOT).join("examples/hello-native"), &self.project);
+        // An example's page is about that one.
+        let example = Path::new(page).parent().filter(|directory| directory.starts_with("examples"));
+        let example = example.unwrap_or_else(|| Path::new("examples/hello-native"));
+        self.world.copy(&Path::new(ROOT).join(example), &self.project);
         self.world.write(&self.project.join("src/.keep"), "");
         for (_, path, text) in FILES.iter().filter(|(of, ..)| *of == page) {
             self.world.write(&self.project.join(path), text);
@@ -150,5 +158,21 @@ fn what_is_not_run_is_still_there() {
         let commands: Vec<_> = blocks_of(page).iter().flat_map(|block| block.commands()).collect();
         let found = commands.iter().any(|command| without_remark(&command.line) == *line);
         assert!(found, "{page} has no `{line}` any more");
+    }
+}
+
+/// A block that is no shell's, or a page's older form of one, would not be run.
+#[test]
+fn no_command_hides_from_these_tests() {
+    let is_command =
+        |line: &str| ["$ ", "cargo ", "cargo-sandbox "].iter().any(|start| line.starts_with(start));
+    for page in pages() {
+        for block in blocks_of(&page).iter().filter(|block| block.commands().is_empty()) {
+            let hidden = block.text.lines().find(|line| is_command(line));
+            assert_eq!(hidden, None, "{page}:{}: is that `sh` or `console`?", block.line);
+        }
+        let text = super::text_of(&page);
+        let hidden = text.lines().find(|line| line.strip_prefix("    ").is_some_and(is_command));
+        assert_eq!(hidden, None, "{page}: put it between fences");
     }
 }
