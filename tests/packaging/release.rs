@@ -97,6 +97,7 @@ fn make(directory: &Path, fresh: bool) -> Result<Release, String> {
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     // What cargo tells its tests is not for the cargo below.
     for (name, _) in
