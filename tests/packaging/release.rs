@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use super::support::run::run;
-use super::support::world::{base, remove};
+use super::support::world::{base, copy, remove};
 use super::support::{checkout, need};
 
 /// What packaging/release made.
@@ -51,8 +51,14 @@ pub fn releases() -> Option<&'static [Release; 2]> {
         for tool in ["cargo-deb", "cargo-cyclonedx"] {
             need(installed(tool))?;
         }
-        let release = |name, fresh| need(make(&base().join("packaging").join(name), fresh));
-        Some([release("one", false)?, release("another/directory", true)?])
+        let directory = base().join("packaging");
+        remove(&directory);
+        // Both of one copy: somebody may be at work on the files.
+        let source = directory.join("source");
+        fs::create_dir_all(&source).expect("directory");
+        need(checkout::copy(&source))?;
+        let release = |name, fresh| make(&source, &directory.join(name), fresh);
+        Some([release("one", false), release("another/directory", true)])
     });
     RELEASES.as_ref()
 }
@@ -72,11 +78,10 @@ fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
-fn make(directory: &Path, fresh: bool) -> Result<Release, String> {
-    remove(directory);
+fn make(source: &Path, directory: &Path, fresh: bool) -> Release {
     let (checkout, cargo_home_here) = (directory.join("checkout"), directory.join("cargo"));
-    fs::create_dir_all(&checkout).expect("directory");
-    checkout::copy(&checkout)?;
+    fs::create_dir_all(directory).expect("directory");
+    copy(source, &checkout);
     match fresh {
         false => symlink(cargo_home(), &cargo_home_here).expect("link"),
         true => fs::create_dir(&cargo_home_here).expect("directory"),
@@ -112,7 +117,7 @@ fn make(directory: &Path, fresh: bool) -> Result<Release, String> {
     let unpacked = directory.join("unpacked");
     fs::create_dir(&unpacked).expect("directory");
     run(Command::new("tar").arg("-xzf").arg(release.file(".tar.gz")).arg("-C").arg(&unpacked)).success("tar");
-    Ok(release)
+    release
 }
 
 /// By what rustc wrote beside each artifact: the crates whose sources it read.
