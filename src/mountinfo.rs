@@ -9,6 +9,10 @@ use std::path::PathBuf;
 pub(crate) struct MountEntry {
     /// The kernel's number of it.
     pub id: u64,
+    /// The file system, by the kernel's number, which is the same in every mount namespace.
+    pub device: String,
+    /// Which part of the file system this is.
+    pub root: PathBuf,
     /// Where it is.
     pub target: PathBuf,
     /// Whether this mount, or the file system as a whole, is read-only.
@@ -27,13 +31,15 @@ fn entry(line: &str) -> Option<MountEntry> {
     let (front, back) = line.split_once(" - ")?;
     let mut front = front.split(' ');
     let id = front.next()?.parse().ok()?;
-    let target = unescape(front.nth(3)?);
+    let device = front.nth(1)?.to_owned();
+    let root = unescape(front.next()?);
+    let target = unescape(front.next()?);
     let options = front.next()?;
     let mut back = back.split(' ');
     let kind = back.next()?.to_owned();
     let super_options = back.nth(1).unwrap_or_default();
     let has_ro = |options: &str| options.split(',').any(|option| option == "ro");
-    Some(MountEntry { id, target, read_only: has_ro(options) || has_ro(super_options), kind })
+    Some(MountEntry { id, device, root, target, read_only: has_ro(options) || has_ro(super_options), kind })
 }
 
 /// Space, tab, newline and backslash are written as three octal digits.
@@ -65,6 +71,7 @@ mod tests {
                     38 36 0:6 / /c rw,relatime - proc proc rw\n";
         let entries = parse(text);
         assert_eq!(entries[0].target, PathBuf::from("/a b"));
+        assert_eq!((entries[1].device.as_str(), entries[1].root.as_path()), ("0:5", "/".as_ref()));
         assert_eq!(entries.iter().map(|entry| entry.read_only).collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(entries[2].kind, "proc");
     }

@@ -240,6 +240,8 @@ pub struct Enforced {
     pub job_status: String,
     /// `/proc/self/mountinfo` of that probe.
     pub job_mountinfo: String,
+    /// `/proc/<pid>/status` of the process as which the engine started the agent.
+    pub first_status: String,
     /// `/proc/self/status` of the agent.
     pub agent_status: String,
     /// `/proc/self/mountinfo` of the agent as the engine made it, before the agent changed anything.

@@ -2,7 +2,7 @@
 //! know, so nothing counts as enforced because it was asked for.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub fn probe(landlock_enforced: bool) -> io::Result<()> {
 /// What the agent knows from before it changed its own world.
 #[derive(Debug, Default)]
 pub struct Origin {
+    /// `/proc/<pid>/status` of the process as which the engine started the agent, where that is another one: it stays as it
+    /// was, while this one has capabilities over namespaces of its own.
+    pub first: Option<fs::File>,
     /// `/proc/self/mountinfo` as the engine made it.
     pub mountinfo: String,
     /// Memory limit in bytes.
@@ -61,6 +64,7 @@ impl Origin {
         };
         let events = ["memory.events", "memory/memory.oom_control"];
         Ok(Self {
+            first: Some(fs::File::open("/proc/self/status")?),
             mountinfo: read_lossy("/proc/self/mountinfo")?,
             // Version 2 of cgroups, then version 1: a container sees its own group at the top.
             memory_limit: limit(&["memory.max", "memory/memory.limit_in_bytes"]),
@@ -80,7 +84,16 @@ pub fn limit_of(text: &str) -> Option<u64> {
 /// Puts together what the broker gets to read.
 pub fn enforced(origin: &Origin, probe: Probe, landlock_abi: i32, process_tree: &str) -> Enforced {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let first = |mut status: &fs::File| {
+        let mut text = String::new();
+        status.rewind().and_then(|()| status.read_to_string(&mut text)).map(|_| text)
+    };
     Enforced {
+        // What cannot be read is not believed.
+        first_status: origin
+            .first
+            .as_ref()
+            .map_or_else(|| read("/proc/self/status"), |status| first(status).unwrap_or_default()),
         job_status: probe.status,
         job_mountinfo: probe.mountinfo,
         agent_status: read("/proc/self/status"),

@@ -126,10 +126,17 @@ impl Broker {
             Ok(reply) => reply,
             Err(error) => {
                 say(&request, &error);
+                if self.session.says_of_questions && self.is_question(&request) {
+                    eprintln!("error: {error:#}");
+                }
                 FAILED
             }
         };
         let _gone = (&*stream).write_all(&reply.encode());
+    }
+
+    fn is_question(&self, request: &Request) -> bool {
+        identify(&self.session, request).is_ok_and(|job| job.kind == JobKind::Query)
     }
 
     fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {

@@ -64,6 +64,8 @@ pub struct Session {
     pub purpose: Purpose,
     /// What cargo has in the place of the user's standard error, if anything.
     pub stderr: Option<Arc<CargoStderr>>,
+    /// Whether cargo says nothing of a compiler that does not answer (`run --quiet`), so that this tool has to.
+    pub says_of_questions: bool,
     /// The user's tokens, for the host's cargo to read private registries with; `None`: cargo has them by itself.
     pub tokens: Option<Tokens>,
     /// What programs that measure themselves are read with (`cargo llvm-cov`).
@@ -273,6 +275,7 @@ pub(crate) mod tests {
             recorder: None,
             purpose: Purpose::Build,
             stderr: None,
+            says_of_questions: false,
             tokens: None,
             coverage: None,
             expands: false,

@@ -199,6 +199,7 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
         prepared.session.stderr = Some(stderr.context("failed to give cargo a standard error")?);
         cargo.stderr = prepared.session.stderr.clone();
     }
+    prepared.session.says_of_questions = command.quiet && command.subcommand == "run";
     let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
     let session_directory = start_broker(prepared.session)?;
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
@@ -361,6 +362,7 @@ pub(super) fn prepare(
         recorder: Some(Arc::new(recorder)),
         purpose: Purpose::Build,
         stderr: None,
+        says_of_questions: false,
         coverage,
         expands: installed.is_some_and(|tool| tool.expands),
         tokens: Some(tokens).filter(Tokens::are_elsewhere),

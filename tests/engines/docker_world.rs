@@ -26,6 +26,12 @@ fn the_agent_is_the_caller_without_any_privilege() {
     assert_eq!(field("CapEff"), "0000000000000000");
     assert_eq!(field("NoNewPrivs"), "1");
     assert_eq!(field("Seccomp"), "2");
+    // A front end that is in a container itself has the agent's word for it.
+    let told = report(&fixture.spec).first_status;
+    let capabilities = |status: &str| -> Vec<String> {
+        status.lines().filter(|line| line.starts_with("Cap")).map(str::to_owned).collect()
+    };
+    assert_eq!(capabilities(&told), capabilities(&status));
 }
 
 /// Where the host has AppArmor or SELinux, the engine's own profile and label hold, since nothing asks for another one, and

@@ -5,6 +5,7 @@
 //! - [`tool`]: plain cargo and `cargo-sandbox`, in the same environment.
 //! - [`line`]: their command lines, as people write them.
 //! - [`image`]: an image of the docker engine, made of this machine's files; [`debian`]: one of its packages.
+//! - [`checkout`]: a copy of this checkout.
 //! - [`planter`]: a macro that puts a library where a loader looks.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
@@ -12,6 +13,7 @@
 //! ends; with `CI=true` it is a failure, so that CI cannot pass by leaving things out.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
+pub mod checkout;
 pub mod debian;
 pub mod elf;
 pub mod image;

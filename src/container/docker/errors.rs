@@ -34,6 +34,10 @@ pub(super) fn explain(step: &str, error: &Error) -> EngineError {
     }
 }
 
+/// What to do where the daemon does not see what is here.
+pub(super) const OTHER_FILES: &str = "the daemon goes by its own machine's paths: where this is a container with its socket, everything that jobs see has to \
+     be mounted from that machine at the same path (docs/ci.md)";
+
 /// Parts of daemons' messages, and what the user can do.
 const KNOWN: &[(&str, &str)] = &[
     (
@@ -44,10 +48,7 @@ const KNOWN: &[(&str, &str)] = &[
         "disk quota exceeded",
         "free space where the daemon keeps its data: `docker system prune`, `docker info` names the place",
     ),
-    (
-        "bind source path does not exist",
-        "the daemon does not see this machine's files: is it in a virtual machine or a container of its own?",
-    ),
+    ("bind source path does not exist", OTHER_FILES),
     (
         "cgroup",
         "the daemon cannot set limits: a rootless one needs cgroups v2 with delegation, see its documentation",

@@ -120,6 +120,28 @@ fn below(source: &Path, present: &[MountEntry]) -> Vec<PathBuf> {
     paths
 }
 
+/// The first of `mounts` that shows other files in the container than this process has at the source: the engine sees the
+/// files of another machine, or of the host of the container that this process is in. `shown` is the agent's mountinfo.
+pub(super) fn foreign<'a>(mounts: &'a [Mount], shown: &str) -> Option<&'a Mount> {
+    let own = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let (own, shown) = (mountinfo::parse(&own), mountinfo::parse(shown));
+    mounts.iter().find(|mount| {
+        let there = shown.iter().rev().find(|entry| entry.target == mount.target);
+        let there = there.map(|entry| (entry.device.clone(), entry.root.clone()));
+        there.is_none() || there != place(&mount.source, &own)
+    })
+}
+
+/// The file system that a path is on, and where on it.
+fn place(path: &Path, own: &[MountEntry]) -> Option<(String, PathBuf)> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let found = rustix::fs::statx(rustix::fs::CWD, path, flags, StatxFlags::MNT_ID).ok()?;
+    let entry = own.iter().find(|entry| entry.id == found.stx_mnt_id)?;
+    let rest = path.strip_prefix(&entry.target).ok()?;
+    // Without a slash at its end.
+    Some((entry.device.clone(), entry.root.join(rest).components().collect()))
+}
+
 /// Whether a mount can still be reached by its path: another one may cover it, or a directory above it.
 fn is_reachable(entry: &MountEntry) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
@@ -138,13 +160,36 @@ mod tests {
     use super::*;
 
     fn entry(target: &str) -> MountEntry {
-        MountEntry { id: 1, target: target.into(), read_only: false, kind: "tmpfs".into() }
+        MountEntry {
+            id: 1,
+            device: "0:1".into(),
+            root: "/".into(),
+            target: target.into(),
+            read_only: false,
+            kind: "tmpfs".into(),
+        }
     }
 
     #[test]
     fn mounts_below_a_source_come_after_it_and_once() {
         let present = [entry("/a/c/d"), entry("/a/c"), entry("/ab"), entry("/a"), entry("/a/c")];
         assert_eq!(below(Path::new("/a"), &present), ["/a", "/a/c", "/a/c/d"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn files_of_another_place_are_told_from_ones_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let own = mountinfo::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap());
+        let (device, root) = place(&path, &own).unwrap();
+        let mount = Mount { source: path, target: "/there".into(), writable: false };
+        let shown =
+            |device: &str, root: &Path| format!("1 2 {device} {} /there ro - ext4 x rw\n", root.display());
+        let mounts = [mount];
+        assert_eq!(foreign(&mounts, &shown(&device, &root)), None);
+        assert_eq!(foreign(&mounts, &shown("0:0", &root)), Some(&mounts[0]));
+        assert_eq!(foreign(&mounts, &shown(&device, "/elsewhere".as_ref())), Some(&mounts[0]));
+        assert_eq!(foreign(&mounts, ""), Some(&mounts[0]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -17,8 +18,8 @@ use tokio::time::timeout;
 
 use super::connection::{Abilities, Connection, Users, another_kernel};
 use super::container::{self, Request};
-use super::errors::{explain, status};
-use super::{image, labels, libraries, verify};
+use super::errors::{OTHER_FILES, explain, status};
+use super::{image, labels, libraries, mounts, verify};
 use crate::agent::client::{AgentConnection, connect};
 use crate::agent::protocol::{Enforced, Reply, Request as AgentRequest};
 use crate::container::{ContainerSpec, EngineError};
@@ -217,8 +218,13 @@ pub(super) async fn verify(
                 .concat();
             wrong.extend(seen.into_iter().map(|line| format!("seen from outside, {line}")));
         }
-        // Not visible from here: this front end is in a container itself.
-        None => wrong.extend(verify::capabilities(&report.agent_status, started.request.user.0)),
+        // Not visible from here: this front end is in a container itself, by whose paths the daemon goes as well.
+        None => {
+            if let Some(mount) = mounts::foreign(&started.request.mounts, &report.agent_mountinfo) {
+                return Err(other_files(connection, &mount.source));
+            }
+            wrong.extend(verify::capabilities(&report.first_status, started.request.user.0));
+        }
     }
     if wrong.is_empty() {
         return Ok(());
@@ -229,6 +235,16 @@ pub(super) async fn verify(
         wrong.join("; ")
     );
     Err(EngineError::failed(message).hint("`--engine native` needs no daemon"))
+}
+
+/// The refusal of a daemon that goes by the paths of another machine or container.
+fn other_files(connection: &Connection, path: &Path) -> EngineError {
+    EngineError::failed(format!(
+        "{} has other files at {} than there are here",
+        connection.product,
+        path.display()
+    ))
+    .hint(OTHER_FILES)
 }
 
 /// The status of a process as this one sees it. The agent's first process stays as the engine started it, while

@@ -383,7 +383,7 @@ fn inside(
     answer.give(&Ok(()));
     keep_only(&listener, out_of_memory.as_ref())
         .map_err(|error| Trouble::step("cannot close descriptors", error))?;
-    let origin = Origin { mountinfo, memory_limit, pids_limit, out_of_memory };
+    let origin = Origin { first: None, mountinfo, memory_limit, pids_limit, out_of_memory };
     let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Namespace };
     match agent::run(&plan.agent, listener, surroundings) {
         Ok(()) => process::exit_now(0),

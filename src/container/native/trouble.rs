@@ -41,7 +41,9 @@ impl Trouble {
         };
         trouble.message = format!("{what}: {}", cause.what);
         trouble.unavailable = true;
-        trouble.hint(cause.remedy).hint("Or use Docker or Podman: `--engine docker`.")
+        trouble.hint(cause.remedy).hint(
+            "Or use Docker or Podman: `--engine docker` (in a container, with the daemon's socket mounted: docs/ci.md).",
+        )
     }
 
     /// As the engine's callers see it.
@@ -116,7 +118,9 @@ fn cause(errno: Option<i32>, read: impl Fn(&str) -> Option<String>) -> Option<Ca
             } else {
                 Some(Cause {
                     what: "the kernel refuses namespaces and mounts here; this is probably a container itself",
-                    remedy: "Run this outside the container, or start that with fewer restrictions.",
+                    remedy: "Start the container with `--security-opt seccomp=unconfined --security-opt \
+                             systempaths=unconfined --security-opt apparmor=unconfined`, as an ordinary user \
+                             (docs/ci.md), or run this outside of it.",
                 })
             }
         }
