@@ -21,6 +21,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "python3 -m http.server --bind 127.0.0.1 47811 &",
         "it would stay; that nothing connects to this machine is shown in tests/escapes",
     ),
+    (
+        "docs/editors.md",
+        "rustup component add rust-analyzer rust-src",
+        "it changes the toolchain that all tests share; tests/editor has a server from elsewhere",
+    ),
 ];
 
 const REGISTRY: &str =
