@@ -124,6 +124,7 @@ pub fn run(
         limits: config.limits.clone(),
         pids: config.pids,
         filter: seccomp::Filter::new(),
+        proc: (surroundings.tree == ProcessTree::Namespace).then(world::detached_proc).and_then(Result::ok),
     };
     let out_of_memory = watch::OutOfMemory::new(surroundings.origin.out_of_memory.take());
     let watch = watch::Watch {

@@ -49,8 +49,10 @@ impl Confinement {
     fn wait_for_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
         // The agent's connections above all: their ends must be seen while this waits.
         let kept = [stream.as_raw_fd(), report.as_raw_fd()].map(i32::cast_unsigned);
-        let prepared =
-            process::close_all_but(kept).at(Step::Descriptors).and_then(|()| self.surround(place, agent));
+        let prepared = self
+            .be_killed_first()
+            .and_then(|()| process::close_all_but(kept).at(Step::Descriptors))
+            .and_then(|()| self.surround(place, agent));
         match prepared {
             Ok(()) => self.see_to_end(report, None, || self.become_job(stream, report, place)),
             Err(failure) => say(report, &End::Failed(failure)),

@@ -64,6 +64,8 @@ pub struct Confinement {
     pub pids: u64,
     /// The compiled system call filter.
     pub filter: seccomp::Filter,
+    /// Where a job's init says that it is to be killed first; nothing where none can be had.
+    pub proc: Option<OwnedFd>,
 }
 
 /// What a job does once it is confined.
@@ -221,7 +223,8 @@ impl Confinement {
             }
             _ => Ok(None),
         };
-        match observation.and_then(|observation| self.surround(place, agent).map(|()| observation)) {
+        let ready = self.be_killed_first().and(observation);
+        match ready.and_then(|observation| self.surround(place, agent).map(|()| observation)) {
             Ok(observation) => {
                 let (seat, handover) = observation.unzip();
                 // Where it may have none the job says so itself.
@@ -279,6 +282,11 @@ impl Confinement {
             say(report, &end);
             wait_for_agent(report);
         }
+    }
+
+    /// Has a job's init, and all below it, be killed before the agent. Before it closes what it has of the agent's.
+    pub(super) fn be_killed_first(&self) -> Result<(), Failure> {
+        self.proc.as_ref().map_or(Ok(()), world::be_killed_before_agent).at(Step::Limits)
     }
 
     /// Makes what is around a job, as its init: everything that is the same for all jobs.

@@ -2,17 +2,18 @@
 //! request.
 
 use std::ffi::CStr;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_change,
-    mount_remount, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, fsconfig_create, fsmount, fsopen, mount, mount_bind, mount_change, mount_remount,
+    move_mount, open_tree,
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
@@ -42,32 +43,44 @@ pub fn make_mounts_private() -> io::Result<()> {
 /// # Errors
 /// `EPERM` where the `/proc` that is there has masked parts.
 pub fn mount_proc(target: &str) -> io::Result<()> {
-    mount_proc_after(target, || Ok(()))
-}
-
-/// As [`mount_proc`]; what comes first may still write there. The mount is what becomes read-only, and not the file
-/// system: the kernel gives no namespace within this one a writable `/proc` where it has seen none
-/// (`mount_too_revealing` in `fs/namespace.c`).
-fn mount_proc_after(target: &str, first: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", target, "proc", flags, NO_DATA)?;
-    first()?;
+    // The mount is what becomes read-only, and not the file system: the kernel gives no namespace within this one a
+    // writable `/proc` where it has seen none (`mount_too_revealing` in `fs/namespace.c`).
     Ok(mount_remount(target, flags | MountFlags::BIND | MountFlags::RDONLY, "")?)
+}
+
+/// A `/proc` of this process's own process namespace that can be written and has no path.
+///
+/// # Errors
+/// `EPERM` where the `/proc` that is there has masked parts, or was made read-only by others.
+pub fn detached_proc() -> io::Result<OwnedFd> {
+    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 /// Has the kernel choose this process, and all that it will start, before the agent where the container has no memory
 /// left: what a killed job holds of memory is not free at once, and the next one to be killed shall be a process of
-/// that job's. Where it cannot be said the agent may be chosen, and all jobs end with it.
+/// that job's. Where it cannot be said the agent may be chosen, and all jobs end with it. `proc` is [`detached_proc`]: every
+/// other one is read-only.
 ///
 /// # Errors
 /// When the process stays visible to others.
-fn be_killed_before_agent() -> io::Result<()> {
-    let own = "/proc/self/oom_score_adj";
-    let inherited = fs::read_to_string(own).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    let wanted = (inherited.unwrap_or(0) + SOONER_THAN_AGENT).min(1000);
+pub fn be_killed_before_agent(proc: &OwnedFd) -> io::Result<()> {
     // The files of a process that cannot be looked at are root's. No other process sees this one in the meantime.
     let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
-    let _ = fs::write(own, wanted.to_string());
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    if let Ok(own) = openat(proc, "self/oom_score_adj", flags, Mode::empty()) {
+        let mut own = File::from(own);
+        let mut text = String::new();
+        let inherited = own.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<i32>().ok());
+        let wanted = (inherited.unwrap_or(0) + SOONER_THAN_AGENT).min(1000);
+        let _ = own.write_all(wanted.to_string().as_bytes());
+    }
     process::hide_from_others()
 }
 
@@ -88,7 +101,8 @@ pub fn mount_scratch(target: &str, bytes: u64) -> io::Result<()> {
 /// # Errors
 /// Names the mount that failed.
 pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Failure> {
-    mount_proc_after("/proc", be_killed_before_agent).at(Step::Proc)?;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "/proc", "proc", flags, NO_DATA).at(Step::Proc)?;
     if shown.is_empty() {
         mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
         return mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory);
@@ -108,12 +122,12 @@ pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Fail
 
 /// Attaches a mount where it was.
 fn show_again(path: &Path, tree: &OwnedFd) -> io::Result<()> {
-    let directory = fs::File::from(tree.try_clone()?).metadata()?.is_dir();
+    let directory = File::from(tree.try_clone()?).metadata()?.is_dir();
     if directory {
         fs::create_dir_all(path)?;
     } else if !path.exists() {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
-        fs::File::create(path)?;
+        File::create(path)?;
     }
     Ok(move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
