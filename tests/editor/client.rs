@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::support::world::World;
 
+/// "Content modified" (Language Server Protocol 3.17, `ErrorCodes`).
+const CONTENT_MODIFIED: i32 = -32801;
+
 /// Far more than anything takes, so that only a hang is caught.
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -133,11 +136,20 @@ impl Client {
     }
 
     /// Asks, and waits for the whole answer.
+    ///
+    /// Where what was asked about has changed meanwhile the server says so, and editors ask again.
     pub fn request(&mut self, method: &str, params: Value) -> Value {
-        let id = self.next;
-        self.next += 1;
-        self.send(json!({"id": id, "method": method, "params": params}));
-        self.wait(method, |message| message.get("method").is_none() && message["id"] == id)
+        let started = Instant::now();
+        loop {
+            let id = self.next;
+            self.next += 1;
+            self.send(json!({"id": id, "method": method, "params": params}));
+            let answer = self.wait(method, |message| message.get("method").is_none() && message["id"] == id);
+            if answer["error"]["code"] != CONTENT_MODIFIED || started.elapsed() > LIMIT {
+                return answer;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits for a message, and answers what the server asks meanwhile.
