@@ -328,9 +328,7 @@ pub(super) fn prepare(
             let programs = front_end.variable("PATH").map(Into::into);
             Advisor::of_machine(world.system_directories(), programs)
         }
-        Image::Named(name) => Advisor::of_image(name),
-        Image::File(file) => Advisor::of_image(&file.to_string()),
-        Image::Built(recipe) => Advisor::of_image(&recipe.file.display().to_string()),
+        image => Advisor::of_image(&image.to_string()),
     };
     let granted = |name: &str| Some((OsString::from(name), front_end.variable(name)?.to_owned()));
     let tokens = Tokens::new(configuration, front_end.environment().collect(), cargo_home.clone());

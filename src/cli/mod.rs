@@ -27,6 +27,7 @@ use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use crate::container::Image;
 use crate::container::engines::Selection;
 use crate::policy::bar::Weakness;
 use crate::policy::containers::{Own, Settings};
@@ -201,7 +202,7 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
         engine: engine(front_end, arguments, &config, &file)?,
         image: match &arguments.sandbox_image {
             // A path is relative to where it was written.
-            Some(name) if name.starts_with("./") || name.starts_with("../") => {
+            Some(name) if Image::is_path(name) => {
                 let value = front_end.cwd.join(name).to_string_lossy().into_owned();
                 Some(Said { value, by: Place::option("--sandbox-image") })
             }

@@ -109,14 +109,13 @@ impl Containers {
     /// # Errors
     /// When it cannot be had.
     pub fn provide(&self) -> anyhow::Result<()> {
-        let name = match &self.world.image {
-            Image::Host | Image::File(_) => return Ok(()),
-            Image::Named(name) => name.clone(),
-            Image::Built(recipe) => recipe.file.display().to_string(),
-        };
-        let failed = |error| explain(&format!("use the image {name}"), &error);
+        let image = &self.world.image;
+        if matches!(image, Image::Host | Image::File(_)) {
+            return Ok(());
+        }
+        let failed = |error| explain(&format!("use the image {image}"), &error);
         let engine = self.engines.engine(self.engines.choose()?).map_err(failed)?;
-        engine.provide(&self.world.image).map_err(failed)
+        engine.provide(image).map_err(failed)
     }
 
     /// A connection to the agent of the container that this command uses; it is started if it is not there.

@@ -92,10 +92,26 @@ impl fmt::Display for ImageFile {
     }
 }
 
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("this machine's own system"),
+            Self::Named(name) => f.write_str(name),
+            Self::File(file) => file.fmt(f),
+            Self::Built(recipe) => recipe.file.display().fmt(f),
+        }
+    }
+}
+
 impl Image {
+    /// Whether a user means a path, and not a name.
+    pub fn is_path(text: &str) -> bool {
+        ["/", "./", "../"].iter().any(|start| text.starts_with(start))
+    }
+
     /// What a user means by `text`: a path, which begins with `/`, `./` or `../` and is relative to `base`, or a name.
     pub fn of(text: &str, base: &Path) -> Self {
-        if !["/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+        if !Self::is_path(text) {
             return Self::Named(text.to_owned());
         }
         let (path, digest) = match text.rsplit_once("@sha256:") {

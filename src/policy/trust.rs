@@ -194,7 +194,8 @@ fn sha256(text: &str) -> String {
     hexadecimal(&Sha256::digest(text))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Each byte as two hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

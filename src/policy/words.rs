@@ -10,6 +10,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 use crate::broker::directives::obeyed_variable;
 use crate::cargo::environment::is_decided;
+use crate::container::Image;
 
 /// Reads a text that is parsed. What is wrong with it is said while the parser still knows where it is: an error that
 /// comes later has the place of the list, or the table, around it.
@@ -123,8 +124,7 @@ impl FromStr for ImageName {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-/:@".contains(letter);
         let first = text.starts_with(|letter: char| letter.is_ascii_alphanumeric());
-        let path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
-        match path || first && text.chars().all(allowed) {
+        match Image::is_path(text) || first && text.chars().all(allowed) {
             true => Ok(Self(text.to_owned())),
             false => Err(format!(
                 "`{text}` is no name of an image, such as `debian:13`, and no path, such as `./image`"

@@ -149,17 +149,16 @@ fn reports_what_the_compiler_says(client: &mut Client, world: &World, project: &
     });
 }
 
+fn rename(client: &mut Client, text: &str, at: &str, name: &str) -> Value {
+    let document = json!({"uri": client.uri("src/main.rs")});
+    let params = json!({"textDocument": document, "position": behind(text, at), "newName": name});
+    client.request("textDocument/rename", params)
+}
+
 fn renames(client: &mut Client, project: &Path) {
     let text = source("");
     client.change(&text);
-    let answer = client.request(
-        "textDocument/rename",
-        json!({
-            "textDocument": {"uri": client.uri("src/main.rs")},
-            "position": behind(&text, "let mad"),
-            "newName": "renamed",
-        }),
-    );
+    let answer = rename(client, &text, "let mad", "renamed");
     let changes = &answer["result"]["documentChanges"];
     let edits = changes[0]["edits"].as_array().unwrap_or_else(|| panic!("{answer}")).len();
     assert_eq!((edits, &changes[0]["textDocument"]["uri"]), (2, &json!(client.uri("src/main.rs"))));
@@ -169,14 +168,7 @@ fn renames(client: &mut Client, project: &Path) {
     client.notify("workspace/didChangeWatchedFiles", json!({"changes": [{"uri": uri, "type": 1}]}));
     let text = source("part::one();") + "mod part;\n";
     client.change(&text);
-    let answer = client.request(
-        "textDocument/rename",
-        json!({
-            "textDocument": {"uri": client.uri("src/main.rs")},
-            "position": behind(&text, "mod par"),
-            "newName": "other",
-        }),
-    );
+    let answer = rename(client, &text, "mod par", "other");
     let changes = answer["result"]["documentChanges"].as_array().cloned().unwrap_or_default();
     let moved = changes.iter().find(|change| change["kind"] == "rename");
     let moved = moved.unwrap_or_else(|| panic!("{answer}"));

@@ -157,9 +157,7 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
     }
     match &settings.image.value {
         Image::Host => {}
-        Image::Named(name) => say("image", &format!("{name} ({})", settings.image.by)),
-        Image::File(file) => say("image", &format!("{file} ({})", settings.image.by)),
-        Image::Built(recipe) => say("image", &format!("{} ({})", recipe.file.display(), settings.image.by)),
+        image => say("image", &format!("{image} ({})", settings.image.by)),
     }
 }
 

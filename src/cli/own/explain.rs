@@ -8,7 +8,6 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::broker::escapes::visible;
-use crate::container::Image;
 use crate::policy::containers::Settings;
 use crate::policy::effective::{Effective, Said};
 use crate::policy::kind::Kind;
@@ -85,12 +84,7 @@ fn packages(root: &Path, text: &str) -> anyhow::Result<Vec<Package>> {
 
 /// What holds for all jobs: what their containers are made by, from and to.
 fn containers(settings: &Settings) -> String {
-    let image = match &settings.image.value {
-        Image::Host => "this machine's own system".to_owned(),
-        Image::Named(name) => visible(name),
-        Image::File(file) => visible(&file.to_string()),
-        Image::Built(recipe) => visible(&recipe.file.display().to_string()),
-    };
+    let image = visible(&settings.image.value.to_string());
     let mut text = String::from("containers\n");
     let mut line = |key: &str, value: String, by: String| {
         let _infallible = writeln!(text, "    {key:<9} {value:<32} {}", visible(&by));

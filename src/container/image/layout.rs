@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
+use super::digest::Hashing;
 use super::tree::Tree;
 use crate::project::private_directory;
 
@@ -203,7 +203,9 @@ fn blob(directory: &Path, descriptor: &Descriptor) -> Result<File, ImageError> {
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(ImageError::new(format!("{digest} is no file")));
     }
-    let (length, found) = measure(&mut file).map_err(failed)?;
+    let mut hasher = Hashing::default();
+    let length = io::copy(&mut file, &mut hasher).map_err(failed)?;
+    let found = hasher.finish();
     if length != descriptor.size || found != hex {
         return Err(ImageError::new(format!(
             "what is stored as {digest} is something else (sha256:{found})"
@@ -211,21 +213,6 @@ fn blob(directory: &Path, descriptor: &Descriptor) -> Result<File, ImageError> {
     }
     file.rewind().map_err(failed)?;
     Ok(file)
-}
-
-/// Length and SHA-256 of what is left of a file.
-fn measure(file: &mut File) -> io::Result<(u64, String)> {
-    let (mut length, mut hasher, mut buffer) = (0, Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => {
-                hasher.update(&buffer[..read]);
-                length += read as u64;
-            }
-        }
-    }
-    Ok((length, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 fn is_sha256(hex: &str) -> bool {

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::ImageError;
+use super::digest::Hashing;
 use crate::container::spec::Recipe;
 
 /// Files that say that a directory is a project's and not an image's: all of it would go to the engine.
@@ -40,23 +40,9 @@ pub fn read(file: &Path) -> Result<Recipe, ImageError> {
     }
     let file = file.canonicalize().map_err(failed)?;
     let recipe = Recipe { file, context, digest: String::new() };
-    let mut hasher = Hashing(Sha256::new());
+    let mut hasher = Hashing::default();
     archive(&recipe, &mut hasher).map_err(failed)?;
-    let digest: String = hasher.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Recipe { digest: format!("sha256:{digest}"), ..recipe })
-}
-
-struct Hashing(Sha256);
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(Recipe { digest: format!("sha256:{}", hasher.finish()), ..recipe })
 }
 
 /// Whether it copies anything from where it is.
