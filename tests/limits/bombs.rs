@@ -79,10 +79,10 @@ const SHARED_MEMORY: Bomb = Bomb {
 const ENDLESS: Bomb = Bomb {
     name: "endless",
     body: r#"
-    std::thread::sleep(std::time::Duration::from_secs(14));
+    std::thread::sleep(std::time::Duration::from_secs(10));
     panic!("PASSED");
 "#,
-    limits: &["wall-time=8s"],
+    limits: &["wall-time=5s"],
     said: "`wall-time`",
 };
 

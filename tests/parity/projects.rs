@@ -129,7 +129,7 @@ pub const PROJECTS: &[Project] = &[
     },
 ];
 
-/// Projects for command lines and test suites: small ones, most as published.
+/// Projects for command lines, test suites and installing: small ones, most as published.
 const SMALL: &[Project] = &[
     Project::small("semver", "1.0.27"),
     Project::small("heck", "0.5.0"),
@@ -139,6 +139,8 @@ const SMALL: &[Project] = &[
     Project::small("strsim", "0.11.1"),
     Project::small("indexmap", "2.12.0"),
     Project::small("bytes", "1.10.1"),
+    // A program that is built in seconds with all optimizations.
+    Project::small("pulldown-cmark", "0.13.0"),
     // A suite of this repository's that uses what suites use.
     Project {
         name: "suites",

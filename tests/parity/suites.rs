@@ -65,10 +65,11 @@ fn the_suite_of_bytes() {
 }
 
 /// trybuild starts a cargo below the test, insta asks one where the workspace is, assert_cmd and snapbox start the
-/// program.
+/// program. What they use takes a minute to compile, so in CI on the engine that needs no daemon.
 #[test]
 fn suites_that_start_cargo_and_programs() {
-    suite("suites", &Engine::ALL, "test --locked --workspace", 5, |world| {
+    let engines = if crate::full() { Engine::ALL.as_slice() } else { &[Engine::Native] };
+    suite("suites", engines, "test --locked --workspace", 5, |world| {
         // Nothing of what the test's own cargo made is on this machine's side of the target directory.
         let place = world.work().join("suites/target/tests/trybuild");
         let left = fs::read_dir(&place).expect("a place to show it in").count();

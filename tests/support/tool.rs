@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -61,6 +62,12 @@ impl fmt::Display for Engine {
 
 /// The two executables where any user can run them: the checkout may lie in a private home directory.
 pub fn front_end() -> PathBuf {
+    // Once a process: they are tens of megabytes, and asked for with every command.
+    static COPIED: OnceLock<PathBuf> = OnceLock::new();
+    COPIED.get_or_init(copy_of_front_end).clone()
+}
+
+fn copy_of_front_end() -> PathBuf {
     let _lock = shared();
     let bin = base().join("bin");
     fs::create_dir_all(&bin).expect("bin directory");
