@@ -8,6 +8,7 @@ use crate::cargo::installed::coverage::{self, Coverage};
 
 use super::identify::Refusal;
 use super::nested::Nested;
+use super::packages;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Session, normalized};
@@ -192,9 +193,37 @@ pub fn build_script(
             rules.add(&root.join(name), Rights::ReadExecute);
         }
     }
+    for directory in
+        packages::sources_of_script(session, place).iter().chain(&said_by_dependencies(session, request))
+    {
+        rules.add(directory, Rights::ReadExecute);
+    }
     rules.add(&session.directories.scripts().join(place), Rights::ReadExecute);
     rules.add(&out, Rights::WriteAll);
     Ok(rules.0)
+}
+
+/// The directories of packages that dependencies speak of to a build script (`DEP_<LINKS>_<KEY>`): headers of a C library are
+/// where that is unpacked. Whatever a dependency says, these are sources that the compiler reads as well.
+fn said_by_dependencies(session: &Session, request: &Request) -> Vec<PathBuf> {
+    let ends = |character: char| character.is_whitespace() || ",;:\"'".contains(character);
+    let mut found = Vec::new();
+    for variable in &request.env {
+        let Some((name, value)) = variable.to_str().and_then(|variable| variable.split_once('=')) else {
+            continue;
+        };
+        if !name.starts_with("DEP_") {
+            continue;
+        }
+        // A list, or a flag such as `-I/path`.
+        for word in value.split(ends) {
+            let path = word.find('/').map(|start| Path::new(&word[start..]));
+            if let Some(Origin::Package(directory)) = path.and_then(|path| session.origin(path)) {
+                found.push(directory);
+            }
+        }
+    }
+    found
 }
 
 /// A program of the project: `run`, `test`, `bench`.
@@ -394,6 +423,12 @@ mod tests {
         assert_eq!(writes(&rules), ["/c/registry/src/i/x-1", out.to_str().unwrap()]);
         assert!(readable(&rules, "/c/registry/src/i/x-1/build.rs") && !readable(&rules, "/w/app/.env"));
         assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs"), "another package");
+        let said = format!("DEP_B_INCLUDE=-I/c/registry/src/i/b-1/include:/w/app/include:{}", out.display());
+        let mut spoken = request(&env);
+        spoken.env.push(said.into());
+        let rules = build_script(&session, &origin, place, &spoken).unwrap();
+        assert!(readable(&rules, "/c/registry/src/i/b-1/include/b.h"), "a dependency's headers");
+        assert!(!readable(&rules, "/c/registry/src/i/c-1/c.h") && !readable(&rules, "/w/app/include/x.h"));
         for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]
         {
             let env = format!("OUT_DIR={}", build.join(bad).display());

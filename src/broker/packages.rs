@@ -1,7 +1,7 @@
 //! Whose a job is, and which macros it loads: from where its source lies, and from what was written down when a
 //! compiler made what it is given. Nothing comes from the job's environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -42,6 +42,12 @@ struct Record {
     package: Package,
     /// Packages of macros that whoever uses it loads.
     macros: Vec<Package>,
+    /// The directory of its package, where that is not the workspace.
+    #[serde(default)]
+    source: Option<PathBuf>,
+    /// The keys of what is linked into it.
+    #[serde(default)]
+    links: Vec<String>,
 }
 
 impl Subject {
@@ -58,8 +64,10 @@ impl Subject {
         let package = of_source(session, origin, &request.cwd.join(input));
         let store = session.directories.packages();
         let mut macros = BTreeMap::new();
-        for file in &parsed.externs {
-            let record = read(&store, &key_of_library(&request.cwd.join(file)));
+        let links: Vec<String> =
+            parsed.externs.iter().map(|file| key_of_library(&request.cwd.join(file))).collect();
+        for file in &links {
+            let record = read(&store, file);
             for package in record.into_iter().flat_map(|record| record.macros) {
                 macros.entry(package.to_string()).or_insert(package);
             }
@@ -68,7 +76,13 @@ impl Subject {
         if let (Kind::Compile, Some(out_dir)) = (kind, &parsed.out_dir) {
             let is_macro = parsed.crate_types.iter().any(|kind| kind == "proc-macro");
             let users = if is_macro { vec![package.clone()] } else { macros.clone() };
-            let record = Record { package: package.clone(), macros: users };
+            let source = match origin {
+                Origin::Package(directory) => Some(directory.clone()),
+                Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => None,
+            };
+            // Whoever uses a macro is not linked with it.
+            let (source, links) = if is_macro { (None, Vec::new()) } else { (source, links) };
+            let record = Record { package: package.clone(), macros: users, source, links };
             let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
             // What cannot be written down is not granted anything later.
             let _without = write(&store, &key(&request.cwd.join(out_dir).join(stem)), &record);
@@ -93,6 +107,26 @@ impl Subject {
         let package = record.map_or_else(Package::unknown, |record| record.package);
         Self { package, kind: session.programs, macros: Vec::new() }
     }
+}
+
+/// The directories of the packages that a build script is made of, without those of the workspace. A package of sources
+/// (`openssl-src`, say) is a library that knows where these are.
+pub fn sources_of_script(session: &Session, place: &Path) -> BTreeSet<PathBuf> {
+    let store = session.directories.packages();
+    let mut sources = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut left = vec![key(&session.directories.build().join(place))];
+    while let Some(key) = left.pop() {
+        if seen.contains(&key) {
+            continue;
+        }
+        if let Some(record) = read(&store, &key) {
+            sources.extend(record.source);
+            left.extend(record.links);
+        }
+        seen.insert(key);
+    }
+    sources
 }
 
 /// The package that a source file belongs to.
@@ -246,6 +280,37 @@ mod tests {
             ),
         );
         assert_eq!(names(&last), ["user 1.0.0"]);
+        fs::remove_dir_all(session.directories.packages()).unwrap();
+    }
+
+    #[test]
+    fn a_script_is_made_of_what_is_linked_into_it_and_not_of_macros() {
+        let session = session();
+        let build = session.directories.build().join("debug/deps").display().to_string();
+        let library = |package: &str, number: u8, externs: &str| {
+            let name = package.split('-').next().unwrap();
+            let line = format!(
+                "--crate-name {name} x.rs --crate-type lib --out-dir {build} -C extra-filename=-{number} {externs}"
+            );
+            compile(&session, &format!("i/{package}-1.0.0"), &line);
+        };
+        library("sources", 1, "");
+        library("helper", 2, &format!("--extern sources={build}/libsources-1.rmeta"));
+        library("other", 3, "");
+        let derive =
+            format!("--crate-name d x.rs --crate-type proc-macro --out-dir {build} -C extra-filename=-4");
+        compile(&session, "i/derive-1.0.0", &derive);
+        let place = Path::new("debug/build/x-5/build_script_build-5");
+        let script = format!(
+            "--crate-name build_script_build x.rs --crate-type bin --out-dir {} -C extra-filename=-5 --extern \
+             helper={build}/libhelper-2.rlib --extern d={build}/libd-4.so",
+            session.directories.build().join("debug/build/x-5").display()
+        );
+        compile(&session, "i/x-1.0.0", &script);
+        let sources = sources_of_script(&session, place);
+        let names: Vec<_> = sources.iter().map(|path| crate::project::file_name(path)).collect();
+        assert_eq!(names, ["helper-1.0.0", "sources-1.0.0", "x-1.0.0"]);
+        assert!(sources_of_script(&session, Path::new("debug/build/y-1/build_script_build-1")).is_empty());
         fs::remove_dir_all(session.directories.packages()).unwrap();
     }
 
