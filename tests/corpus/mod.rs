@@ -7,6 +7,7 @@
 //! ```text
 //! CSB_CORPUS=all cargo test --test parity the_rest
 //! CSB_CORPUS=ring,cxx cargo test --test parity the_rest
+//! CSB_TEST_LIMIT=3600 CSB_CORPUS=librocksdb-sys cargo test --test parity the_rest
 //! ```
 
 mod results;

@@ -136,13 +136,19 @@ impl Running {
 /// Runs a command to its end; far more time than it needs, so that only a hang is caught.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
-    spawn(command).wait(Duration::from_secs(600))
+    spawn(command).wait(limit())
+}
+
+/// `CSB_TEST_LIMIT` seconds: some crates of the corpus compile for longer than the ten minutes that are enough elsewhere.
+fn limit() -> Duration {
+    let seconds = std::env::var("CSB_TEST_LIMIT").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(600))
 }
 
 /// The same with a pipe to read this from, if there is any.
 #[track_caller]
 pub fn run_with(command: &mut Command, input: Option<&str>) -> Output {
-    start(command, input).wait(Duration::from_secs(600))
+    start(command, input).wait(limit())
 }
 
 fn kill(pid: i32, signal: i32) {
