@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 
