@@ -7,8 +7,9 @@
 //! does not pass of it is taken out here.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use crate::agent::protocol::JOB_HOME;
 use crate::cargo::environment::passes;
@@ -106,12 +107,8 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
     let mut set = |name: &str, value: OsString| {
         environment.push([name.as_bytes(), b"=", &value.into_vec()].concat());
     };
-    let mut path = session.toolchain.sysroot.join("bin").into_os_string();
-    if let Some(given) = request.variable("PATH") {
-        path.push(":");
-        path.push(given);
-    }
-    set("PATH", path);
+    let given = request.variable("PATH").unwrap_or_default();
+    set("PATH", path(&session.toolchain.sysroot.join("bin"), given));
     set("HOME", JOB_HOME.into());
     set("CARGO_HOME", session.cargo_home.clone().into());
     if kind == JobKind::BuildScript {
@@ -124,6 +121,11 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         // There is no network. A cargo below fails at once by this, and build scripts that would download
         // (ort-sys, for one) say what else they need.
         set("CARGO_NET_OFFLINE", "true".into());
+    }
+    let git = "GIT_DISCOVERY_ACROSS_FILESYSTEM";
+    if matches!(kind, JobKind::BuildScript | JobKind::Crate) && request.variable(git).is_none() {
+        // Scripts and macros ask git for a revision. Where a mount begins it would stop looking for a repository, and say so.
+        set(git, "1".into());
     }
     if session.expands && kind == JobKind::Crate && request.argv.iter().any(|word| word == EXPANDED) {
         set("RUSTC_BOOTSTRAP", "1".into());
@@ -142,6 +144,20 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         }
     }
     environment
+}
+
+/// The user's `PATH`, with the toolchain's programs: what is found there by the name of `rustc` may be rustup's, which no job
+/// has. As it is, where the toolchain is in it, since logs of `configure` hold it.
+fn path(toolchain: &Path, given: &OsStr) -> OsString {
+    if std::env::split_paths(given).any(|directory| directory == toolchain) {
+        return given.to_owned();
+    }
+    let mut path = toolchain.as_os_str().to_owned();
+    if !given.is_empty() {
+        path.push(":");
+        path.push(given);
+    }
+    path
 }
 
 /// What a compiler shows what macros made by.
@@ -211,8 +227,17 @@ mod tests {
             "RUSTC=/t/bin/rustc",
             "RUSTDOC=/t/bin/rustdoc",
             "CARGO_NET_OFFLINE=true",
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM=1",
         ];
         assert_eq!(of(JobKind::BuildScript), expected);
+    }
+
+    #[test]
+    fn the_toolchain_is_in_the_path_once() {
+        let of = |given: &str| path(Path::new("/t/bin"), OsStr::new(given)).into_string().unwrap();
+        assert_eq!(of("/usr/bin"), "/t/bin:/usr/bin");
+        assert_eq!(of("/usr/bin:/t/bin"), "/usr/bin:/t/bin");
+        assert_eq!(of(""), "/t/bin");
     }
 
     #[test]
