@@ -75,7 +75,7 @@ impl Entry {
             source: Source::Dependencies(dependencies.leak()),
             touched: "src/main.rs",
             exit: 0,
-            extent: Extent::Crossed,
+            extent: Extent::Long,
         }
     }
 

@@ -25,7 +25,7 @@ use support::{ci, need, note};
 
 /// The engines that a user compares a project on.
 fn engines_of(project: &Project, engines: &[Engine], user: usize) -> Vec<Engine> {
-    if project.extent != Extent::Crossed || full() {
+    if project.extent != Extent::Long || full() {
         return engines.to_vec();
     }
     let place = PROJECTS.iter().position(|other| other.name == project.name).unwrap_or(0);

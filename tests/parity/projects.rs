@@ -25,10 +25,9 @@ pub struct Project {
 pub enum Extent {
     /// Seconds: by every user on every engine, by the wrapper alone as well.
     Short,
-    /// Minutes: by every user on every engine. Only in CI, or with `CSB_PARITY=full`.
+    /// Minutes: by every user on every engine with `CSB_PARITY=full`; in CI by each user on one engine, another one in every
+    /// second project, so that all pairs come.
     Long,
-    /// As `Long`, but in CI by each user on one engine: another one in every second project, so that all pairs come.
-    Crossed,
 }
 
 /// Where a project comes from.
@@ -87,7 +86,7 @@ pub const PROJECTS: &[Project] = &[
         ),
         touched: "src/main.rs",
         exit: 0,
-        extent: Extent::Crossed,
+        extent: Extent::Long,
     },
     // Derive macros: clap, thiserror; const_format's function-like ones.
     Project {
@@ -95,7 +94,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Published { name: "hexyl", version: "0.16.0" },
         touched: "src/lib.rs",
         exit: 0,
-        extent: Extent::Crossed,
+        extent: Extent::Long,
     },
     // C and assembly through `cc`, clap's derive, a program as published.
     Project {
@@ -103,7 +102,7 @@ pub const PROJECTS: &[Project] = &[
         source: Source::Published { name: "b3sum", version: "1.8.2" },
         touched: "src/main.rs",
         exit: 0,
-        extent: Extent::Crossed,
+        extent: Extent::Long,
     },
     // A real workspace with path dependencies: build scripts that probe the compiler, a proc macro member.
     Project {
@@ -118,7 +117,7 @@ pub const PROJECTS: &[Project] = &[
         },
         touched: "serde_core/src/lib.rs",
         exit: 0,
-        extent: Extent::Crossed,
+        extent: Extent::Long,
     },
     Project {
         name: "ripgrep",
