@@ -38,7 +38,8 @@ use super::image;
 use super::introduction::introduce;
 use super::policy::{self, Ground};
 use super::report::{Report, ReportOptions};
-use super::trust::{self, Scene};
+use super::system_packages;
+use super::trust;
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
 
@@ -119,7 +120,7 @@ pub(super) fn vetted<'a>(
     if let Ok(root) = &root {
         questions.extend(policy_question(front_end, options, root)?);
     }
-    let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
+    let scene = trust::Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
     trust::require(front_end, &scene, &questions)?;
     configuration.refuse_decided()?;
     let toolchain = toolchain?;
@@ -301,6 +302,11 @@ pub(super) fn prepare(
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
     let (image, system) = image::system(&settings.image, state, &user)?;
+    let packages = {
+        let scene =
+            system_packages::Scene { front_end, command, bar, system: &system, directories: &directories };
+        system_packages::provide(&scene, state, &settings)?
+    };
     let coverage = match installed {
         Some(tool) if tool.measures && coverage::needs_tools(command) => {
             let search = installed::search_path(&toolchain.sysroot, &cargo_home, front_end.variable("PATH"));
@@ -320,6 +326,7 @@ pub(super) fn prepare(
         limits: settings.limits.container.clone(),
         bar: Arc::clone(bar),
         shown: coverage.iter().map(|coverage| Mount::read_only(&coverage.demangler)).collect(),
+        packages,
         idle: options.idle,
         agent: own_executable()?,
     };

@@ -14,6 +14,7 @@ mod own;
 mod policy;
 mod publish;
 mod report;
+mod system_packages;
 mod trust;
 mod version;
 mod vetted;
@@ -209,6 +210,10 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
             Some(name) => Some(Said { value: name.clone(), by: Place::option("--sandbox-image") }),
             None => config.image.as_ref().map(|image| config.said(&file, image)),
         },
+        packages: config.native.packages.as_ref().map(|packages| Said {
+            by: Place { table: "native".into(), ..config.said(&file, packages).by },
+            value: packages.get_ref().clone(),
+        }),
         limits: config.limits,
         options: LimitSettings::default().overridden_by(arguments.sandbox_limit.iter().copied()),
         memory,

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::agent::{AgentConfig, JobLimits};
+use crate::agent::{AgentConfig, JobLimits, Overlay};
 use crate::policy::bar::{Weakness, landlock_abi};
 use crate::policy::calls::SystemCall;
 
@@ -26,6 +26,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// What of it every job may read and execute.
     pub common: Vec<PathBuf>,
+    /// Directories of it that are laid over those of the system.
+    pub over: Vec<Overlay>,
     /// Symbolic links of the root directory (`/bin` to `usr/bin` where the host has merged them): path and
     /// target.
     pub links: Vec<(PathBuf, PathBuf)>,
@@ -196,6 +198,7 @@ impl ContainerSpec {
                 .map(|mount| mount.target.clone())
                 .collect(),
             common: self.common.clone(),
+            over: self.over.clone(),
             landlock_needed: landlock_abi(&self.allowed),
             user: None,
             #[cfg(feature = "switch-off")]

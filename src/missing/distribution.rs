@@ -82,6 +82,11 @@ impl Distribution {
         }
     }
 
+    /// The command that installs packages of these names here.
+    pub fn installing(self, names: &[&str]) -> String {
+        format!("{} {}", self.installs(), names.join(" "))
+    }
+
     fn installs(self) -> &'static str {
         match self {
             Self::Debian | Self::Unknown => "apt install",

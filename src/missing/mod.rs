@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use distribution::Distribution;
+pub use distribution::Distribution;
 pub use recognise::Missing;
 
 /// Where jobs find programs and libraries, and what to say where they do not.

@@ -74,6 +74,7 @@ impl Container {
                 Mount::writable(project.join("build")),
             ],
             common: vec!["/usr".into()],
+            over: Vec::new(),
             links,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),

@@ -1,0 +1,274 @@
+//! Packages of the distribution that jobs see as if they were installed, though they are not.
+//!
+//! What this machine does not have is fetched by its own apt, as the caller and confined ([`apt`]), and unpacked into a
+//! *package root* below this tool's own directory, by content ([`store`]). No maintainer script runs and nothing outside
+//! of that directory changes. In containers the agent lays the root over `/usr`, read-only ([`crate::agent::Overlay`]).
+
+mod apt;
+mod store;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::host::{MERGED, SystemWorld};
+use crate::agent::Overlay;
+use crate::missing::Distribution;
+use crate::policy::bar::Bar;
+use crate::policy::native::PackageName;
+
+use apt::{Apt, Planned};
+pub use store::{Store, remove_unused};
+
+/// Packages that are unpacked, and where jobs see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageRoot {
+    /// The directory with their files, as they would lie below `/`.
+    pub path: PathBuf,
+    /// What of it is laid over what.
+    pub over: Vec<Overlay>,
+}
+
+/// What it takes to have packages.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Which.
+    pub names: BTreeSet<PackageName>,
+    /// Who asks for them, for errors.
+    pub by: String,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
+    /// Whether nothing is said of what is being done.
+    pub quiet: bool,
+    /// How apt gets out: variables of the user's that name proxies.
+    pub proxies: Vec<(OsString, OsString)>,
+    /// What may be missing of confinement.
+    pub bar: &'a Bar,
+    /// What containers show of the system.
+    pub system: &'a SystemWorld,
+}
+
+/// In a project's directory: which root it uses.
+const USED: &str = "package-root";
+
+/// How often what apt knows is renewed before a failure is one.
+const RENEWALS: usize = 1;
+
+/// The packages of a request and all that they depend on, but for what this machine has; nothing where it has all. The
+/// first time they are fetched.
+///
+/// # Errors
+/// When this machine has no apt, apt does not know one of them, or they cannot be fetched or unpacked.
+pub fn provide(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<PackageRoot>> {
+    if request.names.is_empty() {
+        return Ok(None);
+    }
+    refuse_elsewhere(request)?;
+    let key = store::request_key(&request.names).context("failed to look at what is installed here")?;
+    if let Some(found) = store.resolved(&key) {
+        return Ok(found.map(|root| root_of(root, request.system)));
+    }
+    let _lock = store.lock(request.quiet)?;
+    // Another command may have been faster.
+    if let Some(found) = store.resolved(&key) {
+        return Ok(found.map(|root| root_of(root, request.system)));
+    }
+    let found = resolve(store, request)?;
+    store
+        .remember(&key, &request.names, found.as_deref())
+        .context("failed to write down what packages are here")?;
+    Ok(found.map(|root| root_of(root, request.system)))
+}
+
+/// What [`provide`] would give if it had nothing to do.
+pub fn known(store: &Store, request: &Request<'_>) -> Option<PackageRoot> {
+    let key = store::request_key(&request.names).ok()?;
+    Some(root_of(store.resolved(&key)??, request.system))
+}
+
+/// Writes down in a project's directory which root it uses, so that `self prune` leaves that one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn used_by(project: &Path, root: Option<&PackageRoot>) -> io::Result<()> {
+    let record = project.join(USED);
+    match root.and_then(|root| root.path.parent()?.file_name()) {
+        Some(digest) => fs::write(record, digest.as_encoded_bytes()),
+        None => match fs::remove_file(record) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The root that a project uses, by the name of its directory.
+pub fn used(project: &Path) -> Option<String> {
+    fs::read_to_string(project.join(USED)).ok()
+}
+
+fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<PathBuf>> {
+    let say = |verb: &str, words: &str| {
+        if !request.quiet {
+            eprintln!("{verb:>12} {words}");
+        }
+    };
+    let scratch = store.scratch().context("failed to make a directory for apt")?;
+    let mut apt = Apt::new(scratch.path(), request.bar, &request.proxies)?;
+    let mut renewals = if request.offline { 0 } else { RENEWALS };
+    loop {
+        let fetched = match apt.plan(&request.names) {
+            Ok(planned) if planned.is_empty() => return Ok(None),
+            Ok(planned) => {
+                if let Some(root) = store.with_packages(&planned) {
+                    return Ok(Some(root));
+                }
+                if request.offline {
+                    return offline(store, request, &planned).map(Some);
+                }
+                say("Fetching", &format!("system packages {}", listed(&planned)));
+                apt.fetch(&request.names, &planned).map(|archives| (planned, archives))
+            }
+            Err(error) => Err(error),
+        };
+        match fetched {
+            Ok((planned, archives)) => {
+                say("Unpacking", &format!("system packages {}", listed(&planned)));
+                let links = &request.system.links;
+                return store.unpack(&planned, &archives, links, |archive| apt.content(archive)).map(Some);
+            }
+            Err(_) if renewals > 0 => {
+                renewals -= 1;
+                say("Updating", "the lists of system packages");
+                apt.renew(&store.lists()).with_context(|| failed(request))?;
+            }
+            Err(error) => return Err(error.context(failed(request))),
+        }
+    }
+}
+
+fn failed(request: &Request<'_>) -> String {
+    format!("failed to get the packages that {} names", request.by)
+}
+
+/// What there is for the same request, made when something else was installed here or apt knew of other versions.
+fn offline(store: &Store, request: &Request<'_>, planned: &[Planned]) -> anyhow::Result<PathBuf> {
+    store.latest(&request.names).with_context(|| {
+        format!(
+            "the system packages {} are neither installed nor in the cache, and this command may not use the network (asked \
+             for by {})\n\nhint: run it once without `--offline`, or install them: `apt install {}`",
+            listed(planned),
+            request.by,
+            words(&request.names)
+        )
+    })
+}
+
+/// Refuses machines whose packages are not apt's.
+fn refuse_elsewhere(request: &Request<'_>) -> anyhow::Result<()> {
+    if apt::is_here() {
+        return Ok(());
+    }
+    let names: Vec<&str> = request.names.iter().map(PackageName::as_str).collect();
+    bail!(
+        "{} asks for the system packages {}, and only those of Debian, Ubuntu and their kin can be shown without being \
+         installed\n\nhint: install them: `{}`; or take an image that has them",
+        request.by,
+        names.join(", "),
+        Distribution::read(Path::new("/etc/os-release")).installing(&names)
+    )
+}
+
+fn words(names: &BTreeSet<PackageName>) -> String {
+    names.iter().map(PackageName::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Most packages that a line names.
+const MOST_NAMED: usize = 6;
+
+fn listed(planned: &[Planned]) -> String {
+    let named: Vec<&str> = planned.iter().take(MOST_NAMED).map(|package| package.name.as_str()).collect();
+    match planned.len().saturating_sub(MOST_NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn root_of(path: PathBuf, system: &SystemWorld) -> PackageRoot {
+    let over = overlays(&path, system);
+    PackageRoot { path, over }
+}
+
+/// What of a package root is laid over what of the system. Directories of `/usr` one by one, so that what is mounted
+/// beside them (a toolchain in `/usr/local`, a project in `/usr/src`) stays seen.
+fn overlays(root: &Path, system: &SystemWorld) -> Vec<Overlay> {
+    let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    let below = |path: &Path| -> Vec<PathBuf> {
+        fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let mut all = Vec::new();
+    for mount in &system.mounts {
+        let merged =
+            mount.target == Path::new("/usr") || MERGED.iter().any(|path| mount.target == Path::new(path));
+        let Ok(name) = mount.target.strip_prefix("/") else { continue };
+        let over = root.join(name);
+        if !merged || !is_directory(&over) {
+            continue;
+        }
+        let filled: Vec<PathBuf> =
+            below(&over).into_iter().filter(|path| is_directory(path) && !below(path).is_empty()).collect();
+        let known = |path: &PathBuf| is_directory(&mount.source.join(path.file_name().unwrap_or_default()));
+        if mount.target == Path::new("/usr") && filled.iter().all(known) {
+            all.extend(filled.into_iter().map(|over| {
+                let target = mount.target.join(over.file_name().unwrap_or_default());
+                Overlay { over, target }
+            }));
+        } else if !below(&over).is_empty() {
+            all.push(Overlay { over, target: mount.target.clone() });
+        }
+    }
+    all.sort_by(|one, other| one.target.cmp(&other.target));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Mount;
+
+    fn system(usr: &Path) -> SystemWorld {
+        let mount = |source: &Path, target: &str| Mount {
+            source: source.to_owned(),
+            target: target.into(),
+            writable: false,
+        };
+        SystemWorld {
+            mounts: vec![mount(usr, "/usr"), mount(usr, "/etc")],
+            links: vec![("/lib".into(), "usr/lib".into())],
+        }
+    }
+
+    #[test]
+    fn only_what_packages_bring_is_laid_over_the_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, usr) = (directory.path().join("root"), directory.path().join("usr"));
+        for path in ["usr/include", "usr/lib/x", "usr/bin", "etc/x", "opt/y"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        fs::write(root.join("usr/include/x.h"), "").unwrap();
+        std::os::unix::fs::symlink("/etc", root.join("usr/share")).unwrap();
+        for path in ["include", "lib", "bin", "local"] {
+            fs::create_dir_all(usr.join(path)).unwrap();
+        }
+        let targets = |usr: &Path| -> Vec<PathBuf> {
+            overlays(&root, &system(usr)).into_iter().map(|overlay| overlay.target).collect()
+        };
+        assert_eq!(targets(&usr), ["/usr/include", "/usr/lib"].map(PathBuf::from));
+        // A directory that is not there cannot be mounted over.
+        fs::remove_dir(usr.join("include")).unwrap();
+        assert_eq!(targets(&usr), ["/usr"].map(PathBuf::from));
+    }
+}
