@@ -82,6 +82,12 @@ impl Distribution {
         }
     }
 
+    /// The package that brings what is missing, where jobs can see one that is not installed.
+    pub fn shown_without_installing(self, missing: &Missing) -> Option<&'static str> {
+        let package = packages::providing(missing).filter(|_| self == Self::Debian)?;
+        self.name_of(package)
+    }
+
     /// The command that installs packages of these names here.
     pub fn installing(self, names: &[&str]) -> String {
         format!("{} {}", self.installs(), names.join(" "))

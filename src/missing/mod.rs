@@ -64,10 +64,20 @@ impl Advisor {
                         Distribution::read(os_release).command(&missing)
                     )
                 }
-                None => format!(
-                    "hint: {missing} is not installed on this machine; {}",
-                    Distribution::read(os_release).command(&missing)
-                ),
+                None => {
+                    let distribution = Distribution::read(os_release);
+                    let mut text = format!(
+                        "hint: {missing} is not installed on this machine; {}",
+                        distribution.command(&missing)
+                    );
+                    if let Some(name) = distribution.shown_without_installing(&missing) {
+                        text.push_str(&format!(
+                            ", or have jobs see it without that: `native.packages = [\"{name}\"]` in your configuration or \
+                             `cargo-sandbox.toml`"
+                        ));
+                    }
+                    text
+                }
             },
         })
     }
@@ -126,6 +136,12 @@ mod tests {
                 advice.starts_with("hint: the library `ssl`") && advice.contains(expected),
                 "{os}: {advice}"
             );
+        }
+        let line = "`native.packages = [\"libssl-dev\"]`";
+        for (os, offered) in [("ID=debian\n", true), ("ID=fedora\n", false), ("ID=other\n", false)] {
+            let (_kept, advisor) = machine(os, None);
+            let advice = advisor.advice(b"/usr/bin/ld: cannot find -lssl").unwrap();
+            assert_eq!(advice.contains(line), offered, "{os}: {advice}");
         }
         let (_kept, advisor) = machine("ID=other\n", None);
         let advice = advisor.advice(b"/usr/bin/ld: cannot find -lssl").unwrap();

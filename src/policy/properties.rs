@@ -97,7 +97,7 @@ fn container_limits(numbers: &mut Numbers) -> Vec<String> {
 }
 
 /// What `[native]` may say.
-fn packages(numbers: &mut Numbers) -> String {
+fn native(numbers: &mut Numbers) -> String {
     let value = numbers.pick(&["'auto'", "['libx-dev']", "['libx-dev', 'liby-dev']", "[]"]);
     format!("packages = {value}\n")
 }
@@ -112,7 +112,7 @@ fn own(numbers: &mut Numbers) -> Own {
     let engine = engines.get(numbers.below(6)).copied().map(said);
     let image = (numbers.below(4) == 0).then(|| Said { value: "mine".into(), by: Place::built_in() });
     let packages = (numbers.below(4) == 0).then(|| Said {
-        value: toml::from_str::<Native>(&packages(numbers)).unwrap().packages.unwrap().into_inner(),
+        value: toml::from_str::<Native>(&native(numbers)).unwrap().packages.unwrap().into_inner(),
         by: Place::built_in(),
     });
     Own {
@@ -136,7 +136,7 @@ fn containers(numbers: &mut Numbers) -> String {
         text.push_str(&format!("image = {}\n", numbers.pick(&["'mine'", "'theirs:1'"])));
     }
     if numbers.below(4) == 0 {
-        text.push_str(&format!("native.{}", packages(numbers)));
+        text.push_str(&format!("native.{}", native(numbers)));
     }
     // As they may stand before any table.
     if numbers.below(2) == 0 {

@@ -33,7 +33,7 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
         println!("removed the build directory of {name}");
     }
     freed += images(context, &engines)?;
-    freed += packages(context, &engines)?;
+    freed += packages(context)?;
     for engine in &engines {
         freed += engine.prune().map_err(|error| explain("remove unused images", &error))?;
     }
@@ -53,10 +53,10 @@ fn anything_runs(context: &Context, engines: &[Box<dyn Engine>]) -> bool {
         || engines.iter().any(|engine| engine.list().map_or(true, |list| !list.is_empty()))
 }
 
-/// Removes packages that no project has used the last time.
-fn packages(context: &Context, engines: &[Box<dyn Engine>]) -> anyhow::Result<u64> {
+/// Removes packages that no project has used the last time. What a container shows is its project's.
+fn packages(context: &Context) -> anyhow::Result<u64> {
     let directory = context.state.packages();
-    if !directory.exists() || anything_runs(context, engines) {
+    if !directory.exists() {
         return Ok(0);
     }
     let used = projects(context).filter_map(|id| packages::used(context.state.project(&id).path())).collect();

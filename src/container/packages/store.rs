@@ -252,3 +252,174 @@ pub fn remove_unused(directory: &Path, used: &BTreeSet<String>) -> io::Result<()
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tar::{Builder, EntryType, Header};
+
+    use super::super::apt::{Apt, is_here};
+    use super::*;
+    use crate::policy::bar::Bar;
+
+    /// An entry of an archive, as an attacker writes it.
+    type Entry<'a> = (&'a str, EntryType, u32, &'a str);
+
+    fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
+        let mut builder = Builder::new(Vec::new());
+        for (path, kind, mode, text) in entries {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(*mode);
+            // By hand: the builder refuses such.
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            let plain = *kind == EntryType::Regular;
+            header.set_size(if plain { text.len() as u64 } else { 0 });
+            if !plain {
+                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
+            }
+            header.set_cksum();
+            builder.append(&header, if plain { text.as_bytes() } else { b"" }).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// An archive of a package (deb(5)).
+    fn deb(entries: &[Entry<'_>]) -> Vec<u8> {
+        let control = "Package: evil\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n";
+        let script = "#!/bin/sh\ntouch /tmp/csb-a-maintainer-script-ran\n";
+        let control = [
+            ("./control", EntryType::Regular, 0o644, control),
+            ("./preinst", EntryType::Regular, 0o755, script),
+            ("./postinst", EntryType::Regular, 0o755, script),
+        ];
+        let parts = [
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar", tar(&control)),
+            ("data.tar", tar(entries)),
+        ];
+        let mut all = b"!<arch>\n".to_vec();
+        for (name, content) in parts {
+            all.extend(
+                format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).bytes(),
+            );
+            all.extend(&content);
+            all.resize(all.len().next_multiple_of(2), b'\n');
+        }
+        all
+    }
+
+    /// Unpacks one with this machine's `dpkg-deb`, confined as ever.
+    fn unpacked(place: &Path, entries: &[Entry<'_>]) -> anyhow::Result<PathBuf> {
+        let store = Store::open(place.join("packages")).unwrap();
+        let archive = place.join("packages/evil.deb");
+        fs::write(&archive, deb(entries)).unwrap();
+        let scratch = store.scratch().unwrap();
+        let confined = scratch.path().join("evil.deb");
+        fs::rename(&archive, &confined).unwrap();
+        let bar = Bar::default();
+        let apt = Apt::new(scratch.path(), &bar, &[]).unwrap();
+        let planned = [Planned { name: "evil".into(), version: "1".into(), architecture: "all".into() }];
+        let links = [("/lib".into(), "usr/lib".into())];
+        store.unpack(&planned, &[confined], &links, |archive| apt.content(archive))
+    }
+
+    #[test]
+    fn a_hostile_archive_leads_nowhere_and_gives_no_rights() {
+        if !is_here() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let outside = place.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("mine"), "mine").unwrap();
+        let to = outside.to_str().unwrap();
+        let (file, link, directory) = (EntryType::Regular, EntryType::Symlink, EntryType::Directory);
+        let through = format!("./{}/new", to.trim_start_matches('/'));
+        let root = unpacked(
+            place.path(),
+            &[
+                ("./", directory, 0o755, ""),
+                ("./lib/", directory, 0o755, ""),
+                ("./lib/libx.so.1", file, 0o644, "merged"),
+                ("./usr/bin/su", file, 0o6755, "su"),
+                ("./usr/share/out", link, 0o777, to),
+                ("./usr/share/out/new", file, 0o644, "x"),
+                ("./etc/", directory, 0o755, ""),
+                ("./usr/share/up", link, 0o777, "../../../../../../../../../../etc"),
+                ("./usr/share/up/planted", file, 0o644, "x"),
+                ("./dev/null", EntryType::Char, 0o666, ""),
+                ("./usr/fifo", EntryType::Fifo, 0o666, ""),
+                (&through, file, 0o644, "inside"),
+            ],
+        )
+        .unwrap();
+        // What goes to `/lib` is where `/lib` leads, and the link is still one.
+        assert_eq!(fs::read_to_string(root.join("usr/lib/libx.so.1")).unwrap(), "merged");
+        assert!(root.join("lib").is_symlink());
+        let mode = fs::metadata(root.join("usr/bin/su")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o755);
+        assert!(!root.join("dev/null").exists() && !root.join("usr/fifo").exists());
+        assert!(!Path::new("/etc/planted").exists() && root.join("etc/planted").is_file());
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        assert!(!Path::new("/tmp/csb-a-maintainer-script-ran").exists());
+
+        let before = fs::read_dir(place.path().join("packages/roots")).unwrap().count();
+        for path in ["../../../outside/new", "./usr/../../../../outside/new"] {
+            let error = unpacked(place.path(), &[(path, file, 0o644, "x")]).unwrap_err();
+            assert!(format!("{error:#}").contains("leads out"), "{error:#}");
+        }
+        let error = unpacked(place.path(), &[("./hard", EntryType::Link, 0o644, &format!("{to}/mine"))]);
+        assert!(error.is_err());
+        assert_eq!(
+            fs::read_dir(place.path().join("packages/roots")).unwrap().count(),
+            before,
+            "a half root is left"
+        );
+        assert_eq!(fs::read_to_string(outside.join("mine")).unwrap(), "mine");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_archive_leaves_no_root() {
+        if !is_here() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(place.path().join("packages")).unwrap();
+        let scratch = store.scratch().unwrap();
+        let archive = scratch.path().join("x.deb");
+        let whole = deb(&[("./usr/bin/x", EntryType::Regular, 0o755, "x")]);
+        fs::write(&archive, &whole[..whole.len() / 2]).unwrap();
+        let bar = Bar::default();
+        let apt = Apt::new(scratch.path(), &bar, &[]).unwrap();
+        let planned = [Planned { name: "x".into(), version: "1".into(), architecture: "all".into() }];
+        let failed = store.unpack(&planned, &[archive], &[], |archive| apt.content(archive));
+        assert!(failed.is_err());
+        assert_eq!(store.with_packages(&planned), None);
+    }
+
+    #[test]
+    fn what_came_of_a_request_is_remembered_while_its_root_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("packages");
+        let store = Store::open(directory.clone()).unwrap();
+        let names: BTreeSet<PackageName> = ["libx-dev".parse().unwrap()].into();
+        let root = directory.join("roots/abc/root");
+        fs::create_dir_all(&root).unwrap();
+        assert_eq!(store.resolved("key"), None);
+        store.remember("key", &names, None).unwrap();
+        assert_eq!((store.resolved("key"), store.latest(&names)), (Some(None), None));
+        store.remember("key", &names, Some(&root)).unwrap();
+        assert_eq!(
+            (store.resolved("key"), store.latest(&names)),
+            (Some(Some(root.clone())), Some(root.clone()))
+        );
+        assert_eq!(store.latest(&["liby-dev".parse().unwrap()].into()), None);
+        remove_unused(&directory, &["abc".to_owned()].into()).unwrap();
+        assert_eq!(store.resolved("key"), Some(Some(root)));
+        remove_unused(&directory, &BTreeSet::new()).unwrap();
+        assert_eq!((store.resolved("key"), store.latest(&names)), (None, None));
+    }
+}
