@@ -243,6 +243,8 @@ pub(super) struct Known<'a> {
     pub bar: &'a Arc<Bar>,
     /// The installed subcommand that it is.
     pub installed: Option<&'static Tool>,
+    /// All of it, where cargo can be asked about the project before the command runs.
+    pub vetted: Option<&'a Vetted<'a>>,
 }
 
 /// What the user names LLVM's tools with, and cargo-llvm-cov is told this tool's stand-ins with.
@@ -257,7 +259,7 @@ pub(super) fn prepare(
     state: &StateDirectory,
     project: Project,
 ) -> anyhow::Result<Prepared> {
-    let Known { command, configuration, toolchain, bar, installed } = *known;
+    let Known { command, configuration, toolchain, bar, installed, vetted } = *known;
     let user = front_end.user()?;
     if user.home.starts_with(&project.root) {
         bail!(
@@ -303,8 +305,15 @@ pub(super) fn prepare(
         .selected_by(settings.engine_by_repository());
     let (image, system) = image::system(&settings.image, state, &user)?;
     let packages = {
-        let scene =
-            system_packages::Scene { front_end, command, bar, system: &system, directories: &directories };
+        let scene = system_packages::Scene {
+            front_end,
+            command,
+            vetted,
+            bar,
+            system: &system,
+            root: &project.root,
+            directories: &directories,
+        };
         system_packages::provide(&scene, state, &settings)?
     };
     let coverage = match installed {

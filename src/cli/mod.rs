@@ -3,6 +3,7 @@
 mod background;
 mod cargo_command;
 mod consent;
+mod dependency_graph;
 mod fix;
 mod front_end;
 mod image;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
@@ -9,12 +10,15 @@ use crate::cargo::{CargoCommand, CommandKind};
 use crate::container::Image;
 use crate::container::host::SystemWorld;
 use crate::container::packages::{self, PackageRoot, Request, Store};
+use crate::missing::{Distribution, Missing};
 use crate::policy::bar::Bar;
 use crate::policy::containers::Settings;
 use crate::policy::native::{PackageName, SystemPackages};
 use crate::project::{ProjectDirectories, StateDirectory};
 
 use super::FrontEnd;
+use super::dependency_graph::Question;
+use super::vetted::Vetted;
 
 /// By these a user says how programs reach the network; apt takes them as cargo does.
 const PROXIES: [&str; 6] = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
@@ -25,11 +29,15 @@ pub struct Scene<'a> {
     pub front_end: &'a FrontEnd,
     /// The command.
     pub command: &'a CargoCommand,
+    /// All that is known of it, where cargo can be asked.
+    pub vetted: Option<&'a Vetted<'a>>,
     /// What may be missing of confinement.
     pub bar: &'a Bar,
     /// What containers show of the system.
     pub system: &'a SystemWorld,
-    /// The project's own.
+    /// The project's root.
+    pub root: &'a Path,
+    /// The project's own directories.
     pub directories: &'a ProjectDirectories,
 }
 
@@ -43,11 +51,13 @@ pub fn provide(
     state: &StateDirectory,
     settings: &Settings,
 ) -> anyhow::Result<Option<PackageRoot>> {
+    let compiles = scene.command.kind != CommandKind::Host;
     let mut names = BTreeSet::new();
     let mut by = BTreeSet::new();
     for said in &settings.packages {
-        if let SystemPackages::Named(named) = &said.value {
-            names.extend(named.iter().cloned());
+        match &said.value {
+            SystemPackages::Named(named) => names.extend(named.iter().cloned()),
+            SystemPackages::Auto => names.extend(needed(scene, compiles)?),
         }
         by.insert(said.by.to_string());
     }
@@ -69,14 +79,26 @@ pub fn provide(
         bar: scene.bar,
         system: scene.system,
     };
-    let found = match scene.command.kind {
-        CommandKind::Host => packages::known(&store, &request),
-        _ => packages::provide(&store, &request)?,
-    };
+    let found =
+        if compiles { packages::provide(&store, &request)? } else { packages::known(&store, &request) };
     packages::used_by(scene.directories.path(), found.as_ref())
         .context("failed to write down which packages are used")?;
     Ok(found)
 }
+
+/// The packages that the dependency graph needs, by the names that this machine's distribution has for them.
+fn needed(scene: &Scene<'_>, compiles: bool) -> anyhow::Result<BTreeSet<PackageName>> {
+    let Scene { root, command, vetted, directories, .. } = *scene;
+    let needs = Question { root, directory: directories.path(), command, vetted, compiles }.answer()?;
+    let distribution = Distribution::read(Path::new("/etc/os-release"));
+    // A program of the user's own making need not be of a package.
+    let is_there = |need: &Missing| matches!(need, Missing::Program(name) if PROGRAMS.iter().any(|path| Path::new(path).join(name).exists()));
+    let missing = needs.iter().filter(|need| !is_there(need));
+    Ok(missing.filter_map(|need| distribution.package(need)?.parse().ok()).collect())
+}
+
+/// Where jobs find programs of this machine's.
+const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// As cargo understands the variable.
 fn is_offline(front_end: &FrontEnd) -> bool {

@@ -84,8 +84,12 @@ impl Distribution {
 
     /// The package that brings what is missing, where jobs can see one that is not installed.
     pub fn shown_without_installing(self, missing: &Missing) -> Option<&'static str> {
-        let package = packages::providing(missing).filter(|_| self == Self::Debian)?;
-        self.name_of(package)
+        if self == Self::Debian { self.package(missing) } else { None }
+    }
+
+    /// The package that brings something here.
+    pub fn package(self, missing: &Missing) -> Option<&'static str> {
+        self.name_of(packages::providing(missing)?)
     }
 
     /// The command that installs packages of these names here.

@@ -3,8 +3,10 @@
 //!
 //! - `recognise`: from what a job wrote to what was missing.
 //! - `packages`: from what was missing to the package that brings it, per distribution (`packages.toml`).
+//! - `crates`: from a dependency graph to what it is known to need (`crates.toml`), before anything fails.
 //! - `distribution`: which distribution this is.
 
+mod crates;
 mod distribution;
 mod packages;
 mod recognise;
@@ -13,6 +15,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crates::{Graph, needs_by_name};
 pub use distribution::Distribution;
 pub use recognise::Missing;
 

@@ -62,6 +62,17 @@ pub fn providing(missing: &Missing) -> Option<&'static Package> {
     })
 }
 
+/// Something that a package of nixpkgs brings.
+pub fn brought_by_nix(name: &str) -> Option<Missing> {
+    let package = table().iter().find(|package| !name.is_empty() && package.nix == name)?;
+    let first = |names: &[String]| names.first().cloned();
+    first(&package.pkg_config)
+        .map(Missing::PkgConfig)
+        .or_else(|| first(&package.libraries).map(Missing::Library))
+        .or_else(|| first(&package.programs).map(Missing::Program))
+        .or_else(|| first(&package.headers).map(Missing::Header))
+}
+
 /// The names of the package in all distributions, for people.
 pub fn everywhere(missing: &Missing) -> String {
     let Some(package) = providing(missing) else { return "not known here".to_owned() };

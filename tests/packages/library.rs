@@ -47,6 +47,13 @@ impl Library {
             .ok_or_else(|| "every library that these tests could do without is installed".into())
     }
 
+    /// Those that this machine does not have and the table of crates knows the key of.
+    pub fn absent_with_key() -> Result<(Self, &'static str), String> {
+        let library =
+            LIBRARIES.into_iter().find(|library| library.package == "libjansson-dev" && library.is_absent());
+        library.map(|library| (library, "jansson")).ok_or_else(|| "`libjansson-dev` is installed".into())
+    }
+
     /// Whether this machine does not have it.
     pub fn is_absent(&self) -> bool {
         let found = Command::new("pkg-config").args(["--exists", self.pkg_config]).status();
@@ -55,10 +62,22 @@ impl Library {
 
     /// A program that says the library's version. Its build script asks `pkg-config`, as most do.
     pub fn project(&self, world: &World, name: &str) -> PathBuf {
+        self.project_that_says(world, name, "")
+    }
+
+    /// The same with more in the manifest's `[package]`, or behind it.
+    pub fn project_that_says(&self, world: &World, name: &str, more: &str) -> PathBuf {
         let Self { pkg_config, header, function, .. } = self;
         let project = world.work().join(name);
-        let manifest =
-            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n");
+        let manifest = format!(
+            "[workspace]
+
+[package]
+name = \"{name}\"
+version = \"0.1.0\"
+edition = \"2024\"
+{more}"
+        );
         world.write(&project.join("Cargo.toml"), &manifest);
         let script = format!(
             r#"use std::process::Command;

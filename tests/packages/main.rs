@@ -264,3 +264,49 @@ fn two_at_once_and_one_that_is_interrupted_leave_whole_roots() {
     assert!(!something(), "something half done is left");
     projects.iter().for_each(|project| world.stop(Engine::Native, project));
 }
+
+#[test]
+fn what_the_dependency_graph_needs_is_fetched() {
+    let Some((library, key)) = need(Library::absent_with_key()) else { return };
+    each_engine("packages-auto", |world, engine| {
+        let asked = "[native]\npackages = \"auto\"\n";
+        // A crate that is known by the key of what it links, one that says what it needs, and one that nobody knows.
+        let known = library.project_that_says(world, "known", &format!("links = \"{key}\"\n"));
+        let says = format!("\n[package.metadata.system-deps]\n{} = \"0\"\n", library.pkg_config);
+        let says = library.project_that_says(world, "says", &says);
+        let unknown = library.project(world, "unknown");
+
+        world.write(&known.join("cargo-sandbox.toml"), asked);
+        let words = [
+            "needs your trust",
+            "cargo-sandbox.toml:2: native.packages = \"auto\"",
+            "from a list that comes with this tool",
+        ];
+        fails(&mut sandbox(world, engine, &known, "run"), &words);
+        fs::remove_file(known.join("cargo-sandbox.toml")).expect("policy");
+        assert!(roots(world).is_empty());
+
+        configure(world, asked);
+        for project in [&known, &says] {
+            built(run(&mut sandbox(world, engine, project, "run")), &library);
+            clean(world, engine, project);
+            let again = built(run(&mut sandbox(world, engine, project, "run --offline")), &library);
+            assert!(!again.stderr.contains("system packages"), "{}", again.stderr);
+            world.stop(engine, project);
+        }
+        assert_eq!(roots(world).len(), 1, "the same packages, once");
+        fails(&mut sandbox(world, engine, &unknown, "build"), &["is not installed on this machine"]);
+        world.stop(engine, &unknown);
+
+        // A manifest that changes asks again; names that are none of the list's are nobody's packages.
+        let text = fs::read_to_string(unknown.join("Cargo.toml")).expect("manifest");
+        let hostile = "\n[package.metadata.system-deps]\nopenssh-server = \"1\"\n\n[package.metadata.riff]\nbuild-inputs = [\"-oX=y\", \"sudo\"]\n";
+        world.write(&unknown.join("Cargo.toml"), &format!("{text}{hostile}"));
+        fails(&mut sandbox(world, engine, &unknown, "build"), &["is not installed on this machine"]);
+        assert_eq!(roots(world).len(), 1, "something of a hostile crate's choice was fetched");
+        let riff = format!("\n[package.metadata.riff]\nbuild-inputs = [\"{key}\"]\n");
+        world.write(&unknown.join("Cargo.toml"), &format!("{text}{riff}"));
+        built(run(&mut sandbox(world, engine, &unknown, "run")), &library);
+        world.stop(engine, &unknown);
+    });
+}

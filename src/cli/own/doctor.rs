@@ -98,6 +98,7 @@ fn examine(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
         toolchain: &toolchain,
         bar: &bar,
         installed: None,
+        vetted: None,
     };
     let session = prepare(front_end, options, &known, &context.state, project)?.session;
     let proof = kernel::check(&bar).map_err(anyhow::Error::from).and_then(|_| prove(&session));

@@ -18,7 +18,7 @@ use super::host::{MERGED, SYSTEM, SystemWorld};
 use super::spec::Mount;
 use crate::project::private_directory;
 
-pub(super) use digest::Hashing;
+pub(crate) use digest::Hashing;
 pub use layout::{ImageError, Layout};
 pub(super) use tree::Tree;
 
