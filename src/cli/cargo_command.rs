@@ -304,7 +304,7 @@ pub(super) fn prepare(
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
     let (image, system) = image::system(&settings.image, state, &user)?;
-    let packages = {
+    let system_packages::Provided { image, root: packages } = {
         let scene = system_packages::Scene {
             front_end,
             command,
@@ -314,7 +314,7 @@ pub(super) fn prepare(
             root: &project.root,
             directories: &directories,
         };
-        system_packages::provide(&scene, state, &settings)?
+        system_packages::provide(&scene, state, &settings, image)?
     };
     let coverage = match installed {
         Some(tool) if tool.measures && coverage::needs_tools(command) => {

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use crate::cargo::{CargoCommand, CommandKind};
-use crate::container::Image;
 use crate::container::host::SystemWorld;
 use crate::container::packages::{self, PackageRoot, Request, Store};
-use crate::missing::{Distribution, Missing};
+use crate::container::{Additions, Image};
+use crate::missing::{Distribution, MANAGERS, Manager, Missing};
 use crate::policy::bar::Bar;
 use crate::policy::containers::Settings;
 use crate::policy::native::{PackageName, SystemPackages};
@@ -41,8 +41,16 @@ pub struct Scene<'a> {
     pub directories: &'a ProjectDirectories,
 }
 
-/// The packages that jobs see beside what is installed. They are fetched for a command that has jobs; another one takes
-/// what is there.
+/// What jobs see of the packages that are asked for.
+pub struct Provided {
+    /// What containers are made from: the same image, or one that has the packages.
+    pub image: Image,
+    /// Packages that are shown in the host's world.
+    pub root: Option<PackageRoot>,
+}
+
+/// The packages that jobs see beside what is installed, where containers are made from `image`. They are fetched for a
+/// command that has jobs; another one takes what is there. An image gets them later, by its engine.
 ///
 /// # Errors
 /// When they cannot be had.
@@ -50,51 +58,77 @@ pub fn provide(
     scene: &Scene<'_>,
     state: &StateDirectory,
     settings: &Settings,
-) -> anyhow::Result<Option<PackageRoot>> {
+    image: Image,
+) -> anyhow::Result<Provided> {
     let compiles = scene.command.kind != CommandKind::Host;
     let mut names = BTreeSet::new();
+    let mut needs = Vec::new();
     let mut by = BTreeSet::new();
     for said in &settings.packages {
         match &said.value {
             SystemPackages::Named(named) => names.extend(named.iter().cloned()),
-            SystemPackages::Auto => names.extend(needed(scene, compiles)?),
+            SystemPackages::Auto => needs = needed(scene, compiles)?,
         }
         by.insert(said.by.to_string());
     }
-    if names.is_empty() {
-        return Ok(None);
+    let by = by.into_iter().collect::<Vec<_>>().join(" and ");
+    match &image {
+        Image::Host => {}
+        _ if names.is_empty() && needs.is_empty() => return Ok(Provided { image, root: None }),
+        Image::File(file) => bail!(
+            "{by} asks for packages of the system, which cannot be added to the image `{file}` in the OCI layout\n\nhint: build \
+             one that has them; or take an image by its name, or a Dockerfile, with the docker engine"
+        ),
+        Image::Named(_) | Image::Built(_) | Image::Extended(..) => {
+            return Ok(Provided {
+                image: Image::Extended(Box::new(image), additions(&names, &needs)),
+                root: None,
+            });
+        }
     }
-    let by: Vec<String> = by.into_iter().collect();
-    if !matches!(settings.image.value, Image::Host) {
-        refuse_image(&settings.image.value, &names, &by.join(" and "))?;
+    let distribution = Distribution::read(Path::new("/etc/os-release"));
+    let missing = needs.iter().filter(|need| !is_there(need));
+    names.extend(missing.filter_map(|need| distribution.package(need)?.parse().ok()));
+    if names.is_empty() {
+        return Ok(Provided { image, root: None });
     }
     let store = Store::open(state.packages()).context("failed to make the directory of system packages")?;
     let variable = |name: &&str| Some((OsString::from(name), scene.front_end.variable(name)?.to_owned()));
     let request = Request {
         names,
-        by: by.join(" and "),
+        by,
         offline: scene.command.offline || is_offline(scene.front_end),
         quiet: scene.command.quiet,
         proxies: PROXIES.iter().filter_map(variable).collect(),
         bar: scene.bar,
         system: scene.system,
     };
-    let found =
+    let root =
         if compiles { packages::provide(&store, &request)? } else { packages::known(&store, &request) };
-    packages::used_by(scene.directories.path(), found.as_ref())
+    packages::used_by(scene.directories.path(), root.as_ref())
         .context("failed to write down which packages are used")?;
-    Ok(found)
+    Ok(Provided { image, root })
 }
 
-/// The packages that the dependency graph needs, by the names that this machine's distribution has for them.
-fn needed(scene: &Scene<'_>, compiles: bool) -> anyhow::Result<BTreeSet<PackageName>> {
+/// What an image gets: the names as they are, and what the graph needs by each distribution's own.
+fn additions(names: &BTreeSet<PackageName>, needs: &[Missing]) -> Additions {
+    let of = |manager: &Manager| {
+        let named = names.iter().map(|name| name.as_str().to_owned());
+        let needed = needs.iter().filter_map(|need| manager.distribution.package(need)).map(str::to_owned);
+        named.chain(needed).collect()
+    };
+    Additions { names: MANAGERS.iter().map(of).collect() }
+}
+
+/// What the dependency graph needs of the system.
+fn needed(scene: &Scene<'_>, compiles: bool) -> anyhow::Result<Vec<Missing>> {
     let Scene { root, command, vetted, directories, .. } = *scene;
-    let needs = Question { root, directory: directories.path(), command, vetted, compiles }.answer()?;
-    let distribution = Distribution::read(Path::new("/etc/os-release"));
-    // A program of the user's own making need not be of a package.
-    let is_there = |need: &Missing| matches!(need, Missing::Program(name) if PROGRAMS.iter().any(|path| Path::new(path).join(name).exists()));
-    let missing = needs.iter().filter(|need| !is_there(need));
-    Ok(missing.filter_map(|need| distribution.package(need)?.parse().ok()).collect())
+    Question { root, directory: directories.path(), command, vetted, compiles }.answer()
+}
+
+/// Whether this machine has a program, which need not be of a package.
+fn is_there(need: &Missing) -> bool {
+    matches!(need, Missing::Program(name) if PROGRAMS.iter().any(|path| Path::new(path).join(name).exists()))
 }
 
 /// Where jobs find programs of this machine's.
@@ -103,12 +137,4 @@ const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// As cargo understands the variable.
 fn is_offline(front_end: &FrontEnd) -> bool {
     front_end.variable("CARGO_NET_OFFLINE").is_some_and(|value| value == "true" || value == "1")
-}
-
-fn refuse_image(image: &Image, names: &BTreeSet<PackageName>, by: &str) -> anyhow::Result<()> {
-    let names: Vec<&str> = names.iter().map(PackageName::as_str).collect();
-    bail!(
-        "{by} asks for the system packages {}, which cannot be added to the image `{image}`\n\nhint: build an image that has them",
-        names.join(", ")
-    )
 }

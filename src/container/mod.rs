@@ -13,4 +13,4 @@ pub mod spec;
 pub mod world;
 
 pub use engine::{ContainerInfo, Engine, EngineError, EngineKind};
-pub use spec::{ContainerSpec, Image, ImageFile, Limits, Mount, Recipe};
+pub use spec::{Additions, ContainerSpec, Image, ImageFile, Limits, Mount, Recipe};

@@ -64,6 +64,15 @@ pub enum Image {
     File(ImageFile),
     /// What an engine builds of a Dockerfile.
     Built(Recipe),
+    /// Another one, of those two, with packages of its distribution.
+    Extended(Box<Self>, Additions),
+}
+
+/// Packages that an image gets, by the names that its package manager may have for them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Additions {
+    /// For each of [`crate::missing::MANAGERS`], in that order.
+    pub names: Vec<BTreeSet<String>>,
 }
 
 /// A Dockerfile and what it may copy.
@@ -101,6 +110,7 @@ impl fmt::Display for Image {
             Self::Named(name) => f.write_str(name),
             Self::File(file) => file.fmt(f),
             Self::Built(recipe) => recipe.file.display().fmt(f),
+            Self::Extended(base, _) => write!(f, "{base} with packages"),
         }
     }
 }

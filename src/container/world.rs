@@ -97,7 +97,9 @@ impl World {
                 self.system.mounts.iter().map(|mount| mount.target.clone()).collect()
             }
             // As the file system hierarchy standard names them; what an image has elsewhere no job sees.
-            Image::Named(_) | Image::Built(_) => IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect(),
+            Image::Named(_) | Image::Built(_) | Image::Extended(..) => {
+                IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect()
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crates::{Graph, needs_by_name};
-pub use distribution::Distribution;
+pub use distribution::{Distribution, MANAGERS, Manager};
 pub use recognise::Missing;
 
 /// Where jobs find programs and libraries, and what to say where they do not.

@@ -86,6 +86,7 @@ pub fn everywhere(missing: &Missing) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::distribution::Distribution;
     use super::*;
 
     #[test]
@@ -99,6 +100,14 @@ mod tests {
                 kinds.iter().enumerate().flat_map(|(kind, all)| all.iter().map(move |name| (kind, name)))
             {
                 assert!(seen.insert((kind, name.clone())), "{name} is there twice");
+            }
+            for (distribution, _) in KNOWN {
+                // They become words of a shell.
+                let plain = |name: &str| {
+                    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
+                };
+                let name = distribution.name_of(package).unwrap_or_default();
+                assert!(plain(name) && !name.starts_with('-') || distribution == Distribution::Nix, "{name}");
             }
             let known =
                 KNOWN.iter().filter(|(distribution, _)| distribution.name_of(package).is_some()).count();

@@ -1,6 +1,7 @@
 //! `[native] packages`: libraries of the distribution that this machine does not have, seen by jobs without being
 //! installed. Of real packages, from the mirror that this machine's apt is configured for.
 
+mod image;
 mod library;
 #[path = "../support/mod.rs"]
 mod support;
