@@ -58,6 +58,7 @@ Examples:
 
 `cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
 Your own configuration: ~/.config/cargo-sandbox/config.toml. Limits: docs/limits.md. Publishing: docs/publish.md.
+Libraries and programs that this machine does not have: `[native] packages`, docs/compatibility.md.
 What is protected, and what is not: docs/architecture.md and README.md.";
 
 /// Runs cargo so that other people's code (compilers with their macros, build scripts, tests, programs) runs in

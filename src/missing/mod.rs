@@ -53,7 +53,8 @@ impl Advisor {
         let missing = Missing::recognise(&String::from_utf8_lossy(last_words))?;
         Some(match &self.place {
             Place::Image(image) => format!(
-                "hint: {missing} is not in the image `{image}`; an image that has it is needed ({})",
+                "hint: {missing} is not in the image `{image}`; an image that has it is needed ({}), or, for an image with a \
+                 name and a Dockerfile, its package in `native.packages = […]` of your configuration or `cargo-sandbox.toml`",
                 packages::everywhere(&missing)
             ),
             Place::Machine { os_release, programs } => match self.hidden(&missing, programs.as_ref()) {

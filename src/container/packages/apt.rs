@@ -281,4 +281,32 @@ mod tests {
         assert_eq!(planned("Inst "), None);
         assert_eq!(planned("Remv libx [1]"), None);
     }
+
+    #[test]
+    fn what_is_started_writes_its_own_directory_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = place.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
+        let (inside, outside) = (scratch.join("new"), place.path().join("new"));
+        let write = ["-c", ": > \"$1\"", "sh"];
+        let control = Command::new("/bin/sh").args(write).arg(&outside).status().unwrap();
+        assert!(control.success() && outside.exists());
+        fs::remove_file(&outside).unwrap();
+        let bar = Bar::default();
+        let proxies = [("http_proxy".into(), "http://proxy.example".into())];
+        let apt = Apt::new(&scratch, &bar, &proxies).unwrap();
+        let sh = |path: &Path| apt.confined("/bin/sh").unwrap().args(write).arg(path).output().unwrap();
+        assert!(sh(&inside).status.success() && inside.exists());
+        assert!(!sh(&outside).status.success() && !outside.exists());
+        // Nor does it execute what it has fetched.
+        fs::copy("/bin/true", scratch.join("true")).unwrap();
+        assert!(apt.confined("/bin/true").unwrap().status().unwrap().success());
+        assert!(apt.confined(scratch.join("true").to_str().unwrap()).unwrap().status().is_err());
+        let environment = apt.confined("/usr/bin/env").unwrap().output().unwrap();
+        let environment = String::from_utf8(environment.stdout).unwrap();
+        let mut names: Vec<&str> =
+            environment.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["LC_ALL", "PATH", "TMPDIR", "http_proxy"]);
+    }
 }
