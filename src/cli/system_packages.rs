@@ -90,6 +90,8 @@ pub fn provide(
     let missing = needs.iter().filter(|need| !is_there(need));
     names.extend(missing.filter_map(|need| distribution.package(need)?.parse().ok()));
     if names.is_empty() {
+        packages::used_by(scene.directories.path(), None)
+            .context("failed to write down which packages are used")?;
         return Ok(Provided { image, root: None });
     }
     let store = Store::open(state.packages()).context("failed to make the directory of system packages")?;

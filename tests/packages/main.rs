@@ -210,6 +210,35 @@ fn without_network_an_error_says_what_is_missing() {
     fails(&mut sandbox(&world, Engine::Native, &project, "build --offline"), &words);
     fails(sandbox(&world, Engine::Native, &project, "build").env("CARGO_NET_OFFLINE", "true"), &words);
     assert!(roots(&world).is_empty());
+    // A network that leads nowhere: apt's own words.
+    let nowhere = |line: &str| {
+        let mut command = sandbox(&world, Engine::Native, &project, line);
+        command.env("http_proxy", "http://127.0.0.1:9").env("https_proxy", "http://127.0.0.1:9");
+        command
+    };
+    let words =
+        ["failed to get the packages that", "config.toml:2, [native]", "hint: `apt-get --simulate install"];
+    fails(&mut nowhere("build"), &words);
+    assert!(roots(&world).is_empty());
+    // Once there is something it is better than nothing, also where apt would take another version by now.
+    built(run(&mut sandbox(&world, Engine::Native, &project, "run")), &library);
+    let [root] = &*roots(&world) else { panic!("{:?}", roots(&world)) };
+    let list = fs::read_to_string(root.join("packages")).expect("list of packages");
+    let older: String = list.lines().map(|line| format!("an-older-{line}\n")).collect();
+    world.write(&root.join("packages"), &older);
+    for entry in fs::read_dir(world.state().join("packages/requests")).expect("requests").flatten() {
+        fs::rename(entry.path(), entry.path().with_file_name("0")).expect("of another time");
+    }
+    clean(&world, Engine::Native, &project);
+    built(run(&mut sandbox(&world, Engine::Native, &project, "run --offline")), &library);
+    clean(&world, Engine::Native, &project);
+    let output = built(run(&mut nowhere("run")), &library);
+    assert!(
+        output.stderr.contains("warning: going on with those that were fetched before"),
+        "{}",
+        output.stderr
+    );
+    world.stop(Engine::Native, &project);
     // What needs no job needs no package.
     run(&mut sandbox(&world, Engine::Native, &project, "tree --offline")).success("tree");
 }
@@ -311,4 +340,19 @@ fn what_the_dependency_graph_needs_is_fetched() {
         built(run(&mut sandbox(world, engine, &unknown, "run")), &library);
         world.stop(engine, &unknown);
     });
+}
+
+/// Root's jobs are others than root, with other rights to files.
+#[test]
+fn roots_jobs_see_them_as_well() {
+    let Some(library) = need(Library::absent()) else { return };
+    let Some(root) = need(User::root()) else { return };
+    for engine in Engine::ALL.into_iter().filter_map(|engine| need(engine.here())) {
+        let Some(world) = need(World::new(&format!("packages-root-{engine}"), &root)) else { return };
+        configure(&world, &format!("[native]\npackages = [\"{}\"]\n", library.package));
+        let project = library.project(&world, "of-root");
+        built(run(&mut sandbox(&world, engine, &project, "run")), &library);
+        assert!(library.is_absent(), "it was installed on this machine");
+        world.stop(engine, &project);
+    }
 }

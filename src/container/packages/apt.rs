@@ -114,7 +114,12 @@ impl<'a> Apt<'a> {
         let options = less.iter().flat_map(|option| ["-o", option]);
         let mut command = self.command(APT_GET)?;
         self.run(command.args(options).arg("update"))?;
-        Ok(())
+        // It goes on without a source that it cannot reach, and so without any.
+        let fetched = fs::read_dir(lists).into_iter().flatten().flatten();
+        if fetched.into_iter().any(|entry| entry.file_name().as_encoded_bytes().ends_with(b"Release")) {
+            return Ok(());
+        }
+        bail!("apt has reached none of its sources")
     }
 
     /// What would be installed for these, dependencies first.

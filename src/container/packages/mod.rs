@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::host::{MERGED, SystemWorld};
+use super::spec::Mount;
 use crate::agent::Overlay;
 use crate::missing::Distribution;
+use crate::mountinfo;
 use crate::policy::bar::Bar;
 use crate::policy::native::PackageName;
 
@@ -77,11 +79,23 @@ pub fn provide(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<Pa
     if let Some(found) = store.resolved(&key) {
         return Ok(found.map(|root| root_of(root, request.system)));
     }
-    let found = resolve(store, request)?;
-    store
-        .remember(&key, &request.names, found.as_deref())
-        .context("failed to write down what packages are here")?;
+    let found = match resolve(store, request)? {
+        Found::Exactly(found) => {
+            let remembered = store.remember(&key, &request.names, found.as_deref());
+            remembered.context("failed to write down what packages are here")?;
+            found
+        }
+        Found::Earlier(root) => Some(root),
+    };
     Ok(found.map(|root| root_of(root, request.system)))
+}
+
+/// What came of a request.
+enum Found {
+    /// What apt plans for it now; nothing where all is installed.
+    Exactly(Option<PathBuf>),
+    /// What was made for it before, when something else was installed here or apt knew of other versions.
+    Earlier(PathBuf),
 }
 
 /// What [`provide`] would give if it had nothing to do.
@@ -110,7 +124,7 @@ pub fn used(project: &Path) -> Option<String> {
     fs::read_to_string(project.join(USED)).ok()
 }
 
-fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<PathBuf>> {
+fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Found> {
     let say = |verb: &str, words: &str| {
         if !request.quiet {
             eprintln!("{verb:>12} {words}");
@@ -121,13 +135,13 @@ fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<PathBu
     let mut renewals = if request.offline { 0 } else { RENEWALS };
     loop {
         let fetched = match apt.plan(&request.names) {
-            Ok(planned) if planned.is_empty() => return Ok(None),
+            Ok(planned) if planned.is_empty() => return Ok(Found::Exactly(None)),
             Ok(planned) => {
                 if let Some(root) = store.with_packages(&planned) {
-                    return Ok(Some(root));
+                    return Ok(Found::Exactly(Some(root)));
                 }
                 if request.offline {
-                    return offline(store, request, &planned).map(Some);
+                    return offline(store, request, &planned).map(Found::Earlier);
                 }
                 say("Fetching", &format!("system packages {}", listed(&planned)));
                 apt.fetch(&request.names, &planned).map(|archives| (planned, archives))
@@ -138,20 +152,33 @@ fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<PathBu
             Ok((planned, archives)) => {
                 say("Unpacking", &format!("system packages {}", listed(&planned)));
                 let links = &request.system.links;
-                return store.unpack(&planned, &archives, links, |archive| apt.content(archive)).map(Some);
+                let root = store.unpack(&planned, &archives, links, |archive| apt.content(archive))?;
+                return Ok(Found::Exactly(Some(root)));
             }
-            Err(_) if renewals > 0 => {
+            Err(error) if renewals > 0 => {
                 renewals -= 1;
                 say("Updating", "the lists of system packages");
-                apt.renew(&store.lists()).with_context(|| failed(request))?;
+                // The first failure says more than one to do something about it.
+                if apt.renew(&store.lists()).is_err() {
+                    return earlier(store, request, &error);
+                }
             }
-            Err(error) => return Err(error.context(failed(request))),
+            Err(error) => return earlier(store, request, &error),
         }
     }
 }
 
-fn failed(request: &Request<'_>) -> String {
-    format!("failed to get the packages that {} names", request.by)
+/// What there is where apt fails, as it does without a network.
+fn earlier(store: &Store, request: &Request<'_>, error: &anyhow::Error) -> anyhow::Result<Found> {
+    let text = format!("failed to get the packages that {} names: {error:#}", request.by);
+    if let Some(root) = store.latest(&request.names) {
+        eprintln!("warning: {text}\nwarning: going on with those that were fetched before");
+        return Ok(Found::Earlier(root));
+    }
+    if text.contains("hint: ") {
+        bail!("{text}");
+    }
+    bail!("{text}\n\nhint: `apt-get --simulate install {}` shows what apt makes of it", words(&request.names))
 }
 
 /// What there is for the same request, made when something else was installed here or apt knew of other versions.
@@ -202,42 +229,59 @@ fn root_of(path: PathBuf, system: &SystemWorld) -> PackageRoot {
     PackageRoot { path, over }
 }
 
-/// What of a package root is laid over what of the system. Directories of `/usr` one by one, so that what is mounted
-/// beside them (a toolchain in `/usr/local`, a project in `/usr/src`) stays seen.
+/// What of a package root is laid over what of the system.
 fn overlays(root: &Path, system: &SystemWorld) -> Vec<Overlay> {
-    let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-    let below = |path: &Path| -> Vec<PathBuf> {
-        fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    };
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounted: Vec<PathBuf> = mountinfo::parse(&text).into_iter().map(|entry| entry.target).collect();
     let mut all = Vec::new();
-    for mount in &system.mounts {
-        let merged =
-            mount.target == Path::new("/usr") || MERGED.iter().any(|path| mount.target == Path::new(path));
-        let Ok(name) = mount.target.strip_prefix("/") else { continue };
-        let over = root.join(name);
-        if !merged || !is_directory(&over) {
-            continue;
-        }
-        let filled: Vec<PathBuf> =
-            below(&over).into_iter().filter(|path| is_directory(path) && !below(path).is_empty()).collect();
-        let known = |path: &PathBuf| is_directory(&mount.source.join(path.file_name().unwrap_or_default()));
-        if mount.target == Path::new("/usr") && filled.iter().all(known) {
-            all.extend(filled.into_iter().map(|over| {
-                let target = mount.target.join(over.file_name().unwrap_or_default());
-                Overlay { over, target }
-            }));
-        } else if !below(&over).is_empty() {
-            all.push(Overlay { over, target: mount.target.clone() });
+    for Mount { source, target, .. } in &system.mounts {
+        let merged = target == Path::new("/usr") || MERGED.iter().any(|path| target == Path::new(path));
+        if let Ok(name) = target.strip_prefix("/")
+            && merged
+        {
+            lay(&mut all, root.join(name), target, source, &mounted);
         }
     }
-    all.sort_by(|one, other| one.target.cmp(&other.target));
     all
+}
+
+/// Lays a directory over the system's `source`, which is shown at `target`. Where something is mounted below that, or may be by
+/// a container (a toolchain in `/usr/local`, a project in `/usr/src`), its directories one by one: what is covered is not seen, and
+/// the kernel refuses to cover mounts that it has locked.
+fn lay(all: &mut Vec<Overlay>, over: PathBuf, target: &Path, source: &Path, mounted: &[PathBuf]) {
+    let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !is_directory(&over) {
+        return;
+    }
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(&over).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    if entries.is_empty() {
+        return;
+    }
+    let crowded = target == Path::new("/usr")
+        || mounted.iter().any(|mount| mount.starts_with(source) && mount != source);
+    let below = |path: &Path| Some((target.join(path.file_name()?), source.join(path.file_name()?)));
+    // An empty one, or a link, brings nothing.
+    let filled =
+        |path: &PathBuf| is_directory(path) && fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
+    let directories: Vec<PathBuf> = entries.into_iter().filter(filled).collect();
+    // One that is not there cannot be mounted on.
+    let known = |path: &PathBuf| below(path).is_some_and(|(_, source)| is_directory(&source));
+    if !crowded || !directories.iter().all(known) {
+        all.push(Overlay { over, target: target.to_owned() });
+        return;
+    }
+    for over in directories {
+        if let Some((target, source)) = below(&over) {
+            lay(all, over, &target, &source, mounted);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::Mount;
 
     fn system(usr: &Path) -> SystemWorld {
         let mount = |source: &Path, target: &str| Mount {
