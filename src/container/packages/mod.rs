@@ -143,14 +143,14 @@ fn resolve(store: &Store, request: &Request<'_>) -> anyhow::Result<Found> {
                 if request.offline {
                     return offline(store, request, &planned).map(Found::Earlier);
                 }
-                say("Fetching", &format!("system packages {}", listed(&planned)));
+                say("Fetching", &format!("system packages {}", listed(&planned, &request.names)));
                 apt.fetch(&request.names, &planned).map(|archives| (planned, archives))
             }
             Err(error) => Err(error),
         };
         match fetched {
             Ok((planned, archives)) => {
-                say("Unpacking", &format!("system packages {}", listed(&planned)));
+                say("Unpacking", &format!("system packages {}", listed(&planned, &request.names)));
                 let links = &request.system.links;
                 let root = store.unpack(&planned, &archives, links, |archive| apt.content(archive))?;
                 return Ok(Found::Exactly(Some(root)));
@@ -187,7 +187,7 @@ fn offline(store: &Store, request: &Request<'_>, planned: &[Planned]) -> anyhow:
         format!(
             "the system packages {} are neither installed nor in the cache, and this command may not use the network (asked \
              for by {})\n\nhint: run it once without `--offline`, or install them: `apt install {}`",
-            listed(planned),
+            listed(planned, &request.names),
             request.by,
             words(&request.names)
         )
@@ -216,8 +216,12 @@ fn words(names: &BTreeSet<PackageName>) -> String {
 /// Most packages that a line names.
 const MOST_NAMED: usize = 6;
 
-fn listed(planned: &[Planned]) -> String {
-    let named: Vec<&str> = planned.iter().take(MOST_NAMED).map(|package| package.name.as_str()).collect();
+/// Those that were asked for before those that come with them.
+fn listed(planned: &[Planned], asked: &BTreeSet<PackageName>) -> String {
+    let is_asked = |package: &&Planned| asked.iter().any(|name| name.as_str() == package.name);
+    let (first, rest): (Vec<&Planned>, Vec<&Planned>) = planned.iter().partition(is_asked);
+    let all = first.into_iter().chain(rest).map(|package| package.name.as_str());
+    let named: Vec<&str> = all.take(MOST_NAMED).collect();
     match planned.len().saturating_sub(MOST_NAMED) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),
