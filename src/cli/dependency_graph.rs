@@ -65,6 +65,10 @@ impl Question<'_> {
         if !self.compiles {
             return Ok(Vec::new());
         }
+        if !self.command.quiet && self.vetted.is_some() {
+            // cargo may fetch all sources for it, unheard.
+            eprintln!("{:>12} the dependency graph for system packages", "Examining");
+        }
         let graph = match self.vetted.map(|vetted| self.graph(vetted)) {
             Some(Ok(graph)) => graph,
             // What is wrong with the project cargo says itself, when its turn comes.

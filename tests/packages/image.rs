@@ -126,4 +126,10 @@ fn an_image_gets_packages_from_its_own_distribution() {
         "hint: the names in `[native] packages`",
     ];
     fails(&mut sandbox(&world, engine, &project, &line("build")), &words);
+    let docker = need(program("docker")).expect("as before");
+    let left = run(Command::new(&docker).args(["images", "--quiet", "localhost/cargo-sandbox-packages"]))
+        .success("docker images");
+    for id in left.stdout.split_whitespace() {
+        run(Command::new(&docker).args(["rmi", "--force", id]));
+    }
 }

@@ -319,7 +319,9 @@ fn what_the_dependency_graph_needs_is_fetched() {
 
         configure(world, asked);
         for project in [&known, &says] {
-            built(run(&mut sandbox(world, engine, project, "run")), &library);
+            let first = built(run(&mut sandbox(world, engine, project, "run")), &library);
+            let line = "   Examining the dependency graph for system packages\n";
+            assert_eq!(first.stderr.matches(line).count(), 1, "{}", first.stderr);
             clean(world, engine, project);
             let again = built(run(&mut sandbox(world, engine, project, "run --offline")), &library);
             assert!(!again.stderr.contains("system packages"), "{}", again.stderr);
