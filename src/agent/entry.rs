@@ -107,7 +107,10 @@ fn enter_own_world(config: &AgentConfig, ids: (u32, u32)) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     world::make_mounts_private()?;
     world::mount_proc("/proc")?;
-    world::lay_over(&config.over)?;
+    if let Err(error) = world::lay_over(&config.over) {
+        let _ = writeln!(io::stderr(), "cargo-sandbox agent: cannot lay packages over the system: {error}");
+        return Err(error);
+    }
     // The socket stays reachable from the host alone.
     let directory = config.socket.parent().and_then(Path::to_str).ok_or(io::ErrorKind::InvalidInput)?;
     world::mount_scratch(directory, 4096)?;

@@ -162,6 +162,7 @@ impl World {
         let sources = mounts.iter().map(|mount| mount.source.as_path());
         let stamp = stamp(std::iter::once(self.agent.as_path()), sources)
             .context("failed to look at what the container is to show")?;
+        let installed = self.packages.as_ref().map_or("", |packages| &packages.installed);
         Ok(ContainerSpec {
             project: session.project.id.clone(),
             project_root: session.project.root.clone(),
@@ -179,7 +180,7 @@ impl World {
             system_calls: session.policy.system_calls().collect(),
             idle: self.idle,
             agent: self.agent.clone(),
-            agent_stamp: format!("{kind} {stamp}"),
+            agent_stamp: format!("{kind} {stamp}{installed}"),
         })
     }
 

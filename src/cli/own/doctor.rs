@@ -160,6 +160,9 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
         Image::Host => {}
         image => say("image", &format!("{image} ({})", settings.image.by)),
     }
+    for packages in &settings.packages {
+        say("packages", &format!("{} ({})", packages.value, packages.by));
+    }
 }
 
 /// What the user's own configuration says, and what holds with it and the repository's.

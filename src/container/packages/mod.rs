@@ -33,6 +33,9 @@ pub struct PackageRoot {
     pub path: PathBuf,
     /// What of it is laid over what.
     pub over: Vec<Overlay>,
+    /// What is installed here, as a request is named by it. The kernel does not promise what is seen of a layer that
+    /// changes, so that another container is made then.
+    pub installed: String,
 }
 
 /// What it takes to have packages.
@@ -72,12 +75,12 @@ pub fn provide(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<Pa
     refuse_elsewhere(request)?;
     let key = store::request_key(&request.names).context("failed to look at what is installed here")?;
     if let Some(found) = store.resolved(&key) {
-        return Ok(found.map(|root| root_of(root, request.system)));
+        return Ok(found.map(|root| root_of(root, &key, request.system)));
     }
     let _lock = store.lock(request.quiet)?;
     // Another command may have been faster.
     if let Some(found) = store.resolved(&key) {
-        return Ok(found.map(|root| root_of(root, request.system)));
+        return Ok(found.map(|root| root_of(root, &key, request.system)));
     }
     let found = match resolve(store, request)? {
         Found::Exactly(found) => {
@@ -87,7 +90,7 @@ pub fn provide(store: &Store, request: &Request<'_>) -> anyhow::Result<Option<Pa
         }
         Found::Earlier(root) => Some(root),
     };
-    Ok(found.map(|root| root_of(root, request.system)))
+    Ok(found.map(|root| root_of(root, &key, request.system)))
 }
 
 /// What came of a request.
@@ -101,7 +104,7 @@ enum Found {
 /// What [`provide`] would give if it had nothing to do.
 pub fn known(store: &Store, request: &Request<'_>) -> Option<PackageRoot> {
     let key = store::request_key(&request.names).ok()?;
-    Some(root_of(store.resolved(&key)??, request.system))
+    Some(root_of(store.resolved(&key)??, &key, request.system))
 }
 
 /// Writes down in a project's directory which root it uses, so that `self prune` leaves that one.
@@ -228,9 +231,9 @@ fn listed(planned: &[Planned], asked: &BTreeSet<PackageName>) -> String {
     }
 }
 
-fn root_of(path: PathBuf, system: &SystemWorld) -> PackageRoot {
+fn root_of(path: PathBuf, installed: &str, system: &SystemWorld) -> PackageRoot {
     let over = overlays(&path, system);
-    PackageRoot { path, over }
+    PackageRoot { path, over, installed: installed.to_owned() }
 }
 
 /// What of a package root is laid over what of the system.
