@@ -369,4 +369,35 @@ mod tests {
         assert!(keys(&chosen, text).is_empty());
         assert_eq!(settings(&chosen, text, true).1, Image::Named("mine".into()));
     }
+
+    #[test]
+    fn packages_of_a_trusted_repository_are_taken_beside_the_users() {
+        let said = |text: &str| {
+            let value =
+                toml::from_str::<super::super::native::Native>(text).unwrap().packages.unwrap().into_inner();
+            Said { value, by: Place::built_in() }
+        };
+        let mine = Own { packages: Some(said("packages = ['liba-dev']")), ..own("", &[]) };
+        let automatic = Own { packages: Some(said("packages = 'auto'")), ..own("", &[]) };
+        let list = "[native]\npackages = ['liba-dev', 'libb-dev']\n";
+        for (own, text, asked) in [
+            (&mine, list, Some("[\"libb-dev\"]")),
+            (&automatic, list, Some("[\"liba-dev\", \"libb-dev\"]")),
+            (&mine, "native.packages = ['liba-dev']", None),
+            (&mine, "native.packages = []", None),
+            (&mine, "native.packages = 'auto'", Some("\"auto\"")),
+            (&automatic, "native.packages = 'auto'", None),
+        ] {
+            let items = own.items(text, &written(text, false).file);
+            let values: Vec<_> = items.iter().map(|item| item.value.as_deref()).collect();
+            assert_eq!(values, asked.map(Some).into_iter().collect::<Vec<_>>(), "{text}");
+            assert!(items.iter().all(|item| item.key == "native.packages"));
+            assert_eq!(own.settings(Some(&written(text, false))).packages.len(), 1, "{text}");
+            let trusted = own.settings(Some(&written(text, true)));
+            assert_eq!(trusted.packages.len(), 2, "{text}");
+            assert!(asked.is_none() || !trusted.is_within(&own.settings(None)), "{text}");
+        }
+        let settings = mine.settings(Some(&written(list, true)));
+        assert_eq!(settings.packages[1].by.to_string(), "own.toml:2, [native]");
+    }
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::host::{MERGED, SystemWorld};
 use super::spec::Mount;
@@ -202,13 +202,17 @@ fn refuse_elsewhere(request: &Request<'_>) -> anyhow::Result<()> {
     if apt::is_here() {
         return Ok(());
     }
+    Err(elsewhere(request, Distribution::read(Path::new("/etc/os-release"))))
+}
+
+fn elsewhere(request: &Request<'_>, distribution: Distribution) -> anyhow::Error {
     let names: Vec<&str> = request.names.iter().map(PackageName::as_str).collect();
-    bail!(
+    anyhow!(
         "{} asks for the system packages {}, and only those of Debian, Ubuntu and their kin can be shown without being \
          installed\n\nhint: install them: `{}`; or take an image that has them",
         request.by,
         names.join(", "),
-        Distribution::read(Path::new("/etc/os-release")).installing(&names)
+        distribution.installing(&names)
     )
 }
 
@@ -321,5 +325,41 @@ mod tests {
         // A directory that is not there cannot be mounted over.
         fs::remove_dir(usr.join("include")).unwrap();
         assert_eq!(targets(&usr), ["/usr"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_not_covered() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, usr) = (directory.path().join("root"), directory.path().join("usr"));
+        for path in ["lib/gcc", "lib/wsl", "include/x"] {
+            fs::create_dir_all(usr.join(path)).unwrap();
+        }
+        for path in ["lib/gcc/x", "include/x/x"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+            fs::write(root.join(path).join("file"), "").unwrap();
+        }
+        let mut all = Vec::new();
+        lay(&mut all, root, Path::new("/usr"), &usr, &[usr.join("lib/wsl")]);
+        let targets: Vec<_> = all.iter().map(|overlay| overlay.target.to_str().unwrap()).collect();
+        assert_eq!(targets, ["/usr/include", "/usr/lib/gcc"]);
+    }
+
+    #[test]
+    fn another_distribution_s_command_is_said() {
+        let (bar, nothing) = (Bar::default(), SystemWorld { mounts: Vec::new(), links: Vec::new() });
+        let request = Request {
+            names: ["b1", "a1"].map(|name| name.parse().unwrap()).into(),
+            by: "mine.toml:2".into(),
+            offline: false,
+            quiet: true,
+            proxies: Vec::new(),
+            bar: &bar,
+            system: &nothing,
+        };
+        let error = elsewhere(&request, Distribution::Fedora).to_string();
+        assert!(
+            error.starts_with("mine.toml:2 asks for") && error.contains("`dnf install a1 b1`"),
+            "{error}"
+        );
     }
 }
