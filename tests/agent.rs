@@ -82,6 +82,7 @@ impl Agent {
             pids: 16384,
             written: Vec::new(),
             common: vec!["/usr".into()],
+            over: Vec::new(),
             landlock_needed: OLDEST_LANDLOCK_ABI,
         };
         change(&mut config);

@@ -75,6 +75,12 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
         }
         Err(_) => {}
     }
+    if !config.over.is_empty() {
+        anyhow::bail!(
+            "the packages of `[native] packages` cannot be shown: this container may make no mounts of its own, as the host's \
+             AppArmor profile or kernel has it (`--engine native` needs neither)"
+        );
+    }
     let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Subreaper };
     run(&config, listener, surroundings)?;
     Ok(ExitCode::SUCCESS)
@@ -101,6 +107,10 @@ fn enter_own_world(config: &AgentConfig, ids: (u32, u32)) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     world::make_mounts_private()?;
     world::mount_proc("/proc")?;
+    if let Err(error) = world::lay_over(&config.over) {
+        let _ = writeln!(io::stderr(), "cargo-sandbox agent: cannot lay packages over the system: {error}");
+        return Err(error);
+    }
     // The socket stays reachable from the host alone.
     let directory = config.socket.parent().and_then(Path::to_str).ok_or(io::ErrorKind::InvalidInput)?;
     world::mount_scratch(directory, 4096)?;

@@ -40,7 +40,7 @@ pub use peer::Peers;
 pub use report::{Origin, limit_of};
 pub use spawn::ProcessTree;
 pub use watch::kills as out_of_memory_kills;
-pub use world::{make_mounts_private, mount_proc};
+pub use world::{lay_over, make_mounts_private, mount_proc};
 
 /// What an agent is told at its start, by the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,8 +70,19 @@ pub struct AgentConfig {
     /// Directories that every job may read and execute: their rules are made before a job comes. One whose request does
     /// not have them gets them not.
     pub common: Vec<PathBuf>,
+    /// Directories that are laid over those of the system, for jobs to see both as one.
+    pub over: Vec<Overlay>,
     /// The Landlock ABI without which no job runs; 0: jobs run without Landlock, too.
     pub landlock_needed: i32,
+}
+
+/// A directory whose content is shown over that of another, read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Overlay {
+    /// What comes first, inside the container.
+    pub over: PathBuf,
+    /// What it is laid over, and where both are seen.
+    pub target: PathBuf,
 }
 
 /// The first argument that makes this program the agent; the second is an [`AgentConfig`] as JSON.

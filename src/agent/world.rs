@@ -17,6 +17,7 @@ use rustix::mount::{
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
+use super::Overlay;
 use super::failure::{AtStep, Failure, Step};
 use super::process::{self, Cloned};
 use super::protocol::{JOB_FILES, JOB_HOME};
@@ -162,6 +163,31 @@ pub fn try_private_mounts(tmp_bytes: u64) -> io::Result<()> {
             _ => Err(io::ErrorKind::PermissionDenied.into()),
         },
     }
+}
+
+/// Lays directories over those of the system (overlayfs, Linux 5.11 for user namespaces), read-only. Whatever is allowed
+/// below the mount that they are in is allowed in them: rules are about what is seen, and not about where it comes from.
+///
+/// # Errors
+/// Names the directory that could not be covered.
+pub fn lay_over(overlays: &[Overlay]) -> io::Result<()> {
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    for Overlay { over, target } in overlays {
+        let failed =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", target.display()));
+        let (first, second) = (over.as_os_str().as_bytes(), target.as_os_str().as_bytes());
+        // These separate what the kernel is told.
+        if [first, second].concat().iter().any(|byte| b",:\\".contains(byte)) {
+            return Err(failed(io::Error::other(format!(
+                "`{}` has a letter that a mount cannot",
+                over.display()
+            ))));
+        }
+        let data = [b"lowerdir=", first, b":", second, b",userxattr\0"].concat();
+        let data = CStr::from_bytes_with_nul(&data).map_err(io::Error::other).map_err(failed)?;
+        mount("overlay", target, "overlay", flags, Some(data)).map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
 }
 
 /// Makes the job's home.

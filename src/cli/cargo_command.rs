@@ -38,7 +38,8 @@ use super::image;
 use super::introduction::introduce;
 use super::policy::{self, Ground};
 use super::report::{Report, ReportOptions};
-use super::trust::{self, Scene};
+use super::system_packages;
+use super::trust;
 use super::vetted::Vetted;
 use super::{EXIT_FAILURE, FrontEnd, Options, fix, install, publish};
 
@@ -119,7 +120,7 @@ pub(super) fn vetted<'a>(
     if let Ok(root) = &root {
         questions.extend(policy_question(front_end, options, root)?);
     }
-    let scene = Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
+    let scene = trust::Scene { directory: &directory, manifest_path: command.manifest_path.as_deref() };
     trust::require(front_end, &scene, &questions)?;
     configuration.refuse_decided()?;
     let toolchain = toolchain?;
@@ -242,6 +243,8 @@ pub(super) struct Known<'a> {
     pub bar: &'a Arc<Bar>,
     /// The installed subcommand that it is.
     pub installed: Option<&'static Tool>,
+    /// All of it, where cargo can be asked about the project before the command runs.
+    pub vetted: Option<&'a Vetted<'a>>,
 }
 
 /// What the user names LLVM's tools with, and cargo-llvm-cov is told this tool's stand-ins with.
@@ -256,7 +259,7 @@ pub(super) fn prepare(
     state: &StateDirectory,
     project: Project,
 ) -> anyhow::Result<Prepared> {
-    let Known { command, configuration, toolchain, bar, installed } = *known;
+    let Known { command, configuration, toolchain, bar, installed, vetted } = *known;
     let user = front_end.user()?;
     if user.home.starts_with(&project.root) {
         bail!(
@@ -301,6 +304,18 @@ pub(super) fn prepare(
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
     let (image, system) = image::system(&settings.image, state, &user)?;
+    let system_packages::Provided { image, root: packages } = {
+        let scene = system_packages::Scene {
+            front_end,
+            command,
+            vetted,
+            bar,
+            system: &system,
+            root: &project.root,
+            directories: &directories,
+        };
+        system_packages::provide(&scene, state, &settings, image)?
+    };
     let coverage = match installed {
         Some(tool) if tool.measures && coverage::needs_tools(command) => {
             let search = installed::search_path(&toolchain.sysroot, &cargo_home, front_end.variable("PATH"));
@@ -320,6 +335,7 @@ pub(super) fn prepare(
         limits: settings.limits.container.clone(),
         bar: Arc::clone(bar),
         shown: coverage.iter().map(|coverage| Mount::read_only(&coverage.demangler)).collect(),
+        packages,
         idle: options.idle,
         agent: own_executable()?,
     };

@@ -26,7 +26,9 @@ pub fn system(
                 system_world(&state.etc(), user).context("failed to look at the system's directories")?;
             return Ok((Image::Host, world));
         }
-        Image::Named(_) | Image::Built(_) => return Ok((image.value.clone(), nothing)),
+        Image::Named(_) | Image::Built(_) | Image::Extended(..) => {
+            return Ok((image.value.clone(), nothing));
+        }
         Image::File(file) => file,
     };
     let failed = || format!("failed to use the image `{file}`, which {} names", image.by);

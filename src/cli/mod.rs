@@ -3,6 +3,7 @@
 mod background;
 mod cargo_command;
 mod consent;
+mod dependency_graph;
 mod fix;
 mod front_end;
 mod image;
@@ -14,6 +15,7 @@ mod own;
 mod policy;
 mod publish;
 mod report;
+mod system_packages;
 mod trust;
 mod version;
 mod vetted;
@@ -56,6 +58,7 @@ Examples:
 
 `cargo-sandbox --help` is about this program, `cargo-sandbox help` about cargo.
 Your own configuration: ~/.config/cargo-sandbox/config.toml. Limits: docs/limits.md. Publishing: docs/publish.md.
+Libraries and programs that this machine does not have: `[native] packages`, docs/compatibility.md.
 What is protected, and what is not: docs/architecture.md and README.md.";
 
 /// Runs cargo so that other people's code (compilers with their macros, build scripts, tests, programs) runs in
@@ -209,6 +212,10 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
             Some(name) => Some(Said { value: name.clone(), by: Place::option("--sandbox-image") }),
             None => config.image.as_ref().map(|image| config.said(&file, image)),
         },
+        packages: config.native.packages.as_ref().map(|packages| Said {
+            by: Place { table: "native".into(), ..config.said(&file, packages).by },
+            value: packages.get_ref().clone(),
+        }),
         limits: config.limits,
         options: LimitSettings::default().overridden_by(arguments.sandbox_limit.iter().copied()),
         memory,

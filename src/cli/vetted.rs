@@ -49,7 +49,7 @@ impl Vetted<'_> {
     /// What a session is prepared from.
     pub fn known<'b>(&'b self, command: &'b CargoCommand) -> Known<'b> {
         let Self { configuration, toolchain, bar, installed, .. } = self;
-        Known { command, configuration, toolchain, bar, installed: *installed }
+        Known { command, configuration, toolchain, bar, installed: *installed, vetted: Some(self) }
     }
 
     /// Where the user's tokens are.

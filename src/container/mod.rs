@@ -8,8 +8,9 @@ pub mod host;
 pub mod image;
 pub mod lifecycle;
 pub mod native;
+pub mod packages;
 pub mod spec;
 pub mod world;
 
 pub use engine::{ContainerInfo, Engine, EngineError, EngineKind};
-pub use spec::{ContainerSpec, Image, ImageFile, Limits, Mount, Recipe};
+pub use spec::{Additions, ContainerSpec, Image, ImageFile, Limits, Mount, Recipe};

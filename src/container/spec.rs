@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::agent::{AgentConfig, JobLimits};
+use crate::agent::{AgentConfig, JobLimits, Overlay};
 use crate::policy::bar::{Weakness, landlock_abi};
 use crate::policy::calls::SystemCall;
 
@@ -26,6 +26,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// What of it every job may read and execute.
     pub common: Vec<PathBuf>,
+    /// Directories of it that are laid over those of the system.
+    pub over: Vec<Overlay>,
     /// Symbolic links of the root directory (`/bin` to `usr/bin` where the host has merged them): path and
     /// target.
     pub links: Vec<(PathBuf, PathBuf)>,
@@ -62,6 +64,15 @@ pub enum Image {
     File(ImageFile),
     /// What an engine builds of a Dockerfile.
     Built(Recipe),
+    /// Another one, of those two, with packages of its distribution.
+    Extended(Box<Self>, Additions),
+}
+
+/// Packages that an image gets, by the names that its package manager may have for them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Additions {
+    /// For each of [`crate::missing::MANAGERS`], in that order.
+    pub names: Vec<BTreeSet<String>>,
 }
 
 /// A Dockerfile and what it may copy.
@@ -99,6 +110,7 @@ impl fmt::Display for Image {
             Self::Named(name) => f.write_str(name),
             Self::File(file) => file.fmt(f),
             Self::Built(recipe) => recipe.file.display().fmt(f),
+            Self::Extended(base, _) => write!(f, "{base} with packages"),
         }
     }
 }
@@ -196,6 +208,7 @@ impl ContainerSpec {
                 .map(|mount| mount.target.clone())
                 .collect(),
             common: self.common.clone(),
+            over: self.over.clone(),
             landlock_needed: landlock_abi(&self.allowed),
             user: None,
             #[cfg(feature = "switch-off")]

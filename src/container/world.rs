@@ -19,6 +19,7 @@ use crate::project::{create_cache_directory, private_directory};
 
 use super::EngineKind;
 use super::host::{SystemWorld, UserIdentity};
+use super::packages::PackageRoot;
 use super::spec::{ContainerSpec, Image, Limits, Mount};
 
 /// Where an image has its programs and libraries.
@@ -51,6 +52,8 @@ pub struct World {
     pub bar: Arc<Bar>,
     /// What is shown beside the rest, or in the place of what else would be.
     pub shown: Vec<Mount>,
+    /// Packages that are shown as if they were installed.
+    pub packages: Option<PackageRoot>,
     /// How long a container stays without a job.
     pub idle: Duration,
     /// The executable that is the agent: this program.
@@ -94,7 +97,9 @@ impl World {
                 self.system.mounts.iter().map(|mount| mount.target.clone()).collect()
             }
             // As the file system hierarchy standard names them; what an image has elsewhere no job sees.
-            Image::Named(_) | Image::Built(_) => IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect(),
+            Image::Named(_) | Image::Built(_) | Image::Extended(..) => {
+                IMAGE_DIRECTORIES.iter().map(PathBuf::from).collect()
+            }
         }
     }
 
@@ -119,6 +124,7 @@ impl World {
         network: Reachable,
     ) -> anyhow::Result<ContainerSpec> {
         let mut mounts = self.system.mounts.clone();
+        mounts.extend(self.packages.iter().map(|packages| Mount::read_only(&packages.path)));
         mounts.push(Mount::read_only(&session.toolchain.sysroot));
         mounts.push(Mount::read_only(session.registry_sources()));
         mounts.push(Mount::read_only(session.git_checkouts()));
@@ -156,6 +162,7 @@ impl World {
         let sources = mounts.iter().map(|mount| mount.source.as_path());
         let stamp = stamp(std::iter::once(self.agent.as_path()), sources)
             .context("failed to look at what the container is to show")?;
+        let installed = self.packages.as_ref().map_or("", |packages| &packages.installed);
         Ok(ContainerSpec {
             project: session.project.id.clone(),
             project_root: session.project.root.clone(),
@@ -163,6 +170,7 @@ impl World {
             image: self.image.clone(),
             mounts,
             common: self.common_directories(session),
+            over: self.packages.iter().flat_map(|packages| packages.over.clone()).collect(),
             links: self.system.links.clone(),
             uid: self.user.uid,
             gid: self.user.gid,
@@ -172,7 +180,7 @@ impl World {
             system_calls: session.policy.system_calls().collect(),
             idle: self.idle,
             agent: self.agent.clone(),
-            agent_stamp: format!("{kind} {stamp}"),
+            agent_stamp: format!("{kind} {stamp}{installed}"),
         })
     }
 
@@ -195,6 +203,7 @@ impl World {
             limits: LimitSettings::default().resolve(1 << 30).container,
             bar: Arc::default(),
             shown: Vec::new(),
+            packages: None,
             idle: Duration::from_secs(1),
             agent: "/proc/self/exe".into(),
         }

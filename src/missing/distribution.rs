@@ -32,6 +32,33 @@ pub const KNOWN: [(Distribution, &str); 5] = [
     (Distribution::Nix, "Nix"),
 ];
 
+/// What installs packages in an image.
+#[derive(Debug)]
+pub struct Manager {
+    /// Whose packages.
+    pub distribution: Distribution,
+    /// The program by which it is known.
+    pub program: &'static str,
+    /// The command, before the names.
+    pub install: &'static str,
+}
+
+/// Those that are known.
+pub const MANAGERS: [Manager; 4] = [
+    Manager {
+        distribution: Distribution::Debian,
+        program: "apt-get",
+        install: "apt-get update; apt-get install --yes --no-install-recommends --",
+    },
+    Manager { distribution: Distribution::Fedora, program: "dnf", install: "dnf install --assumeyes --" },
+    Manager { distribution: Distribution::Alpine, program: "apk", install: "apk add --no-cache --" },
+    Manager {
+        distribution: Distribution::Arch,
+        program: "pacman",
+        install: "pacman --sync --refresh --needed --noconfirm --",
+    },
+];
+
 impl Distribution {
     /// What an `os-release` file says; unknown where there is none.
     pub fn read(os_release: &Path) -> Self {
@@ -80,6 +107,21 @@ impl Distribution {
             }
             None => format!("`{}` names the package that has it", self.searches(&missing.file())),
         }
+    }
+
+    /// The package that brings what is missing, where jobs can see one that is not installed.
+    pub fn shown_without_installing(self, missing: &Missing) -> Option<&'static str> {
+        if self == Self::Debian { self.package(missing) } else { None }
+    }
+
+    /// The package that brings something here.
+    pub fn package(self, missing: &Missing) -> Option<&'static str> {
+        self.name_of(packages::providing(missing)?)
+    }
+
+    /// The command that installs packages of these names here.
+    pub fn installing(self, names: &[&str]) -> String {
+        format!("{} {}", self.installs(), names.join(" "))
     }
 
     fn installs(self) -> &'static str {

@@ -3,8 +3,10 @@
 //!
 //! - `recognise`: from what a job wrote to what was missing.
 //! - `packages`: from what was missing to the package that brings it, per distribution (`packages.toml`).
+//! - `crates`: from a dependency graph to what it is known to need (`crates.toml`), before anything fails.
 //! - `distribution`: which distribution this is.
 
+mod crates;
 mod distribution;
 mod packages;
 mod recognise;
@@ -13,7 +15,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use distribution::Distribution;
+pub use crates::{Graph, needs_by_name};
+pub use distribution::{Distribution, MANAGERS, Manager};
 pub use recognise::Missing;
 
 /// Where jobs find programs and libraries, and what to say where they do not.
@@ -50,7 +53,8 @@ impl Advisor {
         let missing = Missing::recognise(&String::from_utf8_lossy(last_words))?;
         Some(match &self.place {
             Place::Image(image) => format!(
-                "hint: {missing} is not in the image `{image}`; an image that has it is needed ({})",
+                "hint: {missing} is not in the image `{image}`; an image that has it is needed ({}), or, for an image with a \
+                 name and a Dockerfile, its package in `native.packages = […]` of your configuration or `cargo-sandbox.toml`",
                 packages::everywhere(&missing)
             ),
             Place::Machine { os_release, programs } => match self.hidden(&missing, programs.as_ref()) {
@@ -64,10 +68,20 @@ impl Advisor {
                         Distribution::read(os_release).command(&missing)
                     )
                 }
-                None => format!(
-                    "hint: {missing} is not installed on this machine; {}",
-                    Distribution::read(os_release).command(&missing)
-                ),
+                None => {
+                    let distribution = Distribution::read(os_release);
+                    let mut text = format!(
+                        "hint: {missing} is not installed on this machine; {}",
+                        distribution.command(&missing)
+                    );
+                    if let Some(name) = distribution.shown_without_installing(&missing) {
+                        text.push_str(&format!(
+                            ", or have jobs see it without that: `native.packages = [\"{name}\"]` in your configuration or \
+                             `cargo-sandbox.toml`"
+                        ));
+                    }
+                    text
+                }
             },
         })
     }
@@ -126,6 +140,12 @@ mod tests {
                 advice.starts_with("hint: the library `ssl`") && advice.contains(expected),
                 "{os}: {advice}"
             );
+        }
+        let line = "`native.packages = [\"libssl-dev\"]`";
+        for (os, offered) in [("ID=debian\n", true), ("ID=fedora\n", false), ("ID=other\n", false)] {
+            let (_kept, advisor) = machine(os, None);
+            let advice = advisor.advice(b"/usr/bin/ld: cannot find -lssl").unwrap();
+            assert_eq!(advice.contains(line), offered, "{os}: {advice}");
         }
         let (_kept, advisor) = machine("ID=other\n", None);
         let advice = advisor.advice(b"/usr/bin/ld: cannot find -lssl").unwrap();

@@ -62,6 +62,17 @@ pub fn providing(missing: &Missing) -> Option<&'static Package> {
     })
 }
 
+/// Something that a package of nixpkgs brings.
+pub fn brought_by_nix(name: &str) -> Option<Missing> {
+    let package = table().iter().find(|package| !name.is_empty() && package.nix == name)?;
+    let first = |names: &[String]| names.first().cloned();
+    first(&package.pkg_config)
+        .map(Missing::PkgConfig)
+        .or_else(|| first(&package.libraries).map(Missing::Library))
+        .or_else(|| first(&package.programs).map(Missing::Program))
+        .or_else(|| first(&package.headers).map(Missing::Header))
+}
+
 /// The names of the package in all distributions, for people.
 pub fn everywhere(missing: &Missing) -> String {
     let Some(package) = providing(missing) else { return "not known here".to_owned() };
@@ -75,6 +86,7 @@ pub fn everywhere(missing: &Missing) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::distribution::Distribution;
     use super::*;
 
     #[test]
@@ -88,6 +100,14 @@ mod tests {
                 kinds.iter().enumerate().flat_map(|(kind, all)| all.iter().map(move |name| (kind, name)))
             {
                 assert!(seen.insert((kind, name.clone())), "{name} is there twice");
+            }
+            for (distribution, _) in KNOWN {
+                // They become words of a shell.
+                let plain = |name: &str| {
+                    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
+                };
+                let name = distribution.name_of(package).unwrap_or_default();
+                assert!(plain(name) && !name.starts_with('-') || distribution == Distribution::Nix, "{name}");
             }
             let known =
                 KNOWN.iter().filter(|(distribution, _)| distribution.name_of(package).is_some()).count();

@@ -1,7 +1,9 @@
 //! What was missing, from the words of compilers, linkers and build scripts.
 
+use serde::{Deserialize, Serialize};
+
 /// Something that is not installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Missing {
     /// A program in `PATH`.
     Program(String),

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
+
 use crate::container::Image;
 use crate::container::engines::Selection;
 use crate::container::image::recipe;
@@ -18,6 +20,7 @@ use super::file::PolicyFile;
 use super::invalid::line;
 use super::layers::{Place, Source, Written};
 use super::limits::{LimitName, LimitSettings, Resolved};
+use super::native::{AUTO, PackageName, SystemPackages};
 use super::question::Item;
 
 /// What the user says of containers.
@@ -27,6 +30,8 @@ pub struct Own {
     pub engine: Option<Said<Selection>>,
     /// The image, if one is chosen.
     pub image: Option<Said<String>>,
+    /// Packages of the system that jobs see, if any are chosen.
+    pub packages: Option<Said<SystemPackages>>,
     /// Limits of the configuration file.
     pub limits: LimitSettings,
     /// Limits of the command line.
@@ -46,6 +51,8 @@ pub struct Settings {
     pub engine: Said<Selection>,
     /// What they are made from.
     pub image: Said<Image>,
+    /// Packages of the system that they show beside: the user's and those of a trusted repository.
+    pub packages: Vec<Said<SystemPackages>>,
     /// What they are made to.
     pub limits: Resolved,
     /// Who says so of each limit; what is not there is built in.
@@ -66,8 +73,9 @@ impl Own {
             }
             None => built_in(Image::Host),
         };
+        let mut packages: Vec<_> = self.packages.iter().cloned().collect();
         let Some(Written { file, text, path, trusted, .. }) = repository else {
-            return Settings { engine, image, limits: limits.resolve(self.memory), origins };
+            return Settings { engine, image, packages, limits: limits.resolve(self.memory), origins };
         };
         let place = |start: usize, table: &str| Place {
             source: Some(Source::Repository),
@@ -85,6 +93,9 @@ impl Own {
             let value = Image::of(asked.get_ref().as_str(), path.parent().unwrap_or(Path::new("/")));
             image = Said { value, by: place(asked.span().start, "") };
         }
+        if let Some(asked) = file.native.packages.as_ref().filter(|_| *trusted) {
+            packages.push(Said { value: asked.get_ref().clone(), by: place(asked.span().start, "native") });
+        }
         let without = limits.resolve(self.memory);
         for (name, value) in file.limits.iter() {
             let current = without.value(name);
@@ -95,7 +106,7 @@ impl Own {
                 origins.insert(name, place(file.limits.place(name).unwrap_or_default(), "limits"));
             }
         }
-        Settings { engine, image, limits: limits.resolve(self.memory), origins }
+        Settings { engine, image, packages, limits: limits.resolve(self.memory), origins }
     }
 
     /// Limits of jobs where no table of a policy says anything.
@@ -146,6 +157,7 @@ impl Own {
             };
             items.push(item(image.span().start, "image".into(), name.into(), effect));
         }
+        items.extend(file.native.packages.as_ref().and_then(|asked| self.packages_item(text, asked)));
         let without = self.without_repository();
         for (name, value) in file.limits.iter() {
             if without.iter().all(|without| name.is_wider(value, without.value(name))) {
@@ -158,6 +170,40 @@ impl Own {
             }
         }
         items
+    }
+
+    /// The packages that a repository asks for beside the user's own.
+    fn packages_item(&self, text: &str, asked: &Spanned<SystemPackages>) -> Option<Item> {
+        let own = self.packages.as_ref().map(|said| &said.value);
+        let (value, effect) = match (asked.get_ref(), own) {
+            (SystemPackages::Auto, Some(SystemPackages::Auto)) => return None,
+            (SystemPackages::Auto, _) => (
+                format!("\"{AUTO}\""),
+                "packages of the system are fetched that crates of its dependency graph are known to need, from a list that \
+                 comes with this tool"
+                    .to_owned(),
+            ),
+            (SystemPackages::Named(names), own) => {
+                let has = |name: &&PackageName| matches!(own, Some(SystemPackages::Named(own)) if own.contains(*name));
+                let more: Vec<String> =
+                    names.iter().filter(|name| !has(name)).map(|name| format!("\"{name}\"")).collect();
+                if more.is_empty() {
+                    return None;
+                }
+                (
+                    format!("[{}]", more.join(", ")),
+                    "these packages of the system, and what they depend on, are fetched where they are not installed; all \
+                     jobs use their programs and libraries"
+                        .to_owned(),
+                )
+            }
+        };
+        Some(Item {
+            line: Some(line(text, asked.span().start)),
+            key: "native.packages".into(),
+            value: Some(value),
+            effect: format!("{effect}. Nothing of them is run or changed on this machine"),
+        })
     }
 
     /// The limits without a repository: by the file alone, and by the command line as well.
@@ -201,12 +247,27 @@ impl Settings {
         by.map(ToString::to_string)
     }
 
+    /// Whether these packages are shown.
+    fn shows(&self, packages: &SystemPackages) -> bool {
+        match packages {
+            SystemPackages::Auto => self.packages.iter().any(|own| own.value == SystemPackages::Auto),
+            SystemPackages::Named(names) => names.iter().all(|name| {
+                let has = |own: &Said<SystemPackages>| matches!(&own.value, SystemPackages::Named(own) if own.contains(name));
+                self.packages.iter().any(has)
+            }),
+        }
+    }
+
     /// Whether the other ones allow all that these do.
     pub fn is_within(&self, other: &Self) -> bool {
         let engine = self.engine.value == other.engine.value
             || (other.engine.value == Selection::Auto && self.engine.value == Selection::Docker);
         let wider = |name: LimitName| name.is_wider(self.limits.value(name), other.limits.value(name));
-        engine && self.image.value == other.image.value && !LimitName::all().any(wider)
+        let shown = |said: &Said<SystemPackages>| other.shows(&said.value);
+        engine
+            && self.image.value == other.image.value
+            && self.packages.iter().all(shown)
+            && !LimitName::all().any(wider)
     }
 }
 
@@ -307,5 +368,36 @@ mod tests {
         let chosen = Own { image: Some(Said { value: "mine".into(), by }), ..Own::default() };
         assert!(keys(&chosen, text).is_empty());
         assert_eq!(settings(&chosen, text, true).1, Image::Named("mine".into()));
+    }
+
+    #[test]
+    fn packages_of_a_trusted_repository_are_taken_beside_the_users() {
+        let said = |text: &str| {
+            let value =
+                toml::from_str::<super::super::native::Native>(text).unwrap().packages.unwrap().into_inner();
+            Said { value, by: Place::built_in() }
+        };
+        let mine = Own { packages: Some(said("packages = ['liba-dev']")), ..own("", &[]) };
+        let automatic = Own { packages: Some(said("packages = 'auto'")), ..own("", &[]) };
+        let list = "[native]\npackages = ['liba-dev', 'libb-dev']\n";
+        for (own, text, asked) in [
+            (&mine, list, Some("[\"libb-dev\"]")),
+            (&automatic, list, Some("[\"liba-dev\", \"libb-dev\"]")),
+            (&mine, "native.packages = ['liba-dev']", None),
+            (&mine, "native.packages = []", None),
+            (&mine, "native.packages = 'auto'", Some("\"auto\"")),
+            (&automatic, "native.packages = 'auto'", None),
+        ] {
+            let items = own.items(text, &written(text, false).file);
+            let values: Vec<_> = items.iter().map(|item| item.value.as_deref()).collect();
+            assert_eq!(values, asked.map(Some).into_iter().collect::<Vec<_>>(), "{text}");
+            assert!(items.iter().all(|item| item.key == "native.packages"));
+            assert_eq!(own.settings(Some(&written(text, false))).packages.len(), 1, "{text}");
+            let trusted = own.settings(Some(&written(text, true)));
+            assert_eq!(trusted.packages.len(), 2, "{text}");
+            assert!(asked.is_none() || !trusted.is_within(&own.settings(None)), "{text}");
+        }
+        let settings = mine.settings(Some(&written(list, true)));
+        assert_eq!(settings.packages[1].by.to_string(), "own.toml:2, [native]");
     }
 }

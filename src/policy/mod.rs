@@ -20,6 +20,7 @@ pub mod known;
 pub mod layers;
 mod limit_table;
 pub mod limits;
+pub mod native;
 mod nearest;
 pub mod network;
 pub mod package;

@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::known::KnownPackages;
 use super::layers::{Place, Policy, Source, Written};
 use super::limits::LimitSettings;
+use super::native::Native;
 use super::package::{Package, Provenance};
 use super::paths::Places;
 use super::question::Item;
@@ -95,6 +96,12 @@ fn container_limits(numbers: &mut Numbers) -> Vec<String> {
     all
 }
 
+/// What `[native]` may say.
+fn native(numbers: &mut Numbers) -> String {
+    let value = numbers.pick(&["'auto'", "['libx-dev']", "['libx-dev', 'liby-dev']", "[]"]);
+    format!("packages = {value}\n")
+}
+
 /// What a user may say of containers.
 fn own(numbers: &mut Numbers) -> Own {
     let limits = toml::from_str(&container_limits(numbers).join("\n")).unwrap();
@@ -104,9 +111,14 @@ fn own(numbers: &mut Numbers) -> Own {
     let said = |value| Said { value, by: Place::option("--engine") };
     let engine = engines.get(numbers.below(6)).copied().map(said);
     let image = (numbers.below(4) == 0).then(|| Said { value: "mine".into(), by: Place::built_in() });
+    let packages = (numbers.below(4) == 0).then(|| Said {
+        value: toml::from_str::<Native>(&native(numbers)).unwrap().packages.unwrap().into_inner(),
+        by: Place::built_in(),
+    });
     Own {
         engine,
         image,
+        packages,
         limits,
         options: LimitSettings::default().overridden_by(options),
         memory: 8 << 30,
@@ -122,6 +134,9 @@ fn containers(numbers: &mut Numbers) -> String {
     }
     if numbers.below(4) == 0 {
         text.push_str(&format!("image = {}\n", numbers.pick(&["'mine'", "'theirs:1'"])));
+    }
+    if numbers.below(4) == 0 {
+        text.push_str(&format!("native.{}", native(numbers)));
     }
     // As they may stand before any table.
     if numbers.below(2) == 0 {

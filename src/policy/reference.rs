@@ -12,6 +12,7 @@ use super::calls::SystemCall;
 use super::file::{BuildScripts, JOB_LIMITS};
 use super::kind::Kind;
 use super::limits::LimitName;
+use super::native;
 use super::network;
 
 /// Where the schema is published.
@@ -137,6 +138,16 @@ pub const TOP: &[Key] = &[
         example: "\"debian:13\"",
     },
     Key {
+        name: "native",
+        takes: "a table with the key `packages`: `\"auto\"`, or a list of names of packages of your distribution",
+        does: "Packages that jobs see as if they were installed, beside those that you choose yourself. What this machine does \
+               not have is fetched by its own package manager (Debian, Ubuntu), and unpacked below this tool's own directory: \
+               nothing is installed, and nothing of them is run for that. `\"auto\"`: those that crates of the dependency \
+               graph are known to need (`docs/compatibility.md`). With an image: one is derived that has them.",
+        trust: "needs trust",
+        example: "{ packages = [\"libssl-dev\", \"protobuf-compiler\"] }",
+    },
+    Key {
         name: "limits",
         takes: "a table",
         does: "What they, and all jobs in them, may use up: each limit of `docs/limits.md`. None is wider than what \
@@ -229,6 +240,7 @@ fn top() -> serde_json::Map<String, Value> {
     let keys = json!({
         "engine": { "enum": engines, "description": does("engine") },
         "image": { "type": "string", "pattern": "^([A-Za-z0-9][A-Za-z0-9._/:@-]*|[.]{0,2}/.*)$", "description": does("image") },
+        "native": native(does("native")),
         "limits": limits(LimitName::all(), does("limits")),
         "build-scripts": { "enum": modes, "description": does("build-scripts") },
         "defaults": { "$ref": "#/$defs/defaults" },
@@ -285,6 +297,22 @@ fn rules(ports: bool) -> serde_json::Map<String, Value> {
         (key.name.to_owned(), value)
     })
     .collect()
+}
+
+/// The table `native`.
+fn native(description: &str) -> Value {
+    let name = json!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$" });
+    json!({
+        "type": "object",
+        "description": description,
+        "additionalProperties": false,
+        "properties": {
+            "packages": {
+                "anyOf": [{ "const": native::AUTO }, { "type": "array", "items": name, "uniqueItems": true }],
+                "description": "Packages of the distribution that jobs see as if they were installed",
+            },
+        },
+    })
 }
 
 /// A table of limits.

@@ -72,6 +72,11 @@ impl StateDirectory {
         self.path().join("images")
     }
 
+    /// Packages that were unpacked, for containers to show them.
+    pub fn packages(&self) -> PathBuf {
+        self.path().join("packages")
+    }
+
     /// The `/etc` that containers see.
     pub fn etc(&self) -> PathBuf {
         self.0.join("etc")

@@ -222,6 +222,7 @@ impl Place {
             image: Image::Host,
             mounts: self.mounts.clone(),
             common: Vec::new(),
+            over: Vec::new(),
             links: Vec::new(),
             uid: surroundings.user.uid,
             gid: surroundings.user.gid,

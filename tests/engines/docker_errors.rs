@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use cargo_sandbox::agent::Overlay;
 use cargo_sandbox::container::docker::{CONNECT_PATIENCE, DockerEngine, PROBE_PATIENCE};
 use cargo_sandbox::container::{Engine, EngineError, Image, Mount};
 
@@ -107,6 +108,18 @@ fn a_source_that_is_not_there_is_named_before_anything_is_made() {
     let error = fixture.engine.start(&fixture.spec).unwrap_err();
     assert!(error.message.starts_with("cannot mount /does/not/exist"), "{error}");
     assert!(fixture.listed().is_none());
+}
+
+#[test]
+fn packages_that_cannot_be_shown_stop_the_start() {
+    let Some(mut fixture) = Fixture::new() else { return };
+    fixture.spec.over.push(Overlay { over: "/does/not/exist".into(), target: "/usr/include".into() });
+    prepare(&fixture.spec);
+    let error = fixture.engine.start(&fixture.spec).unwrap_err();
+    for words in ["cannot lay packages over the system: /usr/include", "`[native] packages` cannot be shown"]
+    {
+        assert!(error.message.contains(words), "`{words}` is not in: {error}");
+    }
 }
 
 #[test]

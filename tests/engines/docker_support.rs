@@ -113,6 +113,7 @@ pub fn spec(directory: &Path, project: &str) -> ContainerSpec {
         containers_directory: directory.join("containers"),
         image: Image::Host,
         common: vec!["/usr".into()],
+        over: Vec::new(),
         mounts: world.mounts,
         links: world.links,
         uid,

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 #[path = "../support/forward.rs"]
 mod forward;
 
-use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
 use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::{JobLimits, Overlay};
 use cargo_sandbox::container::native::NativeEngine;
 use cargo_sandbox::container::{ContainerSpec, Engine, Image, Limits, Mount};
 
@@ -74,6 +74,7 @@ impl Container {
                 Mount::writable(project.join("build")),
             ],
             common: vec!["/usr".into()],
+            over: Vec::new(),
             links,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
@@ -403,4 +404,16 @@ fn as_an_ordinary_user() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn packages_that_cannot_be_shown_stop_the_start() {
+    let mut container = Container::new();
+    container.spec.over.push(Overlay { over: "/does/not/exist".into(), target: "/usr/include".into() });
+    fs::create_dir_all(container.spec.directory()).unwrap();
+    let error = container.engine.start(&container.spec).unwrap_err();
+    assert!(
+        error.message.contains("cannot show the packages of `[native] packages`: /usr/include"),
+        "{error}"
+    );
 }

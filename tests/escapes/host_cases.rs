@@ -2,7 +2,9 @@
 //! host, by what a repository asks for, with another way to start cargo, by using everything up, at a terminal.
 //! `docs/threat-model.md` has its tables from here.
 
-use super::catalogue::{HOST_DOMAIN, KILLED, LANDLOCK, NETWORK, NOT_SHOWN, ORIGIN, SCRUBBED, SECCOMP};
+use super::catalogue::{
+    HOST_DOMAIN, KILLED, LANDLOCK, NETWORK, NOT_SHOWN, ORIGIN, READ_ONLY, SCRUBBED, SECCOMP,
+};
 
 /// An attack with a test of its own.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ const RESOLVED: &str = "resolved before cargo starts";
 const OVERRIDDEN: &str = "decided by this tool in cargo's environment";
 const SETTINGS: &str = "configuration that `self setup` wrote";
 const PROVENANCE: &str = "a user's grant is for what cargo unpacked from crates.io";
+const LISTED: &str = "a list that comes with this tool";
 const NO_POLICY: &str = "no policy grants it";
 const OWN_NETWORK: &str = "network namespace of the job's own";
 const USERS_FILE: &str = "only the user's own file, in no project, is read";
@@ -154,6 +157,10 @@ const REPOSITORY: &[HostCase] = &[
     host("policy", "gives its own packages paths, variables and system calls by `cargo-sandbox.toml`", &[TRUST], "policy/files::a_build_script_reads_what_it_is_granted_and_another_kind_of_job_does_not"),
     host("policy", "has a job reach a server of the host's", &[TRUST], "policy/network::a_list_is_what_is_reached_and_nothing_else_is"),
     host("policy", "has all jobs use the programs of an image of its choice", &[TRUST], "policy/containers::an_image_of_the_repositorys_is_used_after_trust"),
+    host("policy", "has all jobs use packages of its choice", &[TRUST], "packages/main::a_listed_package_is_fetched_once_and_used_without_being_installed"),
+    host("policy", "names an option of apt's, a file, a pattern or a version in the place of a package", &[NO_POLICY], "packages/main::what_is_no_name_of_a_package_is_refused_where_it_stands"),
+    host("dependency", "says that it needs a package of its own choice (`packages = \"auto\"`)", &[LISTED], "packages/main::what_the_dependency_graph_needs_is_fetched"),
+    host("dependency", "changes the packages that are shown to jobs", &[LANDLOCK, READ_ONLY], "packages/main::jobs_cannot_write_what_is_shown_to_them"),
     host("policy", "chooses the engine", &[TRUST], "policy/containers::an_engine_is_the_repositorys_choice_where_the_user_has_none_and_trusts_it"),
     host("policy", "lets all jobs use up more than the user does", &[TRUST], "policy/containers::a_wider_limit_of_containers_is_asked_for_and_never_above_the_command_line"),
     host("policy", "changes what was trusted", &[TRUST], "policy/trust::each_grant_is_asked_for_in_words_and_a_changed_file_asks_again"),

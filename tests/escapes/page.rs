@@ -41,6 +41,7 @@ const TESTS: &[(&str, &str)] = &[
     ("limits/configuration", include_str!("../limits/configuration.rs")),
     ("limits/free_space", include_str!("../limits/free_space.rs")),
     ("limits/weaker", include_str!("../limits/weaker.rs")),
+    ("packages/main", include_str!("../packages/main.rs")),
     ("policy/containers", include_str!("../policy/containers.rs")),
     ("policy/files", include_str!("../policy/files.rs")),
     ("policy/network", include_str!("../policy/network.rs")),

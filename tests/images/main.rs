@@ -205,6 +205,14 @@ fn an_archive_is_the_same(world: &World, layout: &Path, project: &Path) {
 }
 
 fn what_is_not_what_it_says_is_refused(world: &World, project: &Path) {
+    let config = world.home.join(".config/cargo-sandbox/config.toml");
+    world.write(&config, "[native]\npackages = [\"libssl-dev\"]\n");
+    let mut packages = world.sandbox(Engine::Native, project);
+    let words = ["config.toml:2, [native]", "cannot be added to the image", "hint: build one that has them"];
+    fails(packages.args(["--sandbox-image", "./image", "build"]), &words);
+    fs::remove_file(&config).expect("removed");
+    world::remove(&world.state().join("images"));
+
     let blobs = fs::read_dir(project.join("image/blobs/sha256")).expect("blobs");
     let largest = blobs.map(|blob| blob.expect("a blob").path());
     let largest = largest.max_by_key(|blob| fs::metadata(blob).expect("a file").len()).expect("a layer");

@@ -32,7 +32,7 @@ impl Image {
         let packages = need(closure(packages, without))?;
         let root = scratch.join(name);
         // As this machine has them, whatever its packages call the places of their files.
-        for merged in ["bin", "lib", "lib64"] {
+        for merged in ["bin", "sbin", "lib", "lib64"] {
             fs::create_dir_all(root.join("usr").join(merged)).expect("directory");
             symlink(Path::new("usr").join(merged), root.join(merged)).expect("link");
         }

@@ -103,6 +103,34 @@ pub struct Needs<'a> {
     pub project: Option<(&'a Path, &'a Path)>,
 }
 
+/// What a program of the system's needs that writes in one directory, and uses the network.
+pub fn of_system_program(written: &Path) -> Domain {
+    let mut domain = Domain::default();
+    domain.add(written, Rights::Write);
+    for path in SYSTEM.iter().chain(MERGED) {
+        domain.add_executable(path.as_ref());
+    }
+    system_reads(&mut domain);
+    domain
+}
+
+/// What every program reads and uses of the system.
+fn system_reads(domain: &mut Domain) {
+    for (path, _why) in SYSTEM_READS {
+        domain.add(path, Rights::Read);
+    }
+    for path in DEVICES {
+        domain.add(path, Rights::Device);
+    }
+    for path in NAME_SERVICE_SOCKETS {
+        domain.add(path, Rights::Connect);
+    }
+    // Often a link out of /etc, replaced by its owner while a program runs.
+    if let Ok(file) = Path::new("/etc/resolv.conf").canonicalize() {
+        domain.add(&file, Rights::Read);
+    }
+}
+
 impl Needs<'_> {
     /// The grants of the command, without those of its session.
     pub fn domain(&self) -> Domain {
@@ -175,15 +203,7 @@ impl Needs<'_> {
     }
 
     fn system(&self, domain: &mut Domain) {
-        for (path, _why) in SYSTEM_READS {
-            domain.add(path, Rights::Read);
-        }
-        for path in DEVICES {
-            domain.add(path, Rights::Device);
-        }
-        for path in NAME_SERVICE_SOCKETS {
-            domain.add(path, Rights::Connect);
-        }
+        system_reads(domain);
         for name in ["MAKEFLAGS", "CARGO_MAKEFLAGS", "MFLAGS"] {
             let flags = self.variable(name).unwrap_or_default().to_string_lossy();
             // The jobserver of a make above us.
@@ -192,10 +212,6 @@ impl Needs<'_> {
                     domain.add(path.1, Rights::Device);
                 }
             }
-        }
-        // Often a link out of /etc, replaced by its owner while cargo runs.
-        if let Ok(file) = Path::new("/etc/resolv.conf").canonicalize() {
-            domain.add(&file, Rights::Read);
         }
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "CARGO_HTTP_CAINFO"] {
             if let Some(path) = self.variable(name) {

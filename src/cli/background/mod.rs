@@ -110,6 +110,7 @@ fn prepared(name: &OsStr) -> anyhow::Result<Option<Background>> {
         toolchain: &toolchain,
         bar: &bar,
         installed: None,
+        vetted: None,
     };
     let Prepared { mut session, asks, .. } = prepare(&front_end, &options, &known, &state, project)?;
     planted::check(&session.project.root, &session.target_dir)?;

@@ -98,6 +98,7 @@ fn examine(front_end: &FrontEnd, options: &Options, context: &Context) -> anyhow
         toolchain: &toolchain,
         bar: &bar,
         installed: None,
+        vetted: None,
     };
     let session = prepare(front_end, options, &known, &context.state, project)?.session;
     let proof = kernel::check(&bar).map_err(anyhow::Error::from).and_then(|_| prove(&session));
@@ -158,6 +159,9 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
     match &settings.image.value {
         Image::Host => {}
         image => say("image", &format!("{image} ({})", settings.image.by)),
+    }
+    for packages in &settings.packages {
+        say("packages", &format!("{} ({})", packages.value, packages.by));
     }
 }
 

@@ -91,6 +91,9 @@ fn containers(settings: &Settings) -> String {
     };
     line("engine", settings.engine.value.name().into(), settings.engine.by.to_string());
     line("image", image, settings.image.by.to_string());
+    for said in &settings.packages {
+        line("packages", said.value.to_string(), said.by.to_string());
+    }
     for (name, value) in settings.limits.list() {
         line("limits", format!("{name} = {value}"), origin(settings.origins.get(&name)));
     }

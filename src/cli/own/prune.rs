@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::container::Engine;
 use crate::container::engines::explain;
+use crate::container::packages::{self, Store};
 use crate::project::{StateDirectory, record, single_use};
 
 use super::Context;
@@ -32,6 +33,7 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
         println!("removed the build directory of {name}");
     }
     freed += images(context, &engines)?;
+    freed += packages(context)?;
     for engine in &engines {
         freed += engine.prune().map_err(|error| explain("remove unused images", &error))?;
     }
@@ -39,14 +41,35 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// Removes what was unpacked of images in files; while a command or a container runs it may be in use, and stays.
-fn images(context: &Context, engines: &[Box<dyn Engine>]) -> anyhow::Result<u64> {
+/// The ids of all projects.
+fn projects(context: &Context) -> impl Iterator<Item = String> {
     let projects = std::fs::read_dir(context.state.projects()).into_iter().flatten().flatten();
-    let mut ids = projects.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let in_use = ids.any(|id| is_used(&context.state.project(&id).sessions()))
-        || engines.iter().any(|engine| engine.list().map_or(true, |list| !list.is_empty()));
+    projects.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+/// Whether a command or a container runs: what is shown in containers may be in use.
+fn anything_runs(context: &Context, engines: &[Box<dyn Engine>]) -> bool {
+    projects(context).any(|id| is_used(&context.state.project(&id).sessions()))
+        || engines.iter().any(|engine| engine.list().map_or(true, |list| !list.is_empty()))
+}
+
+/// Removes packages that no project has used the last time. What a container shows is its project's.
+fn packages(context: &Context) -> anyhow::Result<u64> {
+    let directory = context.state.packages();
+    if !directory.exists() {
+        return Ok(0);
+    }
+    let used = projects(context).filter_map(|id| packages::used(context.state.project(&id).path())).collect();
+    let _lock = Store::open(directory.clone())?.lock(false)?;
+    let before = size_of_tree(&directory);
+    packages::remove_unused(&directory, &used)?;
+    Ok(before.saturating_sub(size_of_tree(&directory)))
+}
+
+/// Removes what was unpacked of images in files.
+fn images(context: &Context, engines: &[Box<dyn Engine>]) -> anyhow::Result<u64> {
     let images = context.state.images();
-    if in_use || !images.exists() {
+    if !images.exists() || anything_runs(context, engines) {
         return Ok(0);
     }
     let size = size_of_tree(&images);

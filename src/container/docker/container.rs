@@ -76,7 +76,7 @@ pub(super) fn request(
         env: Some(LOADER_VARIABLES.iter().map(ToString::to_string).collect()),
         working_dir: Some("/".into()),
         // An image's own would start programs in here from time to time.
-        healthcheck: matches!(spec.image, Image::Named(_) | Image::Built(_))
+        healthcheck: matches!(spec.image, Image::Named(_) | Image::Built(_) | Image::Extended(..))
             .then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         attach_stdout: Some(true),
         attach_stderr: Some(true),

@@ -36,11 +36,27 @@ const DIRECTORIES: &[(&str, u32)] = &[
 
 /// The identifier of the image for `spec`, made first if it is the host's and not there yet.
 pub(super) async fn ensure(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
-    match &spec.image {
-        Image::Named(name) => named(connection, name).await,
-        Image::Built(recipe) => build::built(connection, recipe).await,
+    match provided(connection, &spec.image).await? {
+        Some(id) => Ok(id),
         // What an image in a file has is mounted, as the host's is.
-        Image::Host | Image::File(_) => host(connection, &spec.links).await,
+        None => host(connection, &spec.links).await,
+    }
+}
+
+/// The identifier of an image that somebody else made, or that is made of one, had first if it is not there.
+pub(super) async fn provided(connection: &Connection, image: &Image) -> Result<Option<String>, EngineError> {
+    let (base, additions) = match image {
+        Image::Extended(base, additions) => (base.as_ref(), Some(additions)),
+        image => (image, None),
+    };
+    let id = match base {
+        Image::Named(name) => named(connection, name).await?,
+        Image::Built(recipe) => build::built(connection, recipe).await?,
+        Image::Host | Image::File(_) | Image::Extended(..) => return Ok(None),
+    };
+    match additions {
+        Some(additions) => build::extended(connection, base, &id, additions).await.map(Some),
+        None => Ok(Some(id)),
     }
 }
 

@@ -83,11 +83,7 @@ impl Engine for DockerEngine {
     }
 
     fn provide(&self, image: &Image) -> Result<(), EngineError> {
-        match image {
-            Image::Named(name) => self.runtime.block_on(image::named(&self.connection, name)).map(|_| ()),
-            Image::Built(recipe) => self.runtime.block_on(build::built(&self.connection, recipe)).map(|_| ()),
-            Image::Host | Image::File(_) => Ok(()),
-        }
+        self.runtime.block_on(image::provided(&self.connection, image)).map(|_| ())
     }
 
     fn list(&self) -> Result<Vec<ContainerInfo>, EngineError> {

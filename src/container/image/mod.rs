@@ -18,7 +18,9 @@ use super::host::{MERGED, SYSTEM, SystemWorld};
 use super::spec::Mount;
 use crate::project::private_directory;
 
+pub(crate) use digest::Hashing;
 pub use layout::{ImageError, Layout};
+pub(super) use tree::Tree;
 
 /// Directories of an image that jobs may read and execute, beside those that a host has.
 const MORE: &[&str] = &["/etc", "/opt"];

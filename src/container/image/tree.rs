@@ -30,6 +30,8 @@ const MODES: u32 = 0o777;
 #[derive(Debug)]
 pub struct Tree {
     root: OwnedFd,
+    /// Whether a link to a directory stays where a layer has a directory of that name.
+    keeps_links: bool,
 }
 
 impl Tree {
@@ -38,7 +40,17 @@ impl Tree {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { root: open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())? })
+        let root = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { root, keeps_links: false })
+    }
+
+    /// Opens a directory in which links to directories stay, as a package manager has it: what a package has in `/lib`
+    /// goes where `/lib` leads.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn keeping_links(path: &Path) -> io::Result<Self> {
+        Ok(Self { keeps_links: true, ..Self::open(path)? })
     }
 
     /// Puts one layer, a tar, over what is there.
@@ -94,6 +106,13 @@ impl Tree {
         let mode = Mode::from_raw_mode(entry.header().mode()? & MODES);
         let kind = entry.header().entry_type();
         if kind == EntryType::Directory {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            if self.keeps_links
+                && openat2(&self.root, above.join(name), flags, Mode::empty(), resolve).is_ok()
+            {
+                return Ok(());
+            }
             return make_directory(&directory, name, mode);
         }
         remove(&directory, name)?;

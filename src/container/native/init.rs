@@ -376,6 +376,10 @@ fn inside(
             .map_err(|error| Trouble::step("cannot switch on the container's loopback", error))?;
     }
     root::enter(plan, trees)?;
+    agent::lay_over(&plan.agent.over).map_err(|error| {
+        Trouble::step("cannot show the packages of `[native] packages`", error)
+            .hint("Overlayfs in user namespaces is needed, and no mount below the directory.")
+    })?;
 
     let mountinfo = fs::read("/proc/self/mountinfo")
         .map_err(|error| Trouble::step("cannot read the container's /proc", error))?;

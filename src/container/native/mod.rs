@@ -91,8 +91,12 @@ impl Engine for NativeEngine {
     }
 
     fn provide(&self, image: &Image) -> Result<(), EngineError> {
+        let image = match image {
+            Image::Extended(base, _) => base,
+            image => image,
+        };
         let (message, name) = match image {
-            Image::Host | Image::File(_) => return Ok(()),
+            Image::Host | Image::File(_) | Image::Extended(..) => return Ok(()),
             Image::Named(name) => {
                 (format!("the native engine pulls no images, and {name} is configured"), name.as_str())
             }
