@@ -8,7 +8,7 @@ use crate::cargo::installed::coverage::{self, Coverage};
 
 use super::identify::Refusal;
 use super::nested::Nested;
-use super::packages;
+use super::packages::Linked;
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Session, normalized};
@@ -160,6 +160,15 @@ pub fn rustdoc(
     Ok(rules.0)
 }
 
+/// The directory of the profile that a build script at `place` below the build directory is in.
+///
+/// # Errors
+/// When it is in none.
+pub fn root_of_script(session: &Session, place: &Path) -> Result<PathBuf, Refusal> {
+    let build = session.directories.build();
+    artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))
+}
+
 /// A build script at `place` below the build directory.
 ///
 /// # Errors
@@ -169,6 +178,7 @@ pub fn build_script(
     session: &Session,
     origin: &Origin,
     place: &Path,
+    linked: &Linked,
     request: &Request,
 ) -> Result<Vec<Access>, Refusal> {
     let mut rules = Rules::common(session);
@@ -179,8 +189,7 @@ pub fn build_script(
         Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => rules.source(session, origin),
     }
     let build = session.directories.build();
-    let root =
-        artifact_root(&build, &build.join(place)).ok_or_else(|| Refusal::UnknownScript(place.to_owned()))?;
+    let root = root_of_script(session, place)?;
     let out = PathBuf::from(request.variable("OUT_DIR").unwrap_or_default());
     let out = in_build_dir(session, &out).map_err(|_| Refusal::OutDir(place.to_owned()))?;
     // For a foreign target the script's own place is in the host's part, its output in the target's.
@@ -193,10 +202,12 @@ pub fn build_script(
             rules.add(&root.join(name), Rights::ReadExecute);
         }
     }
-    for directory in
-        packages::sources_of_script(session, place).iter().chain(&said_by_dependencies(session, request))
-    {
+    for directory in linked.sources.iter().chain(&said_by_dependencies(session, request)) {
         rules.add(directory, Rights::ReadExecute);
+    }
+    // In a layer as well: what one script leaves there is nothing that another one must find.
+    for directory in &linked.shared {
+        rules.add(directory, Rights::WriteAll);
     }
     rules.add(&session.directories.scripts().join(place), Rights::ReadExecute);
     rules.add(&out, Rights::WriteAll);
@@ -419,20 +430,23 @@ mod tests {
         let origin = Origin::Package("/c/registry/src/i/x-1".into());
         let out = build.join("triple/debug/build/x-2/out");
         let env = format!("OUT_DIR={}", out.display());
-        let rules = build_script(&session, &origin, place, &request(&env)).unwrap();
+        let rules = build_script(&session, &origin, place, &Linked::default(), &request(&env)).unwrap();
         assert_eq!(writes(&rules), ["/c/registry/src/i/x-1", out.to_str().unwrap()]);
         assert!(readable(&rules, "/c/registry/src/i/x-1/build.rs") && !readable(&rules, "/w/app/.env"));
         assert!(!readable(&rules, "/c/registry/src/i/b-1/src/lib.rs"), "another package");
         let said = format!("DEP_B_INCLUDE=-I/c/registry/src/i/b-1/include:/w/app/include:{}", out.display());
         let mut spoken = request(&env);
         spoken.env.push(said.into());
-        let rules = build_script(&session, &origin, place, &spoken).unwrap();
+        let rules = build_script(&session, &origin, place, &Linked::default(), &spoken).unwrap();
         assert!(readable(&rules, "/c/registry/src/i/b-1/include/b.h"), "a dependency's headers");
         assert!(!readable(&rules, "/c/registry/src/i/c-1/c.h") && !readable(&rules, "/w/app/include/x.h"));
         for bad in ["/etc", "", "debug/build/x-1", "debug/deps/out", "debug/build/../.fingerprint/out", "out"]
         {
             let env = format!("OUT_DIR={}", build.join(bad).display());
-            assert!(build_script(&session, &origin, place, &request(&env)).is_err(), "{bad}");
+            assert!(
+                build_script(&session, &origin, place, &Linked::default(), &request(&env)).is_err(),
+                "{bad}"
+            );
         }
     }
 }

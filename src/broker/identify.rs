@@ -15,7 +15,7 @@ use crate::policy::network::{Network, PublishedPort};
 use super::access;
 use super::environment;
 use super::grants;
-use super::packages::Subject;
+use super::packages::{Linked, Subject};
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Purpose, Session, normalized};
@@ -342,13 +342,15 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
         return Err(Refusal::UnknownScript(place.to_owned()));
     }
     let origin = session.origin(&request.cwd).ok_or_else(|| outside(session, &request.cwd))?;
-    let access = access::build_script(session, &origin, place, request)?;
-    let layered = match &origin {
+    let linked = Linked::of_script(session, place, &access::root_of_script(session, place)?);
+    let access = access::build_script(session, &origin, place, &linked, request)?;
+    let mut layered = match &origin {
         Origin::Package(directory) => vec![directory.as_os_str().as_bytes().to_vec()],
         // What a member's script writes into the repository must not vanish without a word, and cargo refuses to
         // package what its own script changes.
         Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => Vec::new(),
     };
+    layered.extend(linked.shared.iter().map(|directory| directory.as_os_str().as_bytes().to_vec()));
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
     let spec = JobSpec { layered, ..spec };
     let package = package_name(session, request, &origin);

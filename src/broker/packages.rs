@@ -109,9 +109,52 @@ impl Subject {
     }
 }
 
-/// The directories of the packages that a build script is made of, without those of the workspace. A package of sources
-/// (`openssl-src`, say) is a library that knows where these are.
-pub fn sources_of_script(session: &Session, place: &Path) -> BTreeSet<PathBuf> {
+/// What a build script has of the packages that are linked into it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Linked {
+    /// Their directories, without those of the workspace. A package of sources (`openssl-src`, say) is a library that knows
+    /// where these are.
+    pub sources: BTreeSet<PathBuf>,
+    /// What they offer scripts to write in, beside their own output.
+    pub shared: Vec<PathBuf>,
+}
+
+/// A package that is nothing but a directory for all build scripts that it is linked into (`cxx-build` is made with it).
+const SHARED: &str = "scratch";
+
+impl Linked {
+    /// Of the script at `place` below the build directory, in the part of it that is `root`.
+    pub fn of_script(session: &Session, place: &Path, root: &Path) -> Self {
+        let sources = sources_of_script(session, place);
+        let is_shared = |source: &PathBuf| {
+            of_registry(session, source)
+                .is_some_and(|package| package.name == SHARED && package.provenance == Provenance::Registry)
+        };
+        let shared =
+            if sources.iter().any(is_shared) { outputs_of(&root.join("build"), SHARED) } else { Vec::new() };
+        Self { sources, shared }
+    }
+}
+
+/// The output directories of a package's build script: `build/<name>-<hash>/out`, or `build/<name>/<hash>/out`.
+fn outputs_of(build: &Path, name: &str) -> Vec<PathBuf> {
+    let below = |directory: &Path| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().join("out")).collect::<Vec<_>>()
+    };
+    let of_package = |out: &PathBuf| {
+        let directory = out.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        directory.strip_prefix(name).is_some_and(|rest| {
+            rest.strip_prefix('-').is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        })
+    };
+    let mut outputs: Vec<_> = below(build).into_iter().filter(of_package).collect();
+    outputs.extend(below(&build.join(name)));
+    outputs.retain(|out| fs::symlink_metadata(out).is_ok_and(|metadata| metadata.is_dir()));
+    outputs
+}
+
+fn sources_of_script(session: &Session, place: &Path) -> BTreeSet<PathBuf> {
     let store = session.directories.packages();
     let mut sources = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -312,6 +355,21 @@ mod tests {
         assert_eq!(names, ["helper-1.0.0", "sources-1.0.0", "x-1.0.0"]);
         assert!(sources_of_script(&session, Path::new("debug/build/y-1/build_script_build-1")).is_empty());
         fs::remove_dir_all(session.directories.packages()).unwrap();
+    }
+
+    #[test]
+    fn the_shared_directory_is_that_of_the_package_of_this_name() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in
+            ["scratch-12ab/out", "scratch-34cd", "scratch-pad-12ab/out", "other-12ab/out", "scratch/56ef/out"]
+        {
+            fs::create_dir_all(directory.path().join(path)).unwrap();
+        }
+        fs::create_dir_all(directory.path().join("scratch-78")).unwrap();
+        std::os::unix::fs::symlink("/etc", directory.path().join("scratch-78/out")).unwrap();
+        let mut found = outputs_of(directory.path(), "scratch");
+        found.sort();
+        assert_eq!(found, ["scratch/56ef/out", "scratch-12ab/out"].map(|path| directory.path().join(path)));
     }
 
     #[test]
