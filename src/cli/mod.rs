@@ -209,6 +209,10 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
             Some(name) => Some(Said { value: name.clone(), by: Place::option("--sandbox-image") }),
             None => config.image.as_ref().map(|image| config.said(&file, image)),
         },
+        provider: config.native.provider.as_ref().map(|provider| Said {
+            by: Place { table: "native".into(), ..config.said(&file, provider).by },
+            value: *provider.get_ref(),
+        }),
         limits: config.limits,
         options: LimitSettings::default().overridden_by(arguments.sandbox_limit.iter().copied()),
         memory,

@@ -18,6 +18,7 @@ use super::file::PolicyFile;
 use super::invalid::line;
 use super::layers::{Place, Source, Written};
 use super::limits::{LimitName, LimitSettings, Resolved};
+use super::provider::Provider;
 use super::question::Item;
 
 /// What the user says of containers.
@@ -27,6 +28,8 @@ pub struct Own {
     pub engine: Option<Said<Selection>>,
     /// The image, if one is chosen.
     pub image: Option<Said<String>>,
+    /// Who gives jobs what is not Rust, if that is chosen.
+    pub provider: Option<Said<Provider>>,
     /// Limits of the configuration file.
     pub limits: LimitSettings,
     /// Limits of the command line.
@@ -46,6 +49,8 @@ pub struct Settings {
     pub engine: Said<Selection>,
     /// What they are made from.
     pub image: Said<Image>,
+    /// Who gives jobs what is not Rust.
+    pub provider: Said<Provider>,
     /// What they are made to.
     pub limits: Resolved,
     /// Who says so of each limit; what is not there is built in.
@@ -66,8 +71,9 @@ impl Own {
             }
             None => built_in(Image::Host),
         };
+        let mut provider = self.provider.clone().unwrap_or_else(|| built_in(Provider::default()));
         let Some(Written { file, text, path, trusted, .. }) = repository else {
-            return Settings { engine, image, limits: limits.resolve(self.memory), origins };
+            return Settings { engine, image, provider, limits: limits.resolve(self.memory), origins };
         };
         let place = |start: usize, table: &str| Place {
             source: Some(Source::Repository),
@@ -85,6 +91,12 @@ impl Own {
             let value = Image::of(asked.get_ref().as_str(), path.parent().unwrap_or(Path::new("/")));
             image = Said { value, by: place(asked.span().start, "") };
         }
+        if let Some(asked) = file.native.provider.as_ref().filter(|_| self.provider.is_none()) {
+            let value = *asked.get_ref();
+            if *trusted || !value.evaluates() {
+                provider = Said { value, by: place(asked.span().start, "native") };
+            }
+        }
         let without = limits.resolve(self.memory);
         for (name, value) in file.limits.iter() {
             let current = without.value(name);
@@ -95,7 +107,7 @@ impl Own {
                 origins.insert(name, place(file.limits.place(name).unwrap_or_default(), "limits"));
             }
         }
-        Settings { engine, image, limits: limits.resolve(self.memory), origins }
+        Settings { engine, image, provider, limits: limits.resolve(self.memory), origins }
     }
 
     /// Limits of jobs where no table of a policy says anything.
@@ -146,6 +158,8 @@ impl Own {
             };
             items.push(item(image.span().start, "image".into(), name.into(), effect));
         }
+        let provider = file.native.provider.as_ref();
+        items.extend(provider.and_then(|asked| Provider::item(text, asked, self.provider.as_ref())));
         let without = self.without_repository();
         for (name, value) in file.limits.iter() {
             if without.iter().all(|without| name.is_wider(value, without.value(name))) {
@@ -206,7 +220,8 @@ impl Settings {
         let engine = self.engine.value == other.engine.value
             || (other.engine.value == Selection::Auto && self.engine.value == Selection::Docker);
         let wider = |name: LimitName| name.is_wider(self.limits.value(name), other.limits.value(name));
-        engine && self.image.value == other.image.value && !LimitName::all().any(wider)
+        let provider = !self.provider.value.evaluates() || self.provider.value == other.provider.value;
+        engine && provider && self.image.value == other.image.value && !LimitName::all().any(wider)
     }
 }
 
@@ -276,6 +291,23 @@ mod tests {
         let more = own("", &["wall-time=10h"]);
         assert!(keys(&more, text).is_empty(), "less than what is in force");
         assert_eq!(more.settings(Some(&written(text, false))).limits.value(name), Some(9 * 3600));
+    }
+
+    #[test]
+    fn a_provider_that_evaluates_needs_trust_and_no_other_does() {
+        let nothing = own("", &[]);
+        for (name, provider) in Provider::ALL.map(|provider| (provider.name(), provider)) {
+            let text = format!("[native]\nprovider = '{name}'");
+            let asks = provider.evaluates();
+            assert_eq!(keys(&nothing, &text) == ["native.provider"], asks, "{name}");
+            let of = |own: &Own, trusted| own.settings(Some(&written(&text, trusted))).provider.value;
+            assert_eq!(of(&nothing, true), provider);
+            assert_eq!(of(&nothing, false), if asks { Provider::Host } else { provider });
+            let mine = Some(Said { value: Provider::Image, by: Place::built_in() });
+            let chosen = Own { provider: mine, ..Own::default() };
+            assert!(keys(&chosen, &text).is_empty());
+            assert_eq!(of(&chosen, true), Provider::Image);
+        }
     }
 
     #[test]

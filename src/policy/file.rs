@@ -15,6 +15,7 @@ use super::calls::SystemCall;
 use super::invalid::Mistake;
 use super::kind::Kind;
 use super::limits::{LimitName, LimitSettings};
+use super::native::Native;
 use super::network::{Network, PublishedPort};
 use super::package::Selector;
 use super::words::{GrantedPath, ImageName, Variable, word};
@@ -27,6 +28,9 @@ pub struct PolicyFile {
     pub engine: Option<Spanned<Selection>>,
     /// What they are made from.
     pub image: Option<Spanned<ImageName>>,
+    /// What of the system jobs see beside.
+    #[serde(default)]
+    pub native: Native,
     /// What they, and the jobs in them, may use up.
     #[serde(default)]
     pub limits: LimitSettings,

@@ -20,12 +20,14 @@ pub mod known;
 pub mod layers;
 mod limit_table;
 pub mod limits;
+pub mod native;
 mod nearest;
 pub mod network;
 pub mod package;
 pub mod paths;
 #[cfg(test)]
 mod properties;
+pub mod provider;
 pub mod question;
 pub mod reference;
 pub mod repository;

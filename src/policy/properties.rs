@@ -14,6 +14,7 @@ use super::layers::{Place, Policy, Source, Written};
 use super::limits::LimitSettings;
 use super::package::{Package, Provenance};
 use super::paths::Places;
+use super::provider::Provider;
 use super::question::Item;
 use super::repository::RepositoryPolicy;
 
@@ -104,9 +105,14 @@ fn own(numbers: &mut Numbers) -> Own {
     let said = |value| Said { value, by: Place::option("--engine") };
     let engine = engines.get(numbers.below(6)).copied().map(said);
     let image = (numbers.below(4) == 0).then(|| Said { value: "mine".into(), by: Place::built_in() });
+    let provider = (numbers.below(4) == 0).then(|| Said {
+        value: numbers.pick(&Provider::ALL.map(Provider::name)).parse().unwrap(),
+        by: Place::built_in(),
+    });
     Own {
         engine,
         image,
+        provider,
         limits,
         options: LimitSettings::default().overridden_by(options),
         memory: 8 << 30,
@@ -122,6 +128,10 @@ fn containers(numbers: &mut Numbers) -> String {
     }
     if numbers.below(4) == 0 {
         text.push_str(&format!("image = {}\n", numbers.pick(&["'mine'", "'theirs:1'"])));
+    }
+    if numbers.below(4) == 0 {
+        let name = numbers.pick(&Provider::ALL.map(Provider::name));
+        text.push_str(&format!("native.provider = '{name}'\n"));
     }
     // As they may stand before any table.
     if numbers.below(2) == 0 {

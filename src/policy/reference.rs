@@ -13,6 +13,7 @@ use super::file::{BuildScripts, JOB_LIMITS};
 use super::kind::Kind;
 use super::limits::LimitName;
 use super::network;
+use super::provider::Provider;
 
 /// Where the schema is published.
 pub const SCHEMA: &str = "cargo-sandbox.schema.json";
@@ -137,6 +138,15 @@ pub const TOP: &[Key] = &[
         example: "\"debian:13\"",
     },
     Key {
+        name: "native",
+        takes: "a table with the key `provider`: `\"host\"`, `\"image\"`, `\"riff\"` or `\"nix\"`",
+        does: "Who gives jobs compilers and libraries that are not Rust, where you have not chosen it: what the containers are \
+               made from (`host`, the default), the same but only where an image is chosen (`image`), or on top of it what \
+               `riff print-dev-env`, or the project's `flake.nix` or `shell.nix`, makes (`docs/nix.md`).",
+        trust: "`riff` and `nix` need trust",
+        example: "{ provider = \"nix\" }",
+    },
+    Key {
         name: "limits",
         takes: "a table",
         does: "What they, and all jobs in them, may use up: each limit of `docs/limits.md`. None is wider than what \
@@ -229,6 +239,7 @@ fn top() -> serde_json::Map<String, Value> {
     let keys = json!({
         "engine": { "enum": engines, "description": does("engine") },
         "image": { "type": "string", "pattern": "^([A-Za-z0-9][A-Za-z0-9._/:@-]*|[.]{0,2}/.*)$", "description": does("image") },
+        "native": native(does("native")),
         "limits": limits(LimitName::all(), does("limits")),
         "build-scripts": { "enum": modes, "description": does("build-scripts") },
         "defaults": { "$ref": "#/$defs/defaults" },
@@ -285,6 +296,21 @@ fn rules(ports: bool) -> serde_json::Map<String, Value> {
         (key.name.to_owned(), value)
     })
     .collect()
+}
+
+/// The table `native`.
+fn native(description: &str) -> Value {
+    json!({
+        "type": "object",
+        "description": description,
+        "additionalProperties": false,
+        "properties": {
+            "provider": {
+                "enum": Provider::ALL.map(Provider::name),
+                "description": "Who gives jobs compilers and libraries that are not Rust",
+            },
+        },
+    })
 }
 
 /// A table of limits.

@@ -16,6 +16,7 @@ use super::file::{BuildScripts, Defaults, Packages, PolicyFile};
 use super::invalid::{self, Mistake};
 use super::layers::{Place, Source};
 use super::limits::LimitSettings;
+use super::native::Native;
 use super::words::word;
 
 /// The file's name in the configuration directory.
@@ -29,6 +30,9 @@ pub struct UserConfig {
     pub engine: Option<Spanned<Selection>>,
     /// As `--sandbox-image`.
     pub image: Option<Spanned<String>>,
+    /// What of the system the jobs of every project see beside.
+    #[serde(default)]
+    pub native: Native,
     /// As `--sandbox-idle`.
     pub idle_seconds: Option<u64>,
     /// As `--sandbox-limit`.
