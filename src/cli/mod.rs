@@ -12,6 +12,7 @@ mod introduction;
 mod language_server;
 mod own;
 mod policy;
+mod provider;
 mod publish;
 mod report;
 mod trust;

@@ -8,6 +8,7 @@ pub mod host;
 pub mod image;
 pub mod lifecycle;
 pub mod native;
+pub mod single;
 pub mod spec;
 pub mod world;
 
