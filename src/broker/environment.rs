@@ -202,8 +202,8 @@ fn is_one_of(variable: &[u8], names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::session::tests::session;
-    use crate::provider::Provided;
     use super::*;
+    use crate::provider::Provided;
 
     fn of(kind: JobKind) -> Vec<String> {
         let session = session();
@@ -253,7 +253,9 @@ mod tests {
     fn what_riff_or_nix_gives_comes_after_what_cargo_says() {
         let mut session = session();
         session.provided = Provided {
-            variables: [("MINE", "theirs"), ("MORE", "2")].map(|(name, value)| (name.into(), value.into())).into(),
+            variables: [("MINE", "theirs"), ("MORE", "2")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
             programs: vec!["/nix/store/p/bin".into()],
             libraries: vec!["/nix/store/l/lib".into()],
             withheld: Vec::new(),
@@ -267,9 +269,12 @@ mod tests {
         };
         for (kind, libraries) in [(JobKind::Program, "/o:/nix/store/l/lib"), (JobKind::Crate, "/o")] {
             let all = of(kind);
-            for variable in
-                ["MINE=1", "MORE=2", "PATH=/t/bin:/nix/store/p/bin:/usr/bin", &format!("LD_LIBRARY_PATH={libraries}")]
-            {
+            for variable in [
+                "MINE=1",
+                "MORE=2",
+                "PATH=/t/bin:/nix/store/p/bin:/usr/bin",
+                &format!("LD_LIBRARY_PATH={libraries}"),
+            ] {
                 assert!(all.iter().any(|own| own == variable), "{variable}: {all:?}");
             }
             assert_eq!(all.iter().filter(|own| own.starts_with("LD_LIBRARY_PATH=")).count(), 1);

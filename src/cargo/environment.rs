@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn what_is_for_compilers_is_nothing_of_cargos() {
-        for name in ["CC", "CFLAGS_x86_64-unknown-linux-gnu", "PKG_CONFIG_PATH", "OPENSSL_LIB_DIR", "PROTOC"] {
+        for name in ["CC", "CFLAGS_x86_64-unknown-linux-gnu", "PKG_CONFIG_PATH", "OPENSSL_LIB_DIR", "PROTOC"]
+        {
             assert!(is_of_compilers(name), "{name}");
         }
         for name in ["PATH", "RUSTFLAGS", "CARGO_HOME", "MAKEFLAGS", "http_proxy", "NIX_CC", "LD_PRELOAD"] {

@@ -136,11 +136,7 @@ impl Evaluation<'_> {
             all.push((mount, rights));
         }
         all.push((Mount::writable(&self.home), Rights::WriteAll));
-        let project = Mount {
-            source: self.staged.to_owned(),
-            target: wish.root.to_owned(),
-            writable: false,
-        };
+        let project = Mount { source: self.staged.to_owned(), target: wish.root.to_owned(), writable: false };
         all.push((project, Rights::Read));
         for program in [self.program, self.nix] {
             let covered = all.iter().any(|(mount, _)| program.starts_with(&mount.target));
@@ -158,7 +154,8 @@ impl Evaluation<'_> {
             }
         }
         let rule = |path: &Path, rights| Access { path: path.as_os_str().as_bytes().to_vec(), rights };
-        let mut access: Vec<Access> = all.iter().map(|(mount, rights)| rule(&mount.target, *rights)).collect();
+        let mut access: Vec<Access> =
+            all.iter().map(|(mount, rights)| rule(&mount.target, *rights)).collect();
         access.push(rule(Path::new("/proc"), Rights::Read));
         let mut mounts: Vec<Mount> = all.into_iter().map(|(mount, _)| mount).collect();
         // Parents before children.
@@ -255,7 +252,8 @@ impl Evaluation<'_> {
     /// The command line.
     fn words(&self) -> Vec<OsString> {
         if self.wish.provider.value == Provider::Riff {
-            let mut words: Vec<OsString> = ["riff", "print-dev-env", "--json", "--project-dir"].map(Into::into).into();
+            let mut words: Vec<OsString> =
+                ["riff", "print-dev-env", "--json", "--project-dir"].map(Into::into).into();
             words.push(self.wish.root.into());
             return words;
         }
@@ -286,7 +284,14 @@ impl Evaluation<'_> {
             path.push(":");
         }
         path.push(SYSTEM_PATH);
-        let mut settings = String::from("experimental-features = nix-command flakes\naccept-flake-config = false\n");
+        let mut settings =
+            String::from("experimental-features = nix-command flakes\naccept-flake-config = false\n");
+        if !wish.offline {
+            // A network of nothing but a loopback is none for nix, which would then not try.
+            settings.push_str(
+                "substitute = true\ntarball-ttl = 3600\ndownload-attempts = 3\nconnect-timeout = 20\n",
+            );
+        }
         let mut all: Vec<(&str, OsString)> = vec![
             ("HOME", self.home.clone().into()),
             ("LANG", "C.UTF-8".into()),

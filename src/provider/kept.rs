@@ -68,12 +68,7 @@ pub fn last(directory: &Path) -> Option<Provided> {
 ///
 /// # Errors
 /// When a program is not there any more.
-pub fn key(
-    staged: &Staged,
-    provider: Provider,
-    programs: &[&Path],
-    store: &Store,
-) -> anyhow::Result<String> {
+pub fn key(staged: &Staged, provider: Provider, programs: &[&Path], store: &Store) -> anyhow::Result<String> {
     let mut hashing = Hashing::default();
     let own = matches!(store, Store::Own(_));
     write!(hashing, "{VERSION} {provider} {own} ")?;

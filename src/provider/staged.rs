@@ -118,7 +118,8 @@ fn read(path: &Path, left: &mut (u64, usize)) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     file.take(left.0 + 1).read_to_end(&mut content).map_err(failed)?;
     let length = content.len() as u64;
-    left.0 = left.0.checked_sub(length).ok_or_else(|| failed(io::Error::other("there is too much to read")))?;
+    left.0 =
+        left.0.checked_sub(length).ok_or_else(|| failed(io::Error::other("there is too much to read")))?;
     Ok(content)
 }
 

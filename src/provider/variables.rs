@@ -229,7 +229,10 @@ mod tests {
     #[test]
     fn search_paths_keep_what_is_in_the_store() {
         let provided = parse(&[
-            ("PATH", "/nix/store/a/bin:/usr/bin:/home/me/bin::bin:/nix/store/../x:/nix/store:/nix/store/b/bin"),
+            (
+                "PATH",
+                "/nix/store/a/bin:/usr/bin:/home/me/bin::bin:/nix/store/../x:/nix/store:/nix/store/b/bin",
+            ),
             ("LD_LIBRARY_PATH", "/tmp:/nix/store/l/lib"),
             ("HOME", "/homeless-shelter"),
             ("TMPDIR", "/tmp/x"),
@@ -243,8 +246,10 @@ mod tests {
     #[test]
     fn what_was_collected_as_garbage_is_missed() {
         let store = tempfile::tempdir().unwrap();
-        let provided =
-            parse(&[("CFLAGS", "-I/nix/store/a-1.0/include -L/nix/store/b/lib"), ("PATH", "/nix/store/c/bin")]);
+        let provided = parse(&[
+            ("CFLAGS", "-I/nix/store/a-1.0/include -L/nix/store/b/lib"),
+            ("PATH", "/nix/store/c/bin"),
+        ]);
         for name in ["a-1.0", "b", "c"] {
             assert!(!provided.is_in(store.path()), "{name}");
             std::fs::create_dir(store.path().join(name)).unwrap();
