@@ -136,8 +136,11 @@ impl Evaluation<'_> {
             all.push((mount, rights));
         }
         all.push((Mount::writable(&self.home), Rights::WriteAll));
-        let project = Mount { source: self.staged.to_owned(), target: wish.root.to_owned(), writable: false };
-        all.push((project, Rights::Read));
+        // cargo, which riff asks, may want to write a lock file first; it is a copy.
+        let writable = wish.provider.value == Provider::Riff;
+        let rights = if writable { Rights::WritePlain } else { Rights::Read };
+        let (source, target) = (self.staged.to_owned(), wish.root.to_owned());
+        all.push((Mount { source, target, writable }, rights));
         for program in [self.program, self.nix] {
             let covered = all.iter().any(|(mount, _)| program.starts_with(&mount.target));
             if !covered {
@@ -324,6 +327,9 @@ impl Evaluation<'_> {
     }
 }
 
+/// What nix says where it sees no interface but a loopback. It is not so: the hosts are reached by that.
+const NO_NETWORK: &str = "you don't have Internet access";
+
 /// What is written, up to so many bytes; the rest is read, and lost.
 fn bounded(mut from: impl Read, most: u64) -> Vec<u8> {
     let mut kept = Vec::new();
@@ -334,8 +340,28 @@ fn bounded(mut from: impl Read, most: u64) -> Vec<u8> {
 
 /// The end of what a program said, with all that a terminal would obey made visible.
 fn last_lines(said: &str) -> String {
-    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let lines: Vec<&str> = said.trim_end().lines().filter(|line| !line.contains(NO_NETWORK)).collect();
     let shown = &lines[lines.len().saturating_sub(SHOWN)..];
     let shown: Vec<String> = shown.iter().map(|line| format!("  {}", visible(line))).collect();
     shown.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_is_said_is_shown_and_moves_no_cursor() {
+        let said: String = (0..SHOWN).map(|number| format!("line {number}\n")).collect();
+        let said =
+            format!("first\n{said}warning: you don't have Internet access; …\nerror: \u{1b}]0;title\u{7}\n");
+        let shown = last_lines(&said);
+        assert!(shown.starts_with("  line 1\n") && shown.ends_with("error: \\x1b]0;title\\x07"), "{shown}");
+        assert!(!shown.contains("Internet"));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be() {
+        assert_eq!(bounded([7; 100].as_slice(), 10), [7; 10]);
+    }
 }

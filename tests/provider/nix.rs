@@ -43,3 +43,38 @@ fn a_crate_builds_with_what_its_shell_nix_gives() {
         world.stop(engine, &project);
     }
 }
+
+/// The same with a flake; it is made of what belongs to expressions, and of no source.
+#[test]
+fn a_crate_builds_with_what_its_flake_gives() {
+    let Some(world) = world("flake") else { return };
+    let project = project(&world);
+    let flake = "{ outputs = { self }: { devShells.x86_64-linux.default = import ./shell.nix; }; }\n";
+    world.write(&project.join("flake.nix"), flake);
+    world.write(
+        &project.join("shell.nix"),
+        &shell("  SELF = builtins.readDir ./.;")
+            .replace("SELF = ", "SELF = toString (builtins.attrNames (")
+            .replace("./.;", "./.));"),
+    );
+    wants(&world, "nix");
+    let output = cargo(&world, Engine::Native, &project, &["run"]).success("run");
+    assert_eq!(output.stdout, SAYS, "{}", output.stderr);
+    assert!(output.stderr.contains("flake.nix (nix)"), "{}", output.stderr);
+    assert!(!project.join("flake.lock").exists(), "nothing is written into the project");
+    let [store] = &*stores(&world) else { panic!("one store") };
+    let sources = fs::read_dir(store).expect("a store").flatten().map(|entry| entry.path());
+    let sources: Vec<_> = sources.filter(|path| path.join("flake.nix").exists()).collect();
+    let [source] = &*sources else { panic!("one source: {sources:?}") };
+    assert!(
+        source.join("shell.nix").exists()
+            && !source.join("src").exists()
+            && !source.join("build.rs").exists()
+    );
+
+    // What belongs to a project that is gone goes, its store included.
+    world.stop(Engine::Native, &project);
+    fs::remove_dir_all(&project).expect("removed");
+    run(world.sandbox(Engine::Native, &world.work()).args(["self", "prune"])).success("prune");
+    assert!(stores(&world).is_empty());
+}
