@@ -1,10 +1,12 @@
 //! What riff or Nix gives to a project's jobs, for one command.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::broker::escapes::visible;
 use crate::cargo::run::own_executable;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, version};
 use crate::container::Image;
@@ -16,7 +18,7 @@ use crate::policy::provider::Provider;
 use crate::project::single_use::SingleUse;
 use crate::project::{Project, ProjectDirectories, StateDirectory, file_name, record};
 use crate::provider::evaluation::Surroundings;
-use crate::provider::{Provided, Wish, provide};
+use crate::provider::{Provided, Wish, kept, provide};
 
 use super::FrontEnd;
 
@@ -82,6 +84,26 @@ pub(super) fn of_command(
     system.mounts.retain(|mount| mount.target != given.store.target);
     system.mounts.push(given.store);
     Ok(given.provided)
+}
+
+/// What was given last, for people: what jobs get and what none gets.
+pub(super) fn explained(state: &StateDirectory, root: &Path, settings: &Settings) -> String {
+    let provider = settings.provider.value;
+    let directory = state.project(&Project::new(root).id).path().join(DIRECTORY);
+    let Some(provided) = kept::last(&directory).filter(|_| provider.evaluates()) else {
+        return String::new();
+    };
+    let mut text = String::new();
+    let programs = provided.programs.iter().map(|path| ("PATH", path.display().to_string()));
+    let libraries = provided.libraries.iter().map(|path| ("LD_LIBRARY_PATH", path.display().to_string()));
+    let variables = provided.variables.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    for (name, value) in programs.chain(libraries).chain(variables) {
+        let _infallible = writeln!(text, "    env       {}={}", visible(name), visible(&value));
+    }
+    for name in &provided.withheld {
+        let _infallible = writeln!(text, "    withheld  {}", visible(name));
+    }
+    text
 }
 
 /// What the project at the root keeps, also where this command works on a copy of it.

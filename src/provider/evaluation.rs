@@ -305,8 +305,11 @@ impl Evaluation<'_> {
             ("USER", "user".into()),
         ];
         match self.store {
-            // Nothing more: a daemon obeys what a trusted user asks for.
-            Store::Daemon => all.push(("NIX_REMOTE", "daemon".into())),
+            // A daemon obeys what a trusted user asks for, and so is asked for its sandbox.
+            Store::Daemon => {
+                settings.push_str("sandbox = true\n");
+                all.push(("NIX_REMOTE", "daemon".into()));
+            }
             Store::Own(_) => {
                 // Builders are confined as nix itself, and cannot be more. Nor is there another user to build as.
                 settings.push_str("sandbox = false\nbuild-users-group =\nfilter-syscalls = false\n");

@@ -19,6 +19,12 @@ pub const STORE: &str = "/nix/store";
 /// The directory of the daemon's socket.
 pub const SOCKETS: &str = "/nix/var/nix/daemon-socket";
 
+/// The daemon's configuration.
+const CONFIGURATION: &str = "/etc/nix/nix.conf";
+
+/// How many files may include each other.
+const MOST_INCLUDED: usize = 10;
+
 /// A store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
@@ -37,6 +43,12 @@ impl Store {
         let socket = Path::new(SOCKETS).join("socket");
         // An ordinary user who can write the store is whom a daemon is not there for.
         if socket.symlink_metadata().is_ok_and(|socket| socket.file_type().is_socket()) {
+            if let Some(setting) = unconfined(Path::new(CONFIGURATION), 0) {
+                bail!(
+                    "`{CONFIGURATION}` says `{setting}`, so that Nix's daemon runs what an expression builds on this machine as \
+                     it is\n\nhint: `sandbox = true` there"
+                );
+            }
             return Ok(Self::Daemon);
         }
         if nix.starts_with(STORE) {
@@ -88,6 +100,29 @@ impl Store {
     }
 }
 
+/// The setting of a configuration by which the daemon builds outside of its sandbox: all, or what asks for that. It is on where
+/// nothing is said.
+fn unconfined(file: &Path, depth: usize) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok().filter(|_| depth < MOST_INCLUDED)?;
+    let mut found = None;
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match *words.as_slice() {
+            ["include" | "!include", name, ..] => {
+                let included = file.parent().unwrap_or(Path::new("/")).join(name);
+                found = unconfined(&included, depth + 1).or(found);
+            }
+            // Each of its names.
+            [name @ ("sandbox" | "build-use-sandbox" | "build-use-chroot"), "=", value, ..] => {
+                found = (value != "true").then(|| format!("{name} = {value}"));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// Lets what lies in `directory` be removed by its owner: nobody can write the directories of a store.
 pub fn make_removable(directory: &Path) {
     let Ok(metadata) = directory.symlink_metadata() else { return };
@@ -114,6 +149,29 @@ mod tests {
         assert_eq!(own.mount().source, Path::new("/d/root/store"));
         let error = Store::find(Path::new("/d"), Path::new("/nix/store/x-nix/bin/nix")).unwrap_err();
         assert!(error.to_string().contains("single-user"), "{error}");
+    }
+
+    #[test]
+    fn a_daemon_without_its_sandbox_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nix.conf");
+        for (text, expected) in [
+            ("", None),
+            ("sandbox = true\ncores = 2\n", None),
+            ("# sandbox = false\n", None),
+            ("sandbox = false\n", Some("sandbox = false")),
+            ("  sandbox   =  relaxed # some\n", Some("sandbox = relaxed")),
+            ("build-use-sandbox = false\n", Some("build-use-sandbox = false")),
+            ("sandbox = false\nsandbox = true\n", None),
+            ("!include other.conf\n", Some("sandbox = false")),
+            ("include other.conf\nsandbox = true\n", None),
+            ("include nix.conf\n", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            std::fs::write(directory.path().join("other.conf"), "sandbox = false\n").unwrap();
+            assert_eq!(unconfined(&file, 0).as_deref(), expected, "{text}");
+        }
+        assert_eq!(unconfined(&directory.path().join("none"), 0), None);
     }
 
     #[test]

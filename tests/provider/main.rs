@@ -4,6 +4,7 @@
 mod support;
 
 mod attacks;
+mod daemon;
 mod mistakes;
 mod nix;
 mod riff;

@@ -26,6 +26,12 @@ fn a_crate_builds_with_what_its_shell_nix_gives() {
         let note = first.stderr.lines().find(|line| line.starts_with(withheld));
         assert!(note.is_some_and(|note| note.ends_with("`LD_PRELOAD`, `RUSTC_WRAPPER`")), "{}", first.stderr);
 
+        let explained =
+            cargo(&world, engine, &project, &["self", "explain", "app"]).success("explain").stdout;
+        for line in ["    provider  nix ", "    env       GREETING=hello\n", "    withheld  LD_PRELOAD\n"] {
+            assert!(explained.contains(line), "{line} is not in:\n{explained}");
+        }
+
         // Nothing has changed: nothing is evaluated, also without a network, and nothing is built.
         let again = cargo(&world, engine, &project, &["run", "--offline"]).success("run again");
         assert_eq!(again.stdout, SAYS);
@@ -40,8 +46,33 @@ fn a_crate_builds_with_what_its_shell_nix_gives() {
         let changed = cargo(&world, engine, &project, &["run"]).success("run with another");
         assert!(changed.stdout.starts_with("43 "), "{}", changed.stdout);
         assert!(changed.stderr.contains("  Evaluating "), "{}", changed.stderr);
+        // Where plain cargo runs, its jobs get the same.
+        let plain = world
+            .wrapped(engine, &project)
+            .arg("build")
+            .env("CARGO_TARGET_DIR", world.home.join("plain"))
+            .output();
+        let plain = plain.expect("cargo runs");
+        assert!(plain.status.success(), "{}", String::from_utf8_lossy(&plain.stderr));
         world.stop(engine, &project);
     }
+}
+
+/// `fix` works on a copy, with what the project has.
+#[test]
+fn what_is_fixed_builds_with_it_as_well() {
+    let Some(world) = world("provider-fix") else { return };
+    let project = project(&world);
+    world.write(&project.join("shell.nix"), &shell(""));
+    wants(&world, "nix");
+    let main = project.join("src/main.rs");
+    let text =
+        fs::read_to_string(&main).expect("written").replace("println", "let mut unused = 1;\n    println");
+    world.write(&main, &text.replace("\", answer()", "\", answer() + unused - 1"));
+    cargo(&world, Engine::Native, &project, &["fix", "--allow-no-vcs"]).success("fix");
+    let fixed = fs::read_to_string(&main).expect("there");
+    assert!(fixed.contains("let unused = 1;"), "{fixed}");
+    world.stop(Engine::Native, &project);
 }
 
 /// The same with a flake; it is made of what belongs to expressions, and of no source.
