@@ -85,6 +85,16 @@ pub struct Surroundings {
     pub made_up: SingleUse,
 }
 
+/// How a program ended in the container.
+struct Outcome {
+    /// As `waitpid(2)` gives it.
+    status: i32,
+    /// What it wrote to standard output.
+    output: Vec<u8>,
+    /// And to standard error.
+    said: String,
+}
+
 /// One evaluation.
 #[derive(Debug)]
 pub struct Evaluation<'a> {
@@ -119,7 +129,7 @@ impl Evaluation<'_> {
         let Surroundings { engines, bar, .. } = surroundings;
         let container = Single { engines, bar, name: "container for riff and Nix" };
         let kind = container.start(&spec)?;
-        let result = self.job(&spec, access);
+        let result = self.confined(&spec, &access).and_then(|()| self.evaluate(&spec, access));
         container.remove(kind, &spec);
         result
     }
@@ -188,7 +198,52 @@ impl Evaluation<'_> {
         }
     }
 
-    fn job(&self, spec: &ContainerSpec, access: Vec<Access>) -> anyhow::Result<Vec<u8>> {
+    /// Sees to it that a daemon builds in its sandbox, whatever it says of itself: a builder there is the first process of a
+    /// namespace of its own. A sandbox that has no shell cannot even start this one.
+    fn confined(&self, spec: &ContainerSpec, access: &[Access]) -> anyhow::Result<()> {
+        if *self.store != Store::Daemon {
+            return Ok(());
+        }
+        // Another name each time, or the daemon remembers it.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let expression = format!(
+            "builtins.readFile (derivation {{ name = \"cargo-sandbox-{}\"; system = builtins.currentSystem; builder = \
+             \"/bin/sh\"; args = [ \"-c\" \"echo $$ > $out\" ]; }})",
+            now.as_nanos()
+        );
+        let words = ["nix", "--offline", "eval", "--impure", "--raw", "--expr", &expression];
+        let asked = self.job(spec, access.to_vec(), self.nix, &words.map(OsString::from))?;
+        let first = String::from_utf8_lossy(&asked.output).trim() == "1";
+        if asked.status == 0 && !first {
+            bail!(
+                "Nix's daemon does not build in its sandbox, so that what an expression builds would run on this machine as it \
+                 is\n\nhint: `sandbox = true` in `/etc/nix/nix.conf`, and no other on the daemon's command line"
+            );
+        }
+        Ok(())
+    }
+
+    fn evaluate(&self, spec: &ContainerSpec, access: Vec<Access>) -> anyhow::Result<Vec<u8>> {
+        let Outcome { status, output, said } = self.job(spec, access, self.program, &self.words())?;
+        if status == 0 {
+            return Ok(output);
+        }
+        bail!(
+            "{} could not evaluate `{}`; it said:\n{}\n\nhint: it runs confined, without your files and variables, and reads of \
+             the project what `docs/nix.md` lists",
+            self.wish.provider.value,
+            self.expression.display(),
+            last_lines(&said)
+        )
+    }
+
+    fn job(
+        &self,
+        spec: &ContainerSpec,
+        access: Vec<Access>,
+        program: &Path,
+        words: &[OsString],
+    ) -> anyhow::Result<Outcome> {
         let failed = "failed to prepare the container for riff and Nix";
         let provider = self.wish.provider.value;
         let plan = Plan::new(&self.hosts()?).context(failed)?;
@@ -197,9 +252,8 @@ impl Evaluation<'_> {
         let input = std::fs::File::open("/dev/null").context(failed)?;
         let (stdout, out) = io::pipe().context(failed)?;
         let (stderr, err) = io::pipe().context(failed)?;
-        let words = self.words();
         let job = JobSpec {
-            program: self.program.as_os_str().as_bytes().to_vec(),
+            program: program.as_os_str().as_bytes().to_vec(),
             argv: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
             env: self.environment(),
             cwd: self.wish.root.as_os_str().as_bytes().to_vec(),
@@ -228,13 +282,7 @@ impl Evaluation<'_> {
         let said = String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned();
         let _connections = forwarder.finish();
         match reply.context("the container for riff and Nix went away")? {
-            Reply::Exited { wait_status: 0 } => Ok(output),
-            Reply::Exited { .. } => bail!(
-                "{provider} could not evaluate `{}`; it said:\n{}\n\nhint: it runs confined, without your files and variables, \
-                 and reads of the project what `docs/nix.md` lists",
-                self.expression.display(),
-                last_lines(&said)
-            ),
+            Reply::Exited { wait_status } => Ok(Outcome { status: wait_status, output, said }),
             Reply::Exceeded(exceeded) => bail!("{provider} used up what it may: {exceeded:?}"),
             Reply::Failed { message, .. } => {
                 bail!("{provider} cannot be confined as promised: {message}")

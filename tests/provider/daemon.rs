@@ -9,12 +9,30 @@ const SCRIPT: &str = r#"
 set -e
 mount -t tmpfs none /nix
 mkdir -m 1775 /nix/store
-nix-daemon --option sandbox true --option build-users-group "" --option extra-sandbox-paths "/bin /usr /lib /lib64" 2> "$1" &
+env -i PATH="$PATH" timeout 300 nix-daemon --option sandbox "$2" --option build-users-group "" --option extra-sandbox-paths "/bin /usr /lib /lib64 /etc/alternatives" \
+    --option substituters "" > "$1" 2>&1 < /dev/null &
 trap "kill $!" EXIT
 for attempt in $(seq 100); do test -S /nix/var/nix/daemon-socket/socket && break; sleep 0.1; done
-shift
+shift 2
 "$@"
 "#;
+
+/// An empty `/nix` for the time of a command, to mount on.
+struct Place(bool);
+
+impl Place {
+    fn new() -> Self {
+        Self(fs::create_dir("/nix").is_ok())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0 {
+            let _left = fs::remove_dir("/nix");
+        }
+    }
+}
 
 #[test]
 fn a_daemon_builds_for_who_cannot_write_its_store() {
@@ -43,19 +61,27 @@ fn a_daemon_builds_for_who_cannot_write_its_store() {
         command
     };
     let log = world.home.join("daemon.log");
-    let mut command = Command::new(unshare);
-    command
-        .args(["--mount", "bash", "-c", SCRIPT, "bash"])
-        .arg(&log)
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    command.env_clear().current_dir(&project);
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let made = fs::create_dir("/nix").is_ok();
-    let output = run(&mut command);
-    if made {
-        fs::remove_dir("/nix").expect("an empty directory");
-    }
+    let with_daemon = |sandbox: &str, words: &Command| {
+        let mut command = Command::new(&unshare);
+        command.args(["--mount", "bash", "-c", SCRIPT, "bash"]).arg(&log).arg(sandbox);
+        command.arg(words.get_program()).args(words.get_args()).env_clear().current_dir(&project);
+        command.envs(words.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let _place = Place::new();
+        run(&mut command)
+    };
+
+    // A daemon without its sandbox gives the key to whom it builds for, by plain nix; here it is asked for nothing.
+    let mut plain = world.command(program("nix").expect("needed"));
+    plain.args(["--extra-experimental-features", "nix-command", "--offline", "eval", "--impure", "--raw"]);
+    plain.args(["--file", "shell.nix", "--store", "daemon", "GREETING"]);
+    let gained = with_daemon("false", &plain).success("plain nix").stdout;
+    assert_eq!(gained, "the-victims-secretthe-victims-secret", "the control");
+    let refused = with_daemon("false", &inner);
+    assert_eq!(refused.code(), 101, "{}", refused.stderr);
+    let words = ["Nix's daemon does not build in its sandbox", "hint: `sandbox = true`"];
+    assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);
+
+    let output = with_daemon("true", &inner);
     let output = output.success("run with a daemon");
     assert_eq!(output.stdout, "42 from-the-store nothing-nothing nothing\n", "{}", output.stderr);
     let said = fs::read_to_string(&log).expect("the daemon's words");
