@@ -150,10 +150,10 @@ const WITH_OUT_DIR: &[&str] =
 // What stops an attack.
 pub const NOT_SHOWN: &str = "not in the container";
 pub const LANDLOCK: &str = "Landlock rules of the job";
-const READ_ONLY: &str = "read-only mounts";
+pub const READ_ONLY: &str = "read-only mounts";
 pub const SECCOMP: &str = "system call filter";
 pub const NETWORK: &str = "network namespace without a network";
-const PROCESSES: &str = "process namespace of the job";
+pub const PROCESSES: &str = "process namespace of the job";
 const IPC: &str = "IPC namespace";
 pub const SCRUBBED: &str = "scrubbed environment";
 const CAPABILITIES: &str = "no capabilities";
