@@ -12,12 +12,14 @@ use crate::cargo::{CargoCommand, CommandKind, Toolchain, version};
 use crate::container::Image;
 use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, system_world};
+use crate::container::spec::Mount;
 use crate::policy::bar::Bar;
 use crate::policy::containers::Settings;
 use crate::policy::provider::Provider;
 use crate::project::single_use::SingleUse;
 use crate::project::{Project, ProjectDirectories, StateDirectory, file_name, record};
 use crate::provider::evaluation::Surroundings;
+use crate::provider::store::Store;
 use crate::provider::{Provided, Wish, kept, provide};
 
 use super::FrontEnd;
@@ -64,10 +66,17 @@ pub(super) fn of_command(
             provider.by
         );
     }
-    if !provider.value.evaluates() || !runs_jobs {
+    if !provider.value.evaluates() {
         return Ok(Provided::default());
     }
     let directory = project(scene)?.path().join(DIRECTORY);
+    if !runs_jobs {
+        // The compiler may be asked about itself, in the container that other commands use.
+        if let Some(store) = Store::existing(&directory) {
+            show(system, store.mount());
+        }
+        return Ok(Provided::default());
+    }
     let cargo_home = scene.front_end.cargo_home()?;
     let wish = Wish {
         provider,
@@ -81,9 +90,14 @@ pub(super) fn of_command(
         quiet: scene.command.quiet,
     };
     let given = provide(&wish, || surroundings(scene, settings))?;
-    system.mounts.retain(|mount| mount.target != given.store.target);
-    system.mounts.push(given.store);
+    show(system, given.store);
     Ok(given.provided)
+}
+
+/// In the place of another store.
+fn show(system: &mut SystemWorld, store: Mount) {
+    system.mounts.retain(|mount| mount.target != store.target);
+    system.mounts.push(store);
 }
 
 /// What was given last, for people: what jobs get and what none gets.

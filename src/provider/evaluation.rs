@@ -31,7 +31,7 @@ use crate::project::private_directory;
 use crate::project::single_use::SingleUse;
 
 use super::Wish;
-use super::store::{STORE, Store};
+use super::store::{SOCKETS, STORE, Store};
 
 /// What can be reached, by HTTPS: where Nix has its binary caches and channels, and where flakes are.
 const HOSTS: &[&str] = &[
@@ -142,7 +142,9 @@ impl Evaluation<'_> {
             all.push((mount.clone(), Rights::ReadExecute));
         }
         for mount in self.store.mounts() {
-            let rights = if mount.writable { Rights::WriteAll } else { Rights::ReadExecute };
+            // From Linux 7.1 on a socket is connected to by this right; the mount can be written by nobody.
+            let all_rights = mount.writable || mount.target == Path::new(SOCKETS);
+            let rights = if all_rights { Rights::WriteAll } else { Rights::ReadExecute };
             all.push((mount, rights));
         }
         all.push((Mount::writable(&self.home), Rights::WriteAll));

@@ -62,6 +62,13 @@ impl Store {
         Ok(Self::Own(directory.join("root")))
     }
 
+    /// The own store of a project that keeps it in `directory`, where it has one.
+    pub fn existing(directory: &Path) -> Option<Self> {
+        let own = directory.join("root");
+        let is_there = own.join("store").symlink_metadata().is_ok_and(|store| store.is_dir());
+        is_there.then_some(Self::Own(own))
+    }
+
     /// Makes what is not there yet.
     ///
     /// # Errors
