@@ -24,7 +24,7 @@ use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, UserIdentity};
 use crate::container::single::Single;
 use crate::container::spec::{ContainerSpec, Image, Limits, Mount};
-use crate::forward::{Allowed, Forwarder, Plan};
+use crate::forward::{Allowed, Forwarder, Plan, unreached};
 use crate::policy::bar::Bar;
 use crate::policy::provider::Provider;
 use crate::project::private_directory;
@@ -91,7 +91,7 @@ struct Outcome {
     status: i32,
     /// What it wrote to standard output.
     output: Vec<u8>,
-    /// And to standard error.
+    /// And to standard error, and what it could not reach.
     said: String,
 }
 
@@ -282,7 +282,8 @@ impl Evaluation<'_> {
         let reply = agent.read_reply();
         let output = output.join().unwrap_or_default();
         let said = String::from_utf8_lossy(&said.join().unwrap_or_default()).into_owned();
-        let _connections = forwarder.finish();
+        let connections = forwarder.finish().unwrap_or_default();
+        let said = [said, unreached(&connections).join("\n")].join("\n");
         match reply.context("the container for riff and Nix went away")? {
             Reply::Exited { wait_status } => Ok(Outcome { status: wait_status, output, said }),
             Reply::Exceeded(exceeded) => bail!("{provider} used up what it may: {exceeded:?}"),

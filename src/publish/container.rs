@@ -27,7 +27,7 @@ use crate::container::engines::{Engines, explain};
 use crate::container::host::UserIdentity;
 use crate::container::single::Single;
 use crate::container::spec::{ContainerSpec, Image, Limits, Mount};
-use crate::forward::{Allowed, Connection, Forwarder, Outcome, Plan};
+use crate::forward::{Allowed, Connection, Forwarder, Plan};
 use crate::policy::bar::Bar;
 use crate::project::private_directory;
 use crate::project::single_use::SingleUse;
@@ -362,17 +362,4 @@ fn copy(mut from: io::PipeReader, to: &mut impl Write) {
 fn exit_code(wait_status: i32) -> u8 {
     let signal = libc::WIFSIGNALED(wait_status).then(|| 128 + libc::WTERMSIG(wait_status));
     u8::try_from(signal.unwrap_or_else(|| libc::WEXITSTATUS(wait_status))).unwrap_or(101)
-}
-
-/// What could not be reached, for people: cargo sees a connection that ends.
-pub fn unreached(connections: &[Connection]) -> Vec<String> {
-    let mut lines: Vec<String> = connections
-        .iter()
-        .filter_map(|connection| match &connection.outcome {
-            Outcome::Failed(why) => Some(format!("`{}` could not be reached: {why}", connection.to)),
-            Outcome::Connected(_) | Outcome::Unfinished => None,
-        })
-        .collect();
-    lines.dedup();
-    lines
 }
