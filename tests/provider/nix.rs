@@ -1,5 +1,6 @@
 //! `shell.nix` and `flake.nix`.
 
+use super::support::debian;
 use super::support::run::fails;
 use super::*;
 
@@ -108,4 +109,33 @@ fn a_crate_builds_with_what_its_flake_gives() {
     fs::remove_dir_all(&project).expect("removed");
     run(world.sandbox(Engine::Native, &world.work()).args(["self", "prune"])).success("prune");
     assert!(stores(&world).is_empty());
+}
+
+/// An image of the system, and on top of it what Nix gives. `image` insists on the one, and wants nothing of the other.
+#[test]
+fn an_image_and_what_nix_gives_go_together() {
+    let (Some(engine), Some(world)) = (need(Engine::Docker.here()), world("nix-image")) else { return };
+    let packages = ["libc6", "libgcc-s1", "zlib1g", "dash", "gcc", "libc6-dev"];
+    let without = ["perl-base", "debconf", "dpkg", "tar", "debianutils"];
+    let links = [("usr/share/provider-mark", "image"), ("bin/sh", "dash"), ("usr/bin/cc", "gcc")];
+    let image = debian::Image::of("provider", &world.home.join("scratch"), &packages, &without, &links);
+    let Some(image) = image else { return };
+    let project = project(&world);
+    fs::remove_file(project.join("build.rs")).expect("removed");
+    let main = r#"
+fn main() {
+    let mark = std::fs::read_link("/usr/share/provider-mark").map_or("host".into(), |mark| mark.display().to_string());
+    let tool = std::process::Command::new("answer-config").output();
+    let tool = tool.map_or("nothing".into(), |output| String::from_utf8(output.stdout).unwrap());
+    println!("{mark} {}", tool.trim());
+}
+"#;
+    world.write(&project.join("src/main.rs"), main);
+    world.write(&project.join("shell.nix"), &shell(""));
+    for (provider, says) in [("nix", "image from-the-store\n"), ("image", "image nothing\n")] {
+        wants(&world, provider);
+        let output = cargo(&world, engine, &project, &["--sandbox-image", image.name(), "run"]);
+        assert_eq!(output.success(provider).stdout, says, "{provider}");
+    }
+    world.stop(engine, &project);
 }
