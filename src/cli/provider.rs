@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::agent::protocol::Budget;
 use crate::broker::escapes::visible;
 use crate::cargo::run::own_executable;
 use crate::cargo::{CargoCommand, CommandKind, Toolchain, version};
@@ -15,6 +16,7 @@ use crate::container::host::{SystemWorld, system_world};
 use crate::container::spec::Mount;
 use crate::policy::bar::Bar;
 use crate::policy::containers::Settings;
+use crate::policy::limits::LimitName;
 use crate::policy::provider::Provider;
 use crate::project::single_use::SingleUse;
 use crate::project::{Project, ProjectDirectories, StateDirectory, file_name, record};
@@ -86,6 +88,11 @@ pub(super) fn of_command(
         path: scene.front_end.variable("PATH"),
         sysroot: &scene.toolchain.sysroot,
         cargo_home: &cargo_home,
+        budget: Budget {
+            seconds: settings.limits.value(LimitName::WallTime),
+            disk_writes: settings.limits.value(LimitName::DiskWrites),
+            ..Budget::default()
+        },
         offline: scene.command.offline,
         quiet: scene.command.quiet,
     };

@@ -20,6 +20,7 @@ use anyhow::{Context as _, bail};
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Access, Budget, JobSpec, Reply, Request, Rights};
 use crate::broker::escapes::visible;
+use crate::broker::exceeded::what;
 use crate::container::engines::Engines;
 use crate::container::host::{SystemWorld, UserIdentity};
 use crate::container::single::Single;
@@ -112,6 +113,8 @@ pub struct Evaluation<'a> {
     pub staged: &'a Path,
     /// What it may keep: what it has fetched.
     pub home: PathBuf,
+    /// What it may use up.
+    pub budget: Budget,
 }
 
 impl Evaluation<'_> {
@@ -230,9 +233,13 @@ impl Evaluation<'_> {
         if status == 0 {
             return Ok(output);
         }
+        let more = match self.wish.provider.value {
+            Provider::Riff => "; what it asks cargo has to be fetched before (`cargo-sandbox fetch`)",
+            _ => "",
+        };
         bail!(
             "{} could not evaluate `{}`; it said:\n{}\n\nhint: it runs confined, without your files and variables, and reads of \
-             the project what `docs/nix.md` lists",
+             the project what `docs/nix.md` lists{more}",
             self.wish.provider.value,
             self.expression.display(),
             last_lines(&said)
@@ -269,7 +276,7 @@ impl Evaluation<'_> {
             system_calls: Vec::new(),
             // nix alone speaks to its daemon: nothing that is built runs in here then.
             local_sockets: *self.store == Store::Daemon,
-            budget: Budget::default(),
+            budget: self.budget,
             observe: None,
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
@@ -286,7 +293,10 @@ impl Evaluation<'_> {
         let said = [said, unreached(&connections).join("\n")].join("\n");
         match reply.context("the container for riff and Nix went away")? {
             Reply::Exited { wait_status } => Ok(Outcome { status: wait_status, output, said }),
-            Reply::Exceeded(exceeded) => bail!("{provider} used up what it may: {exceeded:?}"),
+            Reply::Exceeded(exceeded) => bail!(
+                "{provider} was stopped: {}\n\nhint: `--sandbox-limit` allows more (`docs/limits.md`)",
+                what(exceeded)
+            ),
             Reply::Failed { message, .. } => {
                 bail!("{provider} cannot be confined as promised: {message}")
             }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::agent::protocol::Budget;
 use crate::container::spec::Mount;
 use crate::policy::effective::Said;
 use crate::policy::provider::Provider;
@@ -44,6 +45,8 @@ pub struct Wish<'a> {
     pub sysroot: &'a Path,
     /// cargo's own directory.
     pub cargo_home: &'a Path,
+    /// What an evaluation may use up.
+    pub budget: Budget,
     /// Whether nothing may be fetched.
     pub offline: bool,
     /// Say nothing where nothing is wrong.
@@ -108,6 +111,7 @@ pub fn provide(
         store: &store,
         staged: &directory,
         home: wish.directory.join("home"),
+        budget: wish.budget,
     };
     let output = evaluation.run(&surroundings()?)?;
     let provided = Provided::parse(&output)

@@ -44,6 +44,15 @@ fn what_is_missing_or_wrong_is_named_with_what_to_do() {
     world.write(&project.join("shell.nix"), "let in {\n");
     fails(&mut check(), &["syntax error", "shell.nix:1:"]);
 
+    // One that never ends ends.
+    let endless = "derivation { name = \"endless\"; system = \"x86_64-linux\"; builder = \"/bin/bash\"; outputs = [ \"out\" ];\n\
+                   x = builtins.readFile (derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; args = [ \"-c\" \
+                   \"while :; do :; done\" ]; }); }\n";
+    world.write(&project.join("shell.nix"), endless);
+    let mut limited = world.sandbox(Engine::Native, &project);
+    limited.args(["--sandbox-limit", "wall-time=3s", "check"]);
+    fails(&mut limited, &["nix was stopped: it ran for too long", "hint: `--sandbox-limit`"]);
+
     // What is not asked for is not evaluated, whatever lies there.
     wants(&world, "host");
     fails(&mut check(), &["pkg-config failed"]);
