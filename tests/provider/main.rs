@@ -125,7 +125,7 @@ fn cargo(world: &World, engine: Engine, project: &Path, words: &[&str]) -> Outpu
 /// What the program of [`project`] says.
 const SAYS: &str = "42 from-the-store hello nothing\n";
 
-/// All text files of a project's own store.
+/// The stores of projects' own in a world.
 fn stores(world: &World) -> Vec<PathBuf> {
     let projects = fs::read_dir(world.state().join("projects")).into_iter().flatten().flatten();
     projects.map(|entry| entry.path().join("provider/root/store")).filter(|path| path.is_dir()).collect()
