@@ -14,6 +14,7 @@ mod mountinfo;
 pub mod policy;
 mod procstat;
 pub mod project;
+pub mod provider;
 pub mod publish;
 pub mod report;
 pub mod switch_off;

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::agent::protocol::JOB_HOME;
 use crate::cargo::environment::passes;
@@ -88,6 +88,11 @@ pub fn withheld(environment: impl Iterator<Item = (OsString, OsString)>) -> Hash
         .collect()
 }
 
+/// Whether no job gets a variable of this name from outside, since it names a place of the host or is this tool's to set.
+pub fn is_dropped(name: &str) -> bool {
+    DROPPED.contains(&name)
+}
+
 /// The environment of a job, each variable as `NAME=value`.
 pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u8>> {
     // The tool's own, and not the user's.
@@ -104,12 +109,27 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         .filter(|variable| session.plain.as_ref().is_none_or(|plain| !plain.withheld.contains(*variable)))
         .map(|variable| variable.as_bytes().to_vec())
         .collect();
+    if kind == JobKind::Program && !session.provided.libraries.is_empty() {
+        // Behind cargo's own: rustc's libraries and those of build scripts.
+        let own = request.variable(LIBRARIES).map(Path::new);
+        let all = own.into_iter().chain(session.provided.libraries.iter().map(PathBuf::as_path));
+        let all: Vec<&[u8]> =
+            all.map(|path| path.as_os_str().as_bytes()).filter(|part| !part.is_empty()).collect();
+        environment.retain(|variable| name(variable) != LIBRARIES.as_bytes());
+        environment.push([LIBRARIES.as_bytes(), b"=", &all.join(&b':')].concat());
+    }
     let mut set = |name: &str, value: OsString| {
         environment.push([name.as_bytes(), b"=", &value.into_vec()].concat());
     };
     let given = request.variable("PATH").unwrap_or_default();
-    set("PATH", path(&session.toolchain.sysroot.join("bin"), given));
+    set("PATH", path(&session.toolchain.sysroot.join("bin"), &session.provided.programs, given));
     set("HOME", JOB_HOME.into());
+    for (name, value) in &session.provided.variables {
+        // What cargo, or a package, has set counts.
+        if request.variable(name).is_none() {
+            set(name, value.into());
+        }
+    }
     set("CARGO_HOME", session.cargo_home.clone().into());
     if kind == JobKind::BuildScript {
         set("RUSTC", session.toolchain.program("rustc").into());
@@ -146,16 +166,25 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
     environment
 }
 
-/// The user's `PATH`, with the toolchain's programs: what is found there by the name of `rustc` may be rustup's, which no job
-/// has. As it is, where the toolchain is in it, since logs of `configure` hold it.
-fn path(toolchain: &Path, given: &OsStr) -> OsString {
-    if std::env::split_paths(given).any(|directory| directory == toolchain) {
-        return given.to_owned();
+/// Where the loader looks for libraries first.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
+
+/// The user's `PATH`, with the toolchain's programs and those of a provider: what is found there by the name of `rustc` may be
+/// rustup's, which no job has. As it is, where the toolchain is in it, since logs of `configure` hold it.
+fn path(toolchain: &Path, provided: &[PathBuf], given: &OsStr) -> OsString {
+    let mut path = OsString::new();
+    let mut add = |directory: &OsStr| {
+        if !path.is_empty() {
+            path.push(":");
+        }
+        path.push(directory);
+    };
+    if !provided.is_empty() || !std::env::split_paths(given).any(|directory| directory == toolchain) {
+        add(toolchain.as_os_str());
     }
-    let mut path = toolchain.as_os_str().to_owned();
+    provided.iter().for_each(|directory| add(directory.as_os_str()));
     if !given.is_empty() {
-        path.push(":");
-        path.push(given);
+        add(given);
     }
     path
 }
@@ -191,6 +220,7 @@ fn is_one_of(variable: &[u8], names: &[&str]) -> bool {
 mod tests {
     use super::super::session::tests::session;
     use super::*;
+    use crate::provider::Provided;
 
     fn of(kind: JobKind) -> Vec<String> {
         let session = session();
@@ -234,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_toolchain_is_in_the_path_once() {
-        let of = |given: &str| path(Path::new("/t/bin"), OsStr::new(given)).into_string().unwrap();
+        let of = |given: &str| path(Path::new("/t/bin"), &[], OsStr::new(given)).into_string().unwrap();
         assert_eq!(of("/usr/bin"), "/t/bin:/usr/bin");
         assert_eq!(of("/usr/bin:/t/bin"), "/usr/bin:/t/bin");
         assert_eq!(of(""), "/t/bin");
@@ -243,6 +273,39 @@ mod tests {
     #[test]
     fn nothing_else_gets_a_compiler_in_its_environment() {
         assert!(!of(JobKind::Crate).iter().any(|variable| variable.starts_with("RUSTC")));
+    }
+
+    #[test]
+    fn what_riff_or_nix_gives_comes_after_what_cargo_says() {
+        let mut session = session();
+        session.provided = Provided {
+            variables: [("MINE", "theirs"), ("MORE", "2")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            programs: vec!["/nix/store/p/bin".into()],
+            libraries: vec!["/nix/store/l/lib".into()],
+            withheld: Vec::new(),
+        };
+        let env = ["PATH=/usr/bin", "MINE=1", "LD_LIBRARY_PATH=/o"].map(OsString::from).into();
+        let request =
+            Request { exe: "/x".into(), cwd: "/".into(), argv: Vec::new(), env, descriptors: Vec::new() };
+        let of = |kind| {
+            let all = for_job(&session, &request, kind);
+            all.into_iter().map(|one| String::from_utf8(one).unwrap()).collect::<Vec<_>>()
+        };
+        for (kind, libraries) in [(JobKind::Program, "/o:/nix/store/l/lib"), (JobKind::Crate, "/o")] {
+            let all = of(kind);
+            for variable in [
+                "MINE=1",
+                "MORE=2",
+                "PATH=/t/bin:/nix/store/p/bin:/usr/bin",
+                &format!("LD_LIBRARY_PATH={libraries}"),
+            ] {
+                assert!(all.iter().any(|own| own == variable), "{variable}: {all:?}");
+            }
+            assert_eq!(all.iter().filter(|own| own.starts_with("LD_LIBRARY_PATH=")).count(), 1);
+            assert!(!all.iter().any(|own| own == "MINE=theirs"));
+        }
     }
 
     #[test]

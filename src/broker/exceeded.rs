@@ -6,14 +6,9 @@ use crate::policy::limits::LimitName;
 
 use super::identify::{Job, JobKind};
 
-/// Which job, which limit, and how to raise it.
-pub fn explain(policy: &Policy, job: &Job, exceeded: Exceeded) -> String {
-    let job_name = format!("{} of {}", job.kind.name(), job.package);
-    let tests = job.kind == JobKind::Rustdoc && job.spec.argv.iter().any(|word| word == b"--test");
-    let (limit, value) = limit_of(job.kind == JobKind::Program || tests, exceeded);
-    let allowed = value.map_or_else(String::new, |value| format!(", which is {}", limit.show(value)));
-    let more = value.map_or_else(|| "VALUE".to_owned(), |value| limit.show(value.saturating_mul(2)));
-    let what = match exceeded {
+/// What a job did that a limit has ended.
+pub fn what(exceeded: Exceeded) -> String {
+    match exceeded {
         Exceeded::Memory { .. } => "there was no memory left".to_owned(),
         Exceeded::Processes { found, .. } => format!("it had {found} processes and threads"),
         Exceeded::FileSize { .. } => "it wrote too large a file".to_owned(),
@@ -23,7 +18,17 @@ pub fn explain(policy: &Policy, job: &Job, exceeded: Exceeded) -> String {
             format!("only {free} were left on the disk that it writes to")
         }
         Exceeded::Time { .. } => "it ran for too long".to_owned(),
-    };
+    }
+}
+
+/// Which job, which limit, and how to raise it.
+pub fn explain(policy: &Policy, job: &Job, exceeded: Exceeded) -> String {
+    let job_name = format!("{} of {}", job.kind.name(), job.package);
+    let tests = job.kind == JobKind::Rustdoc && job.spec.argv.iter().any(|word| word == b"--test");
+    let (limit, value) = limit_of(job.kind == JobKind::Program || tests, exceeded);
+    let allowed = value.map_or_else(String::new, |value| format!(", which is {}", limit.show(value)));
+    let more = value.map_or_else(|| "VALUE".to_owned(), |value| limit.show(value.saturating_mul(2)));
+    let what = what(exceeded);
     let by_repository = policy.origin(limit).filter(|place| place.source == Some(Source::Repository));
     let by_policy = by_policy(job, exceeded);
     if let Some((limit, value, place)) =

@@ -16,6 +16,7 @@ use crate::policy::kind::Kind;
 use crate::policy::layers::Policy;
 use crate::policy::limits::Budgets;
 use crate::project::{Project, ProjectDirectories};
+use crate::provider::Provided;
 use crate::publish::tokens::Tokens;
 use crate::report::Recorder;
 
@@ -56,6 +57,8 @@ pub struct Session {
     pub tests: bool,
     /// Variables of the user's that the policy passes to some job.
     pub granted_variables: Vec<(OsString, OsString)>,
+    /// What riff or Nix gives to jobs.
+    pub provided: Provided,
     /// Say each job on standard error.
     pub verbose: bool,
     /// Where what jobs did, or were refused, is collected.
@@ -271,6 +274,7 @@ pub(crate) mod tests {
             programs: Kind::Test,
             tests: true,
             granted_variables: Vec::new(),
+            provided: Provided::default(),
             verbose: false,
             recorder: None,
             purpose: Purpose::Build,

@@ -161,6 +161,28 @@ pub fn passes(name: &OsStr, asked: &[String]) -> bool {
         || SUFFIXES.iter().any(|(suffix, _)| name.ends_with(suffix))
 }
 
+/// Why a variable passes that compilers in build scripts, and what finds libraries for them, obey.
+const OF_COMPILERS: &[&str] = &[
+    "C compilers in build scripts",
+    "C compilers in build scripts, per target",
+    "build tools",
+    "bindgen",
+    "bindgen, per target",
+    "finding system libraries",
+];
+
+/// Whether a variable is for compilers in build scripts and what finds libraries for them, and for nothing else.
+pub fn is_of_compilers(name: &str) -> bool {
+    let known = |list: &[(&str, &str)], matches: &dyn Fn(&str) -> bool| {
+        list.iter().any(|(part, why)| OF_COMPILERS.contains(why) && matches(part))
+    };
+    !is_decided(name)
+        && !is_secret(name)
+        && (known(NAMES, &|known| known == name)
+            || known(PREFIXES, &|prefix| name.starts_with(prefix))
+            || known(SUFFIXES, &|suffix| name.ends_with(suffix)))
+}
+
 /// What passes of the given environment.
 pub fn scrub(
     environment: impl Iterator<Item = (OsString, OsString)>,
@@ -213,6 +235,17 @@ mod tests {
             "NPM_TOKEN_STATIC",
         ] {
             assert!(!pass(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_compilers_is_nothing_of_cargos() {
+        for name in ["CC", "CFLAGS_x86_64-unknown-linux-gnu", "PKG_CONFIG_PATH", "OPENSSL_LIB_DIR", "PROTOC"]
+        {
+            assert!(is_of_compilers(name), "{name}");
+        }
+        for name in ["PATH", "RUSTFLAGS", "CARGO_HOME", "MAKEFLAGS", "http_proxy", "NIX_CC", "LD_PRELOAD"] {
+            assert!(!is_of_compilers(name), "{name}");
         }
     }
 

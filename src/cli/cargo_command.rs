@@ -37,6 +37,7 @@ use crate::switch_off::{Defence, is_off};
 use super::image;
 use super::introduction::introduce;
 use super::policy::{self, Ground};
+use super::provider;
 use super::report::{Report, ReportOptions};
 use super::system_packages;
 use super::trust;
@@ -190,6 +191,10 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
             cargo.environment.push((name.into(), bin.join(role).into()));
         }
     }
+    for (name, value) in prepared.session.provided.of_compilers() {
+        cargo.environment.retain(|(own, _)| own != name);
+        cargo.environment.push((name.into(), value.into()));
+    }
     if command.kind == CommandKind::Compile {
         prepared.session.containers.provide()?;
     }
@@ -303,7 +308,12 @@ pub(super) fn prepare(
     let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
-    let (image, system) = image::system(&settings.image, state, &user)?;
+    let (image, mut system) = image::system(&settings.image, state, &user)?;
+    let provided = {
+        let (root, target_dir) = (project.root.as_path(), target_dir.as_path());
+        let scene = provider::Scene { front_end, command, toolchain, bar, state, root, target_dir };
+        provider::of_command(&scene, &settings, &mut system)?
+    };
     let system_packages::Provided { image, root: packages } = {
         let scene = system_packages::Scene {
             front_end,
@@ -361,6 +371,7 @@ pub(super) fn prepare(
         programs: Kind::of_programs(coverage::stands_for(command)),
         tests: may_run_tests(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),
+        provided,
         policy,
         probes: state.probes(),
         toolchain: toolchain.clone(),

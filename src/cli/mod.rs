@@ -13,6 +13,7 @@ mod introduction;
 mod language_server;
 mod own;
 mod policy;
+mod provider;
 mod publish;
 mod report;
 mod system_packages;
@@ -215,6 +216,10 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
         packages: config.native.packages.as_ref().map(|packages| Said {
             by: Place { table: "native".into(), ..config.said(&file, packages).by },
             value: packages.get_ref().clone(),
+        }),
+        provider: config.native.provider.as_ref().map(|provider| Said {
+            by: Place { table: "native".into(), ..config.said(&file, provider).by },
+            value: *provider.get_ref(),
         }),
         limits: config.limits,
         options: LimitSettings::default().overridden_by(arguments.sandbox_limit.iter().copied()),

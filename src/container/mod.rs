@@ -9,6 +9,7 @@ pub mod image;
 pub mod lifecycle;
 pub mod native;
 pub mod packages;
+pub mod single;
 pub mod spec;
 pub mod world;
 

@@ -29,4 +29,4 @@ pub use address::{Reach, reach};
 pub use allowed::{Allowed, AllowedError, Host};
 pub use plan::{Plan, PlanError};
 pub use publish::{PublishError, Publisher};
-pub use serve::{Connection, Forwarder, Outcome};
+pub use serve::{Connection, Forwarder, Outcome, unreached};

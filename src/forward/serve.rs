@@ -298,3 +298,15 @@ async fn copy(
         count.fetch_add(length as u64, Ordering::Relaxed);
     }
 }
+/// What could not be reached, for people: a program sees a connection that ends.
+pub fn unreached(connections: &[Connection]) -> Vec<String> {
+    let mut lines: Vec<String> = connections
+        .iter()
+        .filter_map(|connection| match &connection.outcome {
+            Outcome::Failed(why) => Some(format!("`{}` could not be reached: {why}", connection.to)),
+            Outcome::Connected(_) | Outcome::Unfinished => None,
+        })
+        .collect();
+    lines.dedup();
+    lines
+}

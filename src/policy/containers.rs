@@ -21,6 +21,7 @@ use super::invalid::line;
 use super::layers::{Place, Source, Written};
 use super::limits::{LimitName, LimitSettings, Resolved};
 use super::native::{AUTO, PackageName, SystemPackages};
+use super::provider::Provider;
 use super::question::Item;
 
 /// What the user says of containers.
@@ -32,6 +33,8 @@ pub struct Own {
     pub image: Option<Said<String>>,
     /// Packages of the system that jobs see, if any are chosen.
     pub packages: Option<Said<SystemPackages>>,
+    /// Who gives jobs what is not Rust, if that is chosen.
+    pub provider: Option<Said<Provider>>,
     /// Limits of the configuration file.
     pub limits: LimitSettings,
     /// Limits of the command line.
@@ -53,6 +56,8 @@ pub struct Settings {
     pub image: Said<Image>,
     /// Packages of the system that they show beside: the user's and those of a trusted repository.
     pub packages: Vec<Said<SystemPackages>>,
+    /// Who gives jobs what is not Rust.
+    pub provider: Said<Provider>,
     /// What they are made to.
     pub limits: Resolved,
     /// Who says so of each limit; what is not there is built in.
@@ -74,8 +79,16 @@ impl Own {
             None => built_in(Image::Host),
         };
         let mut packages: Vec<_> = self.packages.iter().cloned().collect();
+        let mut provider = self.provider.clone().unwrap_or_else(|| built_in(Provider::default()));
         let Some(Written { file, text, path, trusted, .. }) = repository else {
-            return Settings { engine, image, packages, limits: limits.resolve(self.memory), origins };
+            return Settings {
+                engine,
+                image,
+                packages,
+                provider,
+                limits: limits.resolve(self.memory),
+                origins,
+            };
         };
         let place = |start: usize, table: &str| Place {
             source: Some(Source::Repository),
@@ -96,6 +109,12 @@ impl Own {
         if let Some(asked) = file.native.packages.as_ref().filter(|_| *trusted) {
             packages.push(Said { value: asked.get_ref().clone(), by: place(asked.span().start, "native") });
         }
+        if let Some(asked) = file.native.provider.as_ref().filter(|_| self.provider.is_none()) {
+            let value = *asked.get_ref();
+            if *trusted || !value.evaluates() {
+                provider = Said { value, by: place(asked.span().start, "native") };
+            }
+        }
         let without = limits.resolve(self.memory);
         for (name, value) in file.limits.iter() {
             let current = without.value(name);
@@ -106,7 +125,7 @@ impl Own {
                 origins.insert(name, place(file.limits.place(name).unwrap_or_default(), "limits"));
             }
         }
-        Settings { engine, image, packages, limits: limits.resolve(self.memory), origins }
+        Settings { engine, image, packages, provider, limits: limits.resolve(self.memory), origins }
     }
 
     /// Limits of jobs where no table of a policy says anything.
@@ -158,6 +177,8 @@ impl Own {
             items.push(item(image.span().start, "image".into(), name.into(), effect));
         }
         items.extend(file.native.packages.as_ref().and_then(|asked| self.packages_item(text, asked)));
+        let provider = file.native.provider.as_ref();
+        items.extend(provider.and_then(|asked| Provider::item(text, asked, self.provider.as_ref())));
         let without = self.without_repository();
         for (name, value) in file.limits.iter() {
             if without.iter().all(|without| name.is_wider(value, without.value(name))) {
@@ -264,7 +285,9 @@ impl Settings {
             || (other.engine.value == Selection::Auto && self.engine.value == Selection::Docker);
         let wider = |name: LimitName| name.is_wider(self.limits.value(name), other.limits.value(name));
         let shown = |said: &Said<SystemPackages>| other.shows(&said.value);
+        let provider = !self.provider.value.evaluates() || self.provider.value == other.provider.value;
         engine
+            && provider
             && self.image.value == other.image.value
             && self.packages.iter().all(shown)
             && !LimitName::all().any(wider)
@@ -337,6 +360,23 @@ mod tests {
         let more = own("", &["wall-time=10h"]);
         assert!(keys(&more, text).is_empty(), "less than what is in force");
         assert_eq!(more.settings(Some(&written(text, false))).limits.value(name), Some(9 * 3600));
+    }
+
+    #[test]
+    fn a_provider_that_evaluates_needs_trust_and_no_other_does() {
+        let nothing = own("", &[]);
+        for (name, provider) in Provider::ALL.map(|provider| (provider.name(), provider)) {
+            let text = format!("[native]\nprovider = '{name}'");
+            let asks = provider.evaluates();
+            assert_eq!(keys(&nothing, &text) == ["native.provider"], asks, "{name}");
+            let of = |own: &Own, trusted| own.settings(Some(&written(&text, trusted))).provider.value;
+            assert_eq!(of(&nothing, true), provider);
+            assert_eq!(of(&nothing, false), if asks { Provider::Host } else { provider });
+            let mine = Some(Said { value: Provider::Image, by: Place::built_in() });
+            let chosen = Own { provider: mine, ..Own::default() };
+            assert!(keys(&chosen, &text).is_empty());
+            assert_eq!(of(&chosen, true), Provider::Image);
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod package;
 pub mod paths;
 #[cfg(test)]
 mod properties;
+pub mod provider;
 pub mod question;
 pub mod reference;
 pub mod repository;

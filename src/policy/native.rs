@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::nearest;
+use super::provider::Provider;
 use super::words::word;
 
 /// The table, as it is written.
@@ -17,6 +18,8 @@ use super::words::word;
 pub struct Native {
     /// Packages of the distribution that jobs see.
     pub packages: Option<Spanned<SystemPackages>>,
+    /// Who gives jobs their compilers and libraries.
+    pub provider: Option<Spanned<Provider>>,
 }
 
 /// Packages of the distribution: some, or those that the dependency graph is known to need.

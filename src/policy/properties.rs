@@ -15,6 +15,7 @@ use super::limits::LimitSettings;
 use super::native::Native;
 use super::package::{Package, Provenance};
 use super::paths::Places;
+use super::provider::Provider;
 use super::question::Item;
 use super::repository::RepositoryPolicy;
 
@@ -115,10 +116,15 @@ fn own(numbers: &mut Numbers) -> Own {
         value: toml::from_str::<Native>(&native(numbers)).unwrap().packages.unwrap().into_inner(),
         by: Place::built_in(),
     });
+    let provider = (numbers.below(4) == 0).then(|| Said {
+        value: numbers.pick(&Provider::ALL.map(Provider::name)).parse().unwrap(),
+        by: Place::built_in(),
+    });
     Own {
         engine,
         image,
         packages,
+        provider,
         limits,
         options: LimitSettings::default().overridden_by(options),
         memory: 8 << 30,
@@ -137,6 +143,10 @@ fn containers(numbers: &mut Numbers) -> String {
     }
     if numbers.below(4) == 0 {
         text.push_str(&format!("native.{}", native(numbers)));
+    }
+    if numbers.below(4) == 0 {
+        let name = numbers.pick(&Provider::ALL.map(Provider::name));
+        text.push_str(&format!("native.provider = '{name}'\n"));
     }
     // As they may stand before any table.
     if numbers.below(2) == 0 {

@@ -14,6 +14,7 @@ use super::kind::Kind;
 use super::limits::LimitName;
 use super::native;
 use super::network;
+use super::provider::Provider;
 
 /// Where the schema is published.
 pub const SCHEMA: &str = "cargo-sandbox.schema.json";
@@ -139,13 +140,17 @@ pub const TOP: &[Key] = &[
     },
     Key {
         name: "native",
-        takes: "a table with the key `packages`: `\"auto\"`, or a list of names of packages of your distribution",
-        does: "Packages that jobs see as if they were installed, beside those that you choose yourself. What this machine does \
-               not have is fetched by its own package manager (Debian, Ubuntu), and unpacked below this tool's own directory: \
-               nothing is installed, and nothing of them is run for that. `\"auto\"`: those that crates of the dependency \
-               graph are known to need (`docs/compatibility.md`). With an image: one is derived that has them.",
-        trust: "needs trust",
-        example: "{ packages = [\"libssl-dev\", \"protobuf-compiler\"] }",
+        takes: "a table with the keys `packages`: `\"auto\"`, or a list of names of packages of your distribution; and `provider`: \
+                `\"host\"`, `\"image\"`, `\"riff\"` or `\"nix\"`",
+        does: "`packages`: packages that jobs see as if they were installed, beside those that you choose yourself. What this \
+               machine does not have is fetched by its own package manager (Debian, Ubuntu), and unpacked below this tool's own \
+               directory: nothing is installed, and nothing of them is run for that. `\"auto\"`: those that crates of the dependency \
+               graph are known to need (`docs/compatibility.md`). With an image: one is derived that has them. `provider`: who \
+               gives jobs compilers and libraries that are not Rust, where you have not chosen it: what the containers are \
+               made from (`host`, the default), the same but only where an image is chosen (`image`), or on top of it what \
+               `riff print-dev-env`, or the project's `flake.nix` or `shell.nix`, makes (`docs/nix.md`).",
+        trust: "`packages`, `riff` and `nix` need trust",
+        example: "{ packages = [\"libssl-dev\", \"protobuf-compiler\"], provider = \"host\" }",
     },
     Key {
         name: "limits",
@@ -310,6 +315,10 @@ fn native(description: &str) -> Value {
             "packages": {
                 "anyOf": [{ "const": native::AUTO }, { "type": "array", "items": name, "uniqueItems": true }],
                 "description": "Packages of the distribution that jobs see as if they were installed",
+            },
+            "provider": {
+                "enum": Provider::ALL.map(Provider::name),
+                "description": "Who gives jobs compilers and libraries that are not Rust",
             },
         },
     })

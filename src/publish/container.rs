@@ -23,11 +23,11 @@ use crate::broker::scripts::write_executable;
 use crate::cargo::Toolchain;
 use crate::cargo::domain::repository;
 use crate::container::docker::libraries::of_program;
-use crate::container::engines::{Engines, Selection, explain};
+use crate::container::engines::{Engines, explain};
 use crate::container::host::UserIdentity;
+use crate::container::single::Single;
 use crate::container::spec::{ContainerSpec, Image, Limits, Mount};
-use crate::container::{EngineKind, enforced};
-use crate::forward::{Allowed, Connection, Forwarder, Outcome, Plan};
+use crate::forward::{Allowed, Connection, Forwarder, Plan};
 use crate::policy::bar::Bar;
 use crate::project::private_directory;
 use crate::project::single_use::SingleUse;
@@ -108,9 +108,12 @@ pub fn run(
 ) -> anyhow::Result<Ended> {
     let place = Place::make(command, surroundings, made_up)?;
     let plan = Plan::new(&command.allowed).context("the Publish container cannot be given this network")?;
-    let (spec, kind) = place.start(surroundings)?;
+    let spec = place.spec(surroundings);
+    let Surroundings { engines, bar, .. } = surroundings;
+    let container = Single { engines, bar, name: "Publish container" };
+    let kind = container.start(&spec)?;
     let result = place.run(command, &spec, &plan);
-    remove(surroundings, kind, &spec);
+    container.remove(kind, &spec);
     result
 }
 
@@ -236,21 +239,6 @@ impl Place {
         }
     }
 
-    /// Starts the container; by the other engine where the user left the choice and a daemon cannot make it.
-    fn start(&self, surroundings: &Surroundings) -> anyhow::Result<(ContainerSpec, EngineKind)> {
-        let engines = &surroundings.engines;
-        let kind = engines.choose()?;
-        let spec = self.spec(surroundings);
-        match start(&spec, kind, surroundings) {
-            Err(error) if engines.selection() == Selection::Auto && kind == EngineKind::Docker => {
-                eprintln!("warning: {error:#}\nwarning: going on with the native engine");
-                start(&spec, EngineKind::Native, surroundings)?;
-                Ok((spec, EngineKind::Native))
-            }
-            result => result.map(|()| (spec, kind)),
-        }
-    }
-
     fn run(&self, command: &PublishCommand<'_>, spec: &ContainerSpec, plan: &Plan) -> anyhow::Result<Ended> {
         let failed = "failed to prepare the Publish container";
         let (network, of_agent) = UnixStream::pair().context(failed)?;
@@ -340,40 +328,6 @@ impl Shown {
     }
 }
 
-fn start(spec: &ContainerSpec, kind: EngineKind, surroundings: &Surroundings) -> anyhow::Result<()> {
-    let directory = spec.directory();
-    if directory.exists() {
-        std::fs::remove_dir_all(&directory).context("failed to clear the container's directory")?;
-    }
-    private_directory(&directory).context("failed to make the container's directory")?;
-    let engine = surroundings.engines.engine(kind);
-    let engine = engine.map_err(|error| explain("use the engine", &error))?;
-    engine.start(spec).map_err(|error| explain("start the Publish container", &error))?;
-    let checked = || -> anyhow::Result<()> {
-        let agent = AgentConnection::open(&directory, &spec.fingerprint())
-            .context("the container started, but its agent does not answer")?;
-        agent.send(&Request::Report, &[])?;
-        match agent.read_reply()? {
-            Reply::Enforced(report) => {
-                surroundings.bar.admit(&enforced::check(&report, &surroundings.bar, spec.host_network)?);
-                Ok(())
-            }
-            other => bail!("the agent does not say what is enforced: {other:?}"),
-        }
-    };
-    checked().inspect_err(|_| remove(surroundings, kind, spec))
-}
-
-/// Ends the container and takes it away.
-fn remove(surroundings: &Surroundings, kind: EngineKind, spec: &ContainerSpec) {
-    let Ok(engine) = surroundings.engines.engine(kind) else { return };
-    for container in engine.list().unwrap_or_default().iter().filter(|one| one.project == spec.project) {
-        if let Err(error) = engine.remove(container) {
-            eprintln!("warning: {}", explain("remove the Publish container", &error));
-        }
-    }
-}
-
 /// The user's home directory is a name, by which git's configuration is found.
 fn environment(users: &[(OsString, OsString)], home: &Path) -> Vec<Vec<u8>> {
     let own = |name: &str| Path::new(OWN).join(name).into_os_string();
@@ -409,17 +363,4 @@ fn copy(mut from: io::PipeReader, to: &mut impl Write) {
 fn exit_code(wait_status: i32) -> u8 {
     let signal = libc::WIFSIGNALED(wait_status).then(|| 128 + libc::WTERMSIG(wait_status));
     u8::try_from(signal.unwrap_or_else(|| libc::WEXITSTATUS(wait_status))).unwrap_or(101)
-}
-
-/// What could not be reached, for people: cargo sees a connection that ends.
-pub fn unreached(connections: &[Connection]) -> Vec<String> {
-    let mut lines: Vec<String> = connections
-        .iter()
-        .filter_map(|connection| match &connection.outcome {
-            Outcome::Failed(why) => Some(format!("`{}` could not be reached: {why}", connection.to)),
-            Outcome::Connected(_) | Outcome::Unfinished => None,
-        })
-        .collect();
-    lines.dedup();
-    lines
 }

@@ -3,7 +3,7 @@
 //! `docs/threat-model.md` has its tables from here.
 
 use super::catalogue::{
-    HOST_DOMAIN, KILLED, LANDLOCK, NETWORK, NOT_SHOWN, ORIGIN, READ_ONLY, SCRUBBED, SECCOMP,
+    HOST_DOMAIN, KILLED, LANDLOCK, NETWORK, NOT_SHOWN, ORIGIN, PROCESSES, READ_ONLY, SCRUBBED, SECCOMP,
 };
 
 /// An attack with a test of its own.
@@ -32,6 +32,10 @@ const SCRIPT_FILTER: &str = "filter of what build scripts say";
 const COMPILER_FILTER: &str = "filter of what compilers say";
 const PLANTED_CHECK: &str = "look at what the repository planted";
 const OWN_BUILD_DIR: &str = "build directory of this tool's own";
+const COPIED: &str = "a copy of a few files, through no link, is all of the project that it sees";
+const ASKED_DAEMON: &str = "a daemon that does not show that it builds in its sandbox is not used";
+const JUDGED: &str = "variables judged by name";
+const OUTSIDE: &str = "programs in the project are not looked at";
 const SHIMS: &str = "shims in the place of build scripts";
 const STATIC_WRAPPER: &str = "static wrapper that believes no variable";
 const INSIDE: &str = "it runs inside";
@@ -73,6 +77,7 @@ pub const SUBJECTS: &[(&str, &[HostCase])] = &[
     ("Other commands and installed ones", COMMANDS),
     ("Publishing", PUBLISHING),
     ("Editors", EDITORS),
+    ("Expressions of Nix's", EXPRESSIONS),
     ("The other ways to start cargo", WAYS),
     ("Terminal", TERMINAL),
     ("Using everything up", BOMBS),
@@ -161,6 +166,7 @@ const REPOSITORY: &[HostCase] = &[
     host("policy", "names an option of apt's, a file, a pattern or a version in the place of a package", &[NO_POLICY], "packages/main::what_is_no_name_of_a_package_is_refused_where_it_stands"),
     host("dependency", "says that it needs a package of its own choice (`packages = \"auto\"`)", &[LISTED], "packages/main::what_the_dependency_graph_needs_is_fetched"),
     host("dependency", "changes the packages that are shown to jobs", &[LANDLOCK, READ_ONLY], "packages/main::jobs_cannot_write_what_is_shown_to_them"),
+    host("policy", "has nix evaluate an expression of its own", &[TRUST], "provider/nix::a_crate_builds_with_what_its_shell_nix_gives"),
     host("policy", "chooses the engine", &[TRUST], "policy/containers::an_engine_is_the_repositorys_choice_where_the_user_has_none_and_trusts_it"),
     host("policy", "lets all jobs use up more than the user does", &[TRUST], "policy/containers::a_wider_limit_of_containers_is_asked_for_and_never_above_the_command_line"),
     host("policy", "changes what was trusted", &[TRUST], "policy/trust::each_grant_is_asked_for_in_words_and_a_changed_file_asks_again"),
@@ -253,6 +259,21 @@ const EDITORS: &[HostCase] = &[
     host("server", "opens addresses, registers commands, asks for other configuration", &[GATEWAY], "editor/forged::an_editor_is_told_to_do_nothing_that_harms"),
     host("anything", "outlives the editor", &[KILLED], "editor/session::nothing_of_it_outlives_the_editor"),
     host("repository", "brings a server, in a directory of `PATH`", &[STAND_IN], "editor/words::a_missing_server_is_named_with_what_to_do"),
+];
+
+/// What a project's `flake.nix` or `shell.nix` does where it is evaluated (`native.provider`).
+#[rustfmt::skip]
+const EXPRESSIONS: &[HostCase] = &[
+    host("expression, builder", "reads a key in the home directory", &[NOT_SHOWN], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("expression", "reads `.env`, or what a link in the project leads to", &[COPIED], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("expression", "asks for a variable of the user's", &[SCRUBBED], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("builder", "writes to the home directory", &[NOT_SHOWN], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("builder", "reads the environment of other processes", &[PROCESSES], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("builder", "connects to a port or a Unix socket of this machine", &[OWN_NETWORK, NOT_SHOWN], "provider/attacks::a_hostile_expression_gains_nothing"),
+    host("builder", "reads a key by Nix's daemon, whose sandbox is off", &[ASKED_DAEMON], "provider/daemon::a_daemon_builds_for_who_cannot_write_its_store"),
+    host("expression", "gives jobs `LD_PRELOAD` or `RUSTC_WRAPPER`", &[JUDGED], "provider/nix::a_crate_builds_with_what_its_shell_nix_gives"),
+    host("build script", "writes into the store", &[READ_ONLY, LANDLOCK], "provider/attacks::no_job_writes_the_store"),
+    host("repository", "brings a `nix`, in a directory of `PATH`", &[OUTSIDE], "provider/attacks::a_nix_of_the_repositorys_is_not_run"),
 ];
 
 /// What a program does to the terminal on which it is started.

@@ -2,13 +2,16 @@
 //! other packages nothing.
 
 use std::fs;
+use std::path::Path;
 
 use crate::each_engine;
 use crate::support::run::run;
 use crate::support::tree;
 
-/// Each vendored package: its name, more of its manifest, its files.
-const VENDORED: &[(&str, &str, &[(&str, &str)])] = &[
+/// A vendored package: its name, more of its manifest, its files.
+type Vendored = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const VENDORED: &[Vendored] = &[
     // As openssl-src: a library that knows where its package was unpacked.
     (
         "text-src",
@@ -88,6 +91,40 @@ fn a_script_reads_what_it_is_made_of_and_what_its_dependencies_speak_of() {
         let here = run(world.sandbox(engine, &project).args(["run", "--quiet"])).success("run");
         assert_eq!(here.stdout, "unpacked 7 false\n", "{engine}");
         assert!(tree::read(&project.join("vendor"), &|_| true) == before, "{engine}: a package was changed");
+        world.stop(engine, &project);
+    });
+}
+
+/// A package for scripts to leave things in for one another. cxx-build is made with it, and needs no more than that it can.
+#[test]
+fn a_script_writes_in_a_shared_directory_and_nothing_stays_there() {
+    each_engine("scratch", |world, engine| {
+        let project = world.work().join("shared");
+        world.write(
+            &project.join("Cargo.toml"),
+            "[package]\nname = \"shared\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[build-dependencies]\nscratch = \"=1.0.9\"\n\
+             [workspace]\n",
+        );
+        world.write(&project.join("src/main.rs"), "fn main() { println!(\"{}\", env!(\"SAID\")); }\n");
+        world.write(
+            &project.join("build.rs"),
+            r#"fn main() {
+    let file = scratch::path("mine").join("file");
+    std::fs::write(&file, "left").unwrap();
+    println!("cargo::rustc-env=SAID={}", std::fs::read_to_string(file).unwrap());
+}
+"#,
+        );
+        let left = |build: &Path| {
+            let outputs = fs::read_dir(build.join("debug/build")).expect("outputs").flatten();
+            outputs.filter(|output| output.path().join("out/mine/file").exists()).count()
+        };
+        let run_it = ["run", "--quiet"];
+        let plain = run(world.plain(&project).args(run_it)).success("cargo run");
+        assert_eq!((plain.stdout.as_str(), left(&project.join("target"))), ("left\n", 1), "control");
+        let here = run(world.sandbox(engine, &project).args(run_it)).success("run");
+        let build_dir = world.status(engine, &project).build_dir;
+        assert_eq!((here.stdout.as_str(), left(&build_dir)), ("left\n", 0), "{engine}");
         world.stop(engine, &project);
     });
 }

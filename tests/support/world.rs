@@ -246,7 +246,10 @@ impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // A container that ends now may still write; what it leaves, the next run removes.
-            let _ = fs::remove_dir_all(&self.home);
+            if fs::remove_dir_all(&self.home).is_err() {
+                run(Command::new("chmod").args(["--recursive", "u+w"]).arg(&self.home));
+                let _ = fs::remove_dir_all(&self.home);
+            }
         }
     }
 }
@@ -266,6 +269,10 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// Removes a directory tree, one that is not there included.
 pub fn remove(path: &Path) {
+    // Nobody can write a store of Nix's.
+    if fs::remove_dir_all(path).is_err() && path.is_dir() {
+        run(Command::new("chmod").args(["--recursive", "u+w"]).arg(path));
+    }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             panic!("cannot remove {}: {error}", path.display())

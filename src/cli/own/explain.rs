@@ -16,6 +16,7 @@ use crate::policy::package::{Package, Provenance};
 use crate::project::{find_manifest, workspace_root};
 
 use super::super::policy::{Ground, of_project};
+use super::super::provider;
 use super::super::{FrontEnd, Options};
 
 /// Which package.
@@ -35,6 +36,7 @@ pub fn run(front_end: &FrontEnd, options: &Options, arguments: &ExplainArguments
     let ground = Ground { root: &root, target_dir: None, sysroot: None, own: &options.own };
     let found = of_project(front_end, &ground)?;
     print!("{}", containers(&found.settings));
+    print!("{}", provider::explained(&front_end.state()?, &root, &found.settings));
     for package in packages(&root, &arguments.package)? {
         print!("{}", explain(&found.policy, &package));
     }
@@ -91,6 +93,7 @@ fn containers(settings: &Settings) -> String {
     };
     line("engine", settings.engine.value.name().into(), settings.engine.by.to_string());
     line("image", image, settings.image.by.to_string());
+    line("provider", settings.provider.value.to_string(), settings.provider.by.to_string());
     for said in &settings.packages {
         line("packages", said.value.to_string(), said.by.to_string());
     }

@@ -8,6 +8,7 @@ use crate::container::Engine;
 use crate::container::engines::explain;
 use crate::container::packages::{self, Store};
 use crate::project::{StateDirectory, record, single_use};
+use crate::provider::store::make_removable;
 
 use super::Context;
 
@@ -28,6 +29,7 @@ pub fn run(context: &Context) -> anyhow::Result<u8> {
             }
         }
         freed += size_of_tree(directories.path());
+        make_removable(directories.path());
         std::fs::remove_dir_all(directories.path())?;
         let name = root.map_or(id, |root| root.display().to_string());
         println!("removed the build directory of {name}");

@@ -5,7 +5,7 @@
 //! there instead of from the host, read-only, so both engines take such an image in the same way, and neither starts
 //! anything in it.
 
-mod digest;
+pub mod digest;
 mod layout;
 pub mod recipe;
 mod tree;
