@@ -8,6 +8,9 @@ mod sources;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod git;
+mod habits;
+
 use support::need;
 use support::run::run;
 use support::tool::Engine;
