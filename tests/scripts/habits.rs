@@ -70,10 +70,10 @@ fn main() {
     for name in ["one", "two", "three"] {
         fs::write(c.join(format!("{name}.c")), format!("int {name}(void) {{ return {}; }}\n", name.len())).unwrap();
     }
-    fs::write(c.join("Makefile"), "all: libc.a\nlibc.a: one.o two.o three.o\n\tar rcs $@ $^\n%.o: %.c\n\tcc -c $< -o $@\nflags:\n\t@echo $(MAKEFLAGS)\n").unwrap();
+    fs::write(c.join("Makefile"), "all: libhabits.a\nlibhabits.a: one.o two.o three.o\n\tar rcs $@ $^\n%.o: %.c\n\tcc -c $< -o $@\nflags:\n\t@echo $(MAKEFLAGS)\n").unwrap();
     let mut make = in_dir("make", &c);
     run(make.env("MAKEFLAGS", var("CARGO_MAKEFLAGS")));
-    say("make", c.join("libc.a").is_file().to_string());
+    say("make", c.join("libhabits.a").is_file().to_string());
     let flags = run(in_dir("make", &c).arg("flags").env("MAKEFLAGS", var("CARGO_MAKEFLAGS")));
     say("jobserver", flags.contains("--jobserver").to_string());
 
@@ -95,8 +95,7 @@ fn main() {
     symlink(source.join("include"), out.join("include")).unwrap();
     run(in_dir("cc", &c).args(["-I../include", "-include", "habit.h", "-c", "two.c", "-o", "linked.o"]));
     println!("cargo:rustc-link-search=native={}", c.display());
-    println!("cargo:rustc-link-lib=static=c_habits");
-    fs::copy(c.join("libc.a"), c.join("libc_habits.a")).unwrap();
+    println!("cargo:rustc-link-lib=static=habits");
     say("links", format!("{:?} {}", fs::read_link(c.join("libhabit.so")).unwrap(), out.join("include/habit.h").is_file()));
 
     // A file that nobody may write is copied, made writable and changed.
