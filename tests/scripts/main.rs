@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod git;
+mod habits;
+mod macros;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
-
-mod git;
-mod habits;
 
 use support::need;
 use support::run::run;

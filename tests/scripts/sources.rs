@@ -7,8 +7,10 @@ use crate::each_engine;
 use crate::support::run::run;
 use crate::support::tree;
 
-/// Each vendored package: its name, more of its manifest, its files.
-const VENDORED: &[(&str, &str, &[(&str, &str)])] = &[
+/// A vendored package: its name, more of its manifest, its files.
+type Vendored = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const VENDORED: &[Vendored] = &[
     // As openssl-src: a library that knows where its package was unpacked.
     (
         "text-src",
