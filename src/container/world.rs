@@ -15,7 +15,7 @@ use crate::policy::bar::Bar;
 #[cfg(test)]
 use crate::policy::limits::LimitSettings;
 use crate::policy::paths::PathRight;
-use crate::project::{create_cache_directory, private_directory};
+use crate::project::{GitView, create_cache_directory, private_directory};
 
 use super::EngineKind;
 use super::host::{SystemWorld, UserIdentity};
@@ -86,8 +86,19 @@ impl World {
                 .with_context(|| format!("failed to create `{}`", session.target_dir.display()))?;
             nested.create().context("failed to make a directory for cargo below tests")?;
         }
+        if let Some(view) = self.git_view(session) {
+            view.refresh().context("failed to make the view of `.git` that jobs see")?;
+        }
         private_directory(&session.directories.containers())?;
         Ok(())
+    }
+
+    /// How jobs see the repository, unless another directory is shown in its place, or in the project's.
+    fn git_view(&self, session: &Session) -> Option<GitView> {
+        let root = &session.project.root;
+        let replaced = |mount: &Mount| mount.target == *root || mount.target == root.join(".git");
+        let view = GitView::of(root, &session.directories);
+        view.filter(|_| !self.shown.iter().any(replaced))
     }
 
     /// The directories with programs and libraries that every job may read and execute.
@@ -149,6 +160,7 @@ impl World {
             let target = session.target_dir.clone();
             mounts.push(Mount { source: target.clone(), target, writable: self.documents });
         }
+        mounts.extend(self.git_view(session).iter().flat_map(GitView::mounts));
         mounts.extend(Nested::of(session).iter().flat_map(Nested::mounts));
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));

@@ -220,6 +220,11 @@ impl ProjectDirectories {
         self.path.join("editor")
     }
 
+    /// The repository's `.git` as jobs see it.
+    pub fn git(&self) -> PathBuf {
+        self.path.join("git")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors

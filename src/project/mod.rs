@@ -3,6 +3,8 @@
 pub mod asked;
 mod cache_tag;
 mod directories;
+mod git_config;
+mod git_view;
 pub mod leftovers;
 pub mod outside;
 pub mod planted;
@@ -13,6 +15,7 @@ mod workspace;
 
 pub use cache_tag::create_cache_directory;
 pub use directories::{ProjectDirectories, StateDirectory, file_name, private_directory};
+pub use git_view::GitView;
 pub use workspace::{WorkspaceError, find_manifest, workspace_root};
 
 use std::hash::Hasher;

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod git;
+mod habits;
+mod macros;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;

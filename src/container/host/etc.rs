@@ -18,7 +18,7 @@ use super::UserIdentity;
 use crate::container::spec::StableHasher;
 
 /// Raised whenever this module writes something else for the same host.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Single files that are copied where the host has them, and why a build may read them.
 const FILES: &[(&str, &str)] = &[
@@ -278,7 +278,11 @@ fn made(user: &UserIdentity) -> io::Result<Vec<(&'static str, String)>> {
     let hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
     let nsswitch = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n\
                     protocols: files\nservices: files\n";
+    // Whose a repository is git asks to protect from its configuration, which jobs see without what names a program; your
+    // own word on it is in your home directory.
+    let git = "[safe]\n\tdirectory = *\n";
     Ok(vec![
+        ("gitconfig", git.into()),
         ("passwd", passwd),
         ("group", groups),
         ("hosts", hosts.into()),
