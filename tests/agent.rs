@@ -187,6 +187,7 @@ fn job(argv: &[&str]) -> JobSpec {
         umask: 0o022,
         terminal: None,
         network: None,
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,

@@ -29,6 +29,7 @@ mod properties;
 pub mod question;
 pub mod reference;
 pub mod repository;
+pub mod sockets;
 pub mod trust;
 pub mod user;
 pub mod words;

@@ -215,6 +215,11 @@ impl ProjectDirectories {
         self.path.join("editor")
     }
 
+    /// Nothing: what containers show where a job's sockets will be.
+    pub fn empty(&self) -> PathBuf {
+        self.path.join("empty")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors
@@ -236,6 +241,7 @@ impl ProjectDirectories {
             self.containers(),
             self.temporary(),
             self.packages(),
+            self.empty(),
         ];
         private_directory(&self.path)?;
         all.iter().try_for_each(|path| private_directory(path))
