@@ -36,6 +36,8 @@ impl Database {
         for directory in &directories {
             world.write(&directory.join("x"), "");
         }
+        // The user's own, data and all.
+        world.write(&all.join("x"), "");
         let data = all.join("data");
         run(world
             .command(bin.join("initdb"))
@@ -110,7 +112,7 @@ fn queries(world: &World, database: &Database) -> PathBuf {
     let project = world.work().join("queries");
     world.write(
         &project.join("Cargo.toml"),
-        "[package]\nname = \"queries\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+        "[package]\nname = \"queries\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\ndebug = false\n\n[dependencies]\n\
          sqlx = { version = \"=0.8.6\", default-features = false, features = [\"macros\", \"postgres\", \"runtime-tokio\"] }\n",
     );
     let script = format!(
