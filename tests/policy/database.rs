@@ -193,6 +193,7 @@ fn a_query_is_checked_where_the_database_is_granted() {
         let no_socket = ["No such file or directory", "Address family not supported", "Permission denied"];
         refused(check(QUERY, &network, &database.by_socket(0)), &no_socket);
         check(QUERY, &sockets, &database.by_socket(0)).success("by the socket");
+        check(QUERY, &format!("{network}{sockets}"), &database.by_socket(0)).success("with both");
         refused(check(QUERY, &sockets, &database.by_socket(1)), &no_socket);
         refused(check(QUERY, &sockets, &database.by_network()), &["Connection refused"]);
         fs::rename(&hidden, &kept).expect("renamed");

@@ -115,14 +115,24 @@ fn a_list_is_what_is_connected_to_and_by_nobody_else() {
 #[test]
 fn not_together_with_the_network_of_the_host() {
     let Some(world) = world("policy-sockets-host") else { return };
-    let project = project(&world, "both", &Parts::default());
-    let text = "[packages.both.build-script]\nsockets = [\"/run/mysqld/mysqld.sock\"]\nnetwork = \"host\"\n";
-    policy(&world, &project, text);
-    trust(&world, Engine::Native, &project);
-    fails(&mut sandbox(&world, Engine::Native, &project, "check"), &["do not go together"]);
-    // What is not there is not missed.
-    policy(&world, &project, &text.replace("network = \"host\"\n", ""));
-    trust(&world, Engine::Native, &project);
-    run(&mut sandbox(&world, Engine::Native, &project, "check")).success("check");
-    world.stop(Engine::Native, &project);
+    // Programs know both names of the directory.
+    let script = "fn main() { let same = std::fs::canonicalize(\"/var/run/mysqld\").unwrap();\n\
+                  let called = std::os::unix::net::UnixStream::connect(\"/var/run/mysqld/not-there.sock\");\n\
+                  println!(\"cargo::warning=<{} {:?}>\", same.display(), called.unwrap_err().kind()); }\n";
+    for engine in engines() {
+        let name = format!("both-{engine}");
+        let project = project(&world, &name, &Parts { script, ..Parts::default() });
+        let text = format!(
+            "[packages.{name}.build-script]\nsockets = [\"/var/run/mysqld/not-there.sock\"]\nnetwork = \"host\"\n"
+        );
+        policy(&world, &project, &text);
+        trust(&world, engine, &project);
+        fails(&mut sandbox(&world, engine, &project, "check"), &["do not go together"]);
+        // What is not there is not missed.
+        policy(&world, &project, &text.replace("network = \"host\"\n", ""));
+        trust(&world, engine, &project);
+        let output = run(&mut sandbox(&world, engine, &project, "check")).success("check");
+        assert!(output.stderr.contains("</run/mysqld NotFound>"), "{}", output.stderr);
+        world.stop(engine, &project);
+    }
 }
