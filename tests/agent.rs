@@ -188,6 +188,7 @@ fn job(argv: &[&str]) -> JobSpec {
         umask: 0o022,
         terminal: None,
         network: None,
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,
@@ -585,7 +586,7 @@ fn the_agents_socket_is_out_of_reach_for_a_job() {
 }
 
 #[test]
-fn without_namespaces_a_job_gets_no_network_of_its_own() {
+fn without_namespaces_a_job_gets_no_network_and_no_sockets_of_its_own() {
     let agent = Agent::start_flat();
     let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let network = JobNetwork { hosts: String::new(), listeners: Vec::new() };
@@ -593,6 +594,11 @@ fn without_namespaces_a_job_gets_no_network_of_its_own() {
     let reply = agent.ask(&Request::Run(Box::new(spec)), &[theirs.as_fd()]);
     let Reply::Failed { message, .. } = reply else { panic!("{reply:?}") };
     assert!(message.contains("cannot make a network of its own"), "{message}");
+    let sockets = vec![b"/run/postgresql/socket".to_vec()];
+    let spec = JobSpec { sockets, descriptors: Vec::new(), ..shell("true") };
+    let reply = agent.ask(&Request::Run(Box::new(spec)), &[theirs.as_fd()]);
+    let Reply::Failed { message, .. } = reply else { panic!("{reply:?}") };
+    assert!(message.contains("cannot give the job its Unix sockets"), "{message}");
 }
 
 #[test]

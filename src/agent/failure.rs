@@ -33,6 +33,9 @@ pub enum Step {
     /// The network of its own.
     #[error("cannot make a network of its own for the job")]
     Network,
+    /// The Unix sockets that lead out.
+    #[error("cannot give the job its Unix sockets")]
+    Sockets,
     /// Limits of the kernel's.
     #[error("cannot set the job's limits")]
     Limits,

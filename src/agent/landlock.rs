@@ -174,6 +174,7 @@ impl Rules {
             | AccessFs::RemoveDir
             | AccessFs::Refer;
         match rights {
+            Rights::Connect => AccessFs::ResolveUnix.into(),
             Rights::Read => read,
             Rights::ReadExecute => read | AccessFs::Execute,
             Rights::WritePlain => plain,
@@ -208,6 +209,9 @@ impl Rules {
         if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::Directory {
             // The kernel refuses a rule that has rights of directories for a file.
             rights &= AccessFs::from_file(ABI::V9);
+        }
+        if rights.is_empty() {
+            return Ok(ruleset);
         }
         ruleset
             .add_rule(PathBeneath::new(file, rights))

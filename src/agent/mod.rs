@@ -17,6 +17,7 @@ mod report;
 mod seccomp;
 mod serve;
 mod signals;
+mod sockets;
 mod spare;
 mod spawn;
 mod tree;

@@ -25,7 +25,7 @@ use super::spawn::ProcessTree;
 use super::world::Place;
 
 /// Connections that wait to be accepted, per listening socket.
-const BACKLOG: i32 = 128;
+pub(super) const BACKLOG: i32 = 128;
 
 /// How long the kernel may take to make an address usable.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
@@ -102,7 +102,7 @@ fn listener(address: &SocketAddr) -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn send(channel: &OwnedFd, listeners: &[OwnedFd]) -> io::Result<()> {
+pub(super) fn send(channel: &OwnedFd, listeners: &[OwnedFd]) -> io::Result<()> {
     let borrowed: Vec<_> = listeners.iter().map(OwnedFd::as_fd).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

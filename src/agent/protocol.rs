@@ -20,7 +20,7 @@ use super::observe::Closeness;
 
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -118,6 +118,10 @@ pub struct JobSpec {
     /// leads nowhere. Behind the job's descriptors then comes one more, a Unix socket, on which the agent sends the
     /// listening sockets (`SCM_RIGHTS`), in their order, before the job starts.
     pub network: Option<JobNetwork>,
+    /// Paths at which Unix sockets listen that lead out, in the job's own view of files. Where there are any, one more
+    /// descriptor comes behind the network's, on which the agent sends them as it does those. The job may make Unix sockets
+    /// then ([`Self::local_sockets`]).
+    pub sockets: Vec<Vec<u8>>,
     /// System calls that the filter refuses to other jobs.
     pub system_calls: Vec<SystemCall>,
     /// Tell what it asks the kernel for. The file that the record is written to comes last, behind all other descriptors;
@@ -228,6 +232,8 @@ pub enum Rights {
     /// As [`Rights::WritePlain`], and execute, and make symbolic links, fifos and sockets: for directories
     /// that belong to the job alone (`OUT_DIR`).
     WriteAll,
+    /// Connect to the Unix socket, where the kernel has a say in that (Linux 7.1).
+    Connect,
 }
 
 /// [`Enforced::process_tree`] where jobs share the container's `/proc` and `/tmp`.

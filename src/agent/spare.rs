@@ -98,6 +98,7 @@ impl Spare {
             && spec.files.is_empty()
             && spec.layered.is_empty()
             && spec.network.is_none()
+            && spec.sockets.is_empty()
             && spec.system_calls.is_empty()
             && spec.observe.is_none()
     }

@@ -31,7 +31,7 @@ use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENE
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
-use super::{landlock, leader, network, seccomp, signals, tree};
+use super::{landlock, leader, network, seccomp, signals, sockets, tree};
 use crate::switch_off::{Defence, is_off};
 
 /// How a job's process tree is ended.
@@ -92,6 +92,7 @@ pub struct Program {
     layered: Vec<Vec<u8>>,
     local_sockets: bool,
     network: Option<JobNetwork>,
+    sockets: Vec<Vec<u8>>,
     budget: Budget,
     system_calls: Vec<SystemCall>,
     observe: Option<Closeness>,
@@ -103,14 +104,17 @@ impl Work {
     /// # Errors
     /// When it contradicts itself.
     pub fn of(spec: JobSpec, received: usize, place: &Place) -> Result<Self, Failure> {
-        // Behind the job's own: one for its network, one for its record.
+        // Behind the job's own: one for its network, one for its sockets, one for its record.
         let numbers = spec.descriptors.len()
             + usize::from(spec.network.is_some())
+            + usize::from(!spec.sockets.is_empty())
             + usize::from(spec.observe.is_some());
         if numbers != received {
             return Err(Failure::request(&format!("{received} descriptors came for {numbers} numbers")));
         }
-        if spec.network.as_ref().is_some_and(|network| network.listeners.len() > MAX_LISTENERS) {
+        if spec.network.as_ref().is_some_and(|network| network.listeners.len() > MAX_LISTENERS)
+            || spec.sockets.len() > MAX_LISTENERS
+        {
             return Err(Failure::request("too many listening sockets"));
         }
         let mut sorted = spec.descriptors.clone();
@@ -146,6 +150,7 @@ impl Work {
             layered: spec.layered,
             local_sockets: spec.local_sockets,
             network: spec.network,
+            sockets: spec.sockets,
             budget: spec.budget,
             system_calls: spec.system_calls,
             observe: spec.observe,
@@ -325,11 +330,14 @@ impl Confinement {
                 if self.tree == ProcessTree::Namespace {
                     world::make_layers(place, &program.layered);
                 }
+                let lead_out = (!program.sockets.is_empty()).then(|| descriptors.pop()).flatten();
                 let channel = program.network.as_ref().and_then(|_| descriptors.pop());
                 let network = program.network.as_ref().zip(channel);
                 let connected = network
                     .map_or(Ok(()), |(wanted, channel)| network::enter(wanted, &channel, self.tree, place));
-                connected.and_then(|()| world::make_private_files(place, &program.files))
+                let leading_out = lead_out
+                    .map_or(Ok(()), |channel| sockets::enter(&program.sockets, &channel, self.tree, place));
+                connected.and(leading_out).and_then(|()| world::make_private_files(place, &program.files))
             }
             Work::Probe => Ok(()),
         };

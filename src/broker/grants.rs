@@ -53,7 +53,7 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     job.spec.system_calls.sort_unstable();
     job.spec.system_calls.dedup();
     job.ports = effective.ports.iter().map(|said| said.value).collect();
-    job.network = effective.network.value;
+    job.network = effective.network.value.clone();
     if matches!(job.network, Network::Only(_) | Network::Host)
         && request.variable("CARGO_NET_OFFLINE").is_none()
     {
@@ -62,6 +62,30 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     if job.network == Network::Host {
         // Sockets of the user's that have a name and no place in a file system would be reached.
         job.spec.local_sockets = false;
+    }
+    connect(&effective, job)
+}
+
+/// Unix sockets that a job may connect to.
+fn connect(effective: &Effective, job: &mut Job) -> Result<(), Refusal> {
+    job.sockets = effective.sockets.iter().map(|said| said.value.clone()).collect();
+    job.sockets.sort_unstable();
+    job.sockets.dedup();
+    let Some(said) = effective.sockets.first() else { return Ok(()) };
+    if job.network == Network::Host {
+        return Err(Refusal::Denied(format!(
+            "the {} of {} does not run: `sockets` ({}) and `network = \"host\"` ({}) do not go together\n\nhint: let \
+             `network` be a list of hosts; a job that makes Unix sockets would reach those of your session in the host's \
+             network",
+            job.kind.name(),
+            job.package,
+            said.by,
+            effective.network.by
+        )));
+    }
+    job.spec.local_sockets = true;
+    for path in &job.sockets {
+        job.spec.access.push(Access { path: path.as_os_str().as_bytes().to_vec(), rights: Rights::Connect });
     }
     Ok(())
 }

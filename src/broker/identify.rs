@@ -101,6 +101,8 @@ pub struct Job {
     pub subject: Option<Subject>,
     /// What it reaches.
     pub network: Network,
+    /// Unix sockets of this machine that it connects to.
+    pub sockets: Vec<PathBuf>,
     /// Ports of it that this machine gets.
     pub ports: Vec<PublishedPort>,
     /// Limits that a policy sets for it, and where.
@@ -111,7 +113,17 @@ impl Job {
     /// A job that nothing is to be done after, and that no policy is asked about.
     pub(super) fn new(kind: JobKind, package: String, spec: JobSpec) -> Self {
         let (after, network) = (After::Nothing, Network::Loopback);
-        Self { kind, package, spec, after, subject: None, network, ports: Vec::new(), limited: Vec::new() }
+        Self {
+            kind,
+            package,
+            spec,
+            after,
+            subject: None,
+            network,
+            sockets: Vec::new(),
+            ports: Vec::new(),
+            limited: Vec::new(),
+        }
     }
 }
 
@@ -449,6 +461,7 @@ fn spec(
         umask: session.umask,
         terminal: None,
         network: None,
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),

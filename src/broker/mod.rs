@@ -31,6 +31,7 @@ pub mod rustc_arguments;
 pub mod scripts;
 pub mod server;
 pub mod session;
+pub mod sockets;
 pub mod terminal;
 mod wait;
 

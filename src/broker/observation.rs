@@ -373,6 +373,7 @@ mod tests {
             umask: 0o022,
             terminal: None,
             network: None,
+            sockets: Vec::new(),
             system_calls: Vec::new(),
             budget: Budget { seconds: Some(3600), disk_writes: Some(1), ..Budget::default() },
             observe: None,

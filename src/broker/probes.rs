@@ -146,6 +146,7 @@ mod tests {
             umask: 0o022,
             terminal: None,
             network: None,
+            sockets: Vec::new(),
             system_calls: Vec::new(),
             budget: crate::agent::protocol::Budget::default(),
             observe: None,

@@ -37,6 +37,7 @@ use super::request::Request;
 use super::running::Running;
 use super::scripts;
 use super::session::{PlainCargo, Purpose, Session};
+use super::sockets;
 use super::terminal::Terminal;
 use super::wait::{Interruption, Wait};
 
@@ -239,8 +240,16 @@ impl Broker {
             let served = network::serve(job)?;
             job.spec.network = served.as_ref().map(|served| served.network.clone());
             let channel = served.as_ref().map(|served| served.channel.as_fd());
-            let borrowed: Vec<BorrowedFd<'_>> =
-                descriptors.iter().map(|(_, own)| *own).chain(channel).chain(record).collect();
+            let leading_out = sockets::serve(job)?;
+            job.spec.sockets = leading_out.as_ref().map(|served| served.paths.clone()).unwrap_or_default();
+            let leads_out = leading_out.as_ref().map(|served| served.channel.as_fd());
+            let borrowed: Vec<BorrowedFd<'_>> = descriptors
+                .iter()
+                .map(|(_, own)| *own)
+                .chain(channel)
+                .chain(leads_out)
+                .chain(record)
+                .collect();
             let agent = Arc::new(self.session.containers.connect(&self.session, network::of_container(job))?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);

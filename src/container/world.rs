@@ -1,5 +1,6 @@
 //! What the Build container of a project shows: the system, the toolchain, the sources, the build directory.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -164,6 +165,8 @@ impl World {
         mounts.extend(Nested::of(session).iter().flat_map(Nested::mounts));
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));
+        let places = socket_places(session, &mounts);
+        mounts.extend(places);
         mounts.retain(|mount| !self.shown.iter().any(|shown| shown.target == mount.target));
         mounts.extend(self.shown.iter().cloned());
         // Parents before children; of two for one place the later, which may write.
@@ -183,7 +186,7 @@ impl World {
             mounts,
             common: self.common_directories(session),
             over: self.packages.iter().flat_map(|packages| packages.over.clone()).collect(),
-            links: self.system.links.clone(),
+            links: self.links(session),
             uid: self.user.uid,
             gid: self.user.gid,
             limits: self.limits.clone(),
@@ -194,6 +197,16 @@ impl World {
             agent: self.agent.clone(),
             agent_stamp: format!("{kind} {stamp}{installed}"),
         })
+    }
+
+    /// Links of the root directory: the system's own, and the one by which programs find the sockets of databases.
+    fn links(&self, session: &Session) -> Vec<(PathBuf, PathBuf)> {
+        let mut links = self.system.links.clone();
+        let granted = session.policy.sockets().any(|path| path.starts_with("/run"));
+        if granted && self.image == Image::Host {
+            links.push(("/var/run".into(), "/run".into()));
+        }
+        links
     }
 
     /// A world that nothing can be started in.
@@ -220,6 +233,21 @@ impl World {
             agent: "/proc/self/exe".into(),
         }
     }
+}
+
+/// An empty directory for each in which a job is to have sockets, where the container has none: nothing of the host's is
+/// shown there. `/tmp` is a job's own anyway.
+fn socket_places(session: &Session, mounts: &[Mount]) -> Vec<Mount> {
+    let places: BTreeSet<&Path> = session.policy.sockets().filter_map(Path::parent).collect();
+    let free = |place: &&Path| {
+        !place.starts_with("/tmp")
+            && !mounts.iter().any(|mount| place.starts_with(&mount.target) || mount.target.starts_with(place))
+    };
+    // Not below one another: there is nothing to mount on in an empty one.
+    let above = |place: &&Path| !places.iter().any(|other| place != other && place.starts_with(other));
+    let empty = session.directories.empty();
+    let mount = |place: &Path| Mount { source: empty.clone(), target: place.to_owned(), writable: false };
+    places.iter().copied().filter(free).filter(above).map(mount).collect()
 }
 
 /// What changes when a file is replaced (its time and size) and when a mounted directory is: a container keeps

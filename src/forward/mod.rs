@@ -21,12 +21,14 @@
 mod address;
 mod allowed;
 mod dial;
+mod local;
 mod plan;
 mod publish;
 mod serve;
 
 pub use address::{Reach, reach};
 pub use allowed::{Allowed, AllowedError, Host};
+pub use local::{LocalForwarder, open_socket};
 pub use plan::{Plan, PlanError};
 pub use publish::{PublishError, Publisher};
 pub use serve::{Connection, Forwarder, Outcome, unreached};

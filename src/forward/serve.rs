@@ -22,7 +22,7 @@ use super::plan::{Plan, Route};
 use crate::agent::protocol::MAX_LISTENERS;
 
 /// Most connections of one job at a time; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 128;
+pub(super) const MOST_CONNECTIONS: usize = 128;
 
 /// Most connections that are remembered of one job.
 const MOST_REMEMBERED: usize = 10_000;
@@ -31,7 +31,7 @@ const MOST_REMEMBERED: usize = 10_000;
 const CHUNK: usize = 16 << 10;
 
 /// Breath after a failure to accept: there are no descriptors left, and connections will give some back.
-const BREATH: Duration = Duration::from_millis(50);
+pub(super) const BREATH: Duration = Duration::from_millis(50);
 
 /// One connection that a job made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,17 +184,7 @@ impl Entry {
 
 /// Takes the sockets and serves them for good; returns only if there are none.
 async fn serve(routes: Vec<Route>, channel: UnixStream, record: Arc<Record>) -> io::Result<()> {
-    channel.set_nonblocking(true)?;
-    let channel = tokio::net::UnixStream::from_std(channel)?;
-    let sockets = loop {
-        channel.readable().await?;
-        match channel.try_io(tokio::io::Interest::READABLE, || receive(&channel)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // The job was not started.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            result => break result?,
-        }
-    };
+    let Some(sockets) = sockets(channel).await? else { return Ok(()) };
     if sockets.len() != routes.len() {
         return Err(io::Error::other(format!("{} sockets came for {} routes", sockets.len(), routes.len())));
     }
@@ -206,6 +196,20 @@ async fn serve(routes: Vec<Route>, channel: UnixStream, record: Arc<Record>) -> 
     }
     while tasks.join_next().await.is_some() {}
     std::future::pending().await
+}
+
+/// The sockets that come on a channel; none if the job was not started.
+pub(super) async fn sockets(channel: UnixStream) -> io::Result<Option<Vec<OwnedFd>>> {
+    channel.set_nonblocking(true)?;
+    let channel = tokio::net::UnixStream::from_std(channel)?;
+    loop {
+        channel.readable().await?;
+        match channel.try_io(tokio::io::Interest::READABLE, || receive(&channel)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => return result.map(Some),
+        }
+    }
 }
 
 /// The descriptors that came with one byte.
@@ -283,7 +287,7 @@ async fn forward(stream: TcpStream, entry: &Entry) {
 }
 
 /// Copies to the end, and passes the end on.
-async fn copy(
+pub(super) async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     count: &AtomicU64,

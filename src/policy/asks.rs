@@ -142,6 +142,17 @@ fn effects(
             }
             _ => Vec::new(),
         },
+        "sockets" => {
+            let list = rules.sockets.iter().flat_map(|list| list.get_ref());
+            list.map(|spanned| {
+                let socket = spanned.get_ref();
+                let effect = format!(
+                    "{who} connect to the Unix socket `{socket}`, in your name, and can send there what they read"
+                );
+                Effect { at: Some(spanned.span().start), value: quoted(&socket.to_string()), effect }
+            })
+            .collect()
+        }
         "seccomp" => {
             let list = rules.seccomp.iter().flat_map(|list| list.get_ref());
             list.map(|call| one(quoted(call.name()), format!("{who} make the system call `{call}`")))

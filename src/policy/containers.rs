@@ -115,11 +115,14 @@ impl Own {
                 provider = Said { value, by: place(asked.span().start, "native") };
             }
         }
-        let without = limits.resolve(self.memory);
+        let [file_alone, without] = self.without_repository();
         for (name, value) in file.limits.iter() {
             let current = without.value(name);
             let wider = name.is_wider(value, current);
-            let given = *trusted && !self.options.names().any(|option| option == name);
+            // What one option says another limit may follow from: `tmp` is half of the memory.
+            let option = self.options.names().any(|option| option == name)
+                || name.is_wider(file_alone.value(name), current);
+            let given = *trusted && !option;
             if value != current && (!wider || given) {
                 limits.set(name, value);
                 origins.insert(name, place(file.limits.place(name).unwrap_or_default(), "limits"));
@@ -357,6 +360,10 @@ mod tests {
         let between = "[limits]\nwall-time = '1h'\n";
         assert!(keys(&less, between).is_empty(), "`self trust` does not show it");
         assert_eq!(less.settings(Some(&written(between, true))).limits.value(name), Some(300));
+        let (half, tmp) = (own("", &["memory=64M"]), "[limits]\ntmp = '1G'\n");
+        assert!(keys(&half, tmp).is_empty(), "`self trust` does not show it");
+        let given = half.settings(Some(&written(tmp, true))).limits.value(LimitName::Tmp);
+        assert_eq!(given, Some(32 << 20), "what follows from an option is one");
         let more = own("", &["wall-time=10h"]);
         assert!(keys(&more, text).is_empty(), "less than what is in force");
         assert_eq!(more.settings(Some(&written(text, false))).limits.value(name), Some(9 * 3600));

@@ -29,6 +29,8 @@ pub struct Effective {
     pub denied: Option<Denied>,
     /// What it reaches.
     pub network: Said<Network>,
+    /// Unix sockets that it may connect to.
+    pub sockets: Vec<Said<PathBuf>>,
     /// What it reads, executes and writes.
     pub paths: Vec<Said<(PathRight, PathBuf)>>,
     /// Variables of the user's.
@@ -66,6 +68,7 @@ impl Policy {
         let mut job = Effective {
             denied: None,
             network: Said { value: Network::Loopback, by: Place::built_in() },
+            sockets: Vec::new(),
             paths: Vec::new(),
             env: Vec::new(),
             limits: self.base.limits(kind).iter().map(|(name, value)| (*name, built_in(*value))).collect(),
@@ -97,6 +100,7 @@ impl Policy {
         for package in macros {
             let own = self.effective(package, Kind::Macro);
             job.denied = job.denied.or(own.denied);
+            job.sockets.extend(own.sockets);
             job.paths.extend(own.paths);
             job.env.extend(own.env);
             job.calls.extend(own.calls);
@@ -202,6 +206,10 @@ impl Effective {
                 .map(|(right, path, by)| Said { value: (*right, path.clone()), by: by.clone() }),
         );
         let by = |key| table.at(key);
+        let sockets = rules.sockets.iter().flat_map(|sockets| sockets.get_ref());
+        self.sockets.extend(
+            sockets.map(|socket| Said { value: socket.get_ref().path().to_owned(), by: by("sockets") }),
+        );
         let env = rules.env.iter().flat_map(|env| env.get_ref());
         self.env.extend(env.map(|name| Said { value: name.get_ref().name().to_owned(), by: by("env") }));
         let calls = rules.seccomp.iter().flat_map(|calls| calls.get_ref());
@@ -228,6 +236,7 @@ impl Effective {
         denied
             && network
             && limits
+            && within(&self.sockets, &other.sockets)
             && within(&self.paths, &other.paths)
             && within(&self.env, &other.env)
             && within(&self.calls, &other.calls)

@@ -18,6 +18,7 @@ use super::limits::{LimitName, LimitSettings};
 use super::native::Native;
 use super::network::{Network, PublishedPort};
 use super::package::Selector;
+use super::sockets::SocketPath;
 use super::words::{GrantedPath, ImageName, Variable, word};
 
 /// A policy as it is written.
@@ -79,6 +80,8 @@ impl BuildScripts {
 pub struct Rules {
     /// What may be reached.
     pub network: Option<Spanned<Network>>,
+    /// Unix sockets of this machine that may be connected to.
+    pub sockets: Option<List<SocketPath>>,
     /// What may be read beside the rest.
     pub read: Option<List<GrantedPath>>,
     /// What may be written, and read.
@@ -144,6 +147,7 @@ by_kind! {
     /// `[packages."name"]` with what holds for all kinds, and `[packages."name".<kind>]`.
     PackageRules {
         network: Option<Spanned<Network>>,
+        sockets: Option<List<SocketPath>>,
         read: Option<List<GrantedPath>>,
         write: Option<List<GrantedPath>>,
         execute: Option<List<GrantedPath>>,
@@ -159,9 +163,9 @@ by_kind! {
 impl PackageRules {
     /// What holds for all kinds of job.
     pub fn of_all(&self) -> Rules {
-        let Self { network, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
+        let Self { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
             self.clone();
-        Rules { network, read, write, execute, env, limits, seccomp, ports, deny, allow }
+        Rules { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow }
     }
 }
 
@@ -324,7 +328,7 @@ mod tests {
              [limits]\nmemory = \"2G\"\ntmp = \"1G\"\n\
              [defaults.test]\nnetwork = \"none\"\nwrite = [\"tests/snapshots\"]\n\
              [packages.\"ring@0.17\".build-script]\nread = [\"/opt/x\"]\nexecute = [\"/opt/y\"]\nenv = [\"RING_X\"]\n\
-             network = [\"a.example:443\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\n\
+             network = [\"a.example:443\"]\nsockets = [\"/run/mysqld/mysqld.sock\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\n\
              [packages.app]\nread = [\"/opt/z\"]\n[packages.app.run]\nports = [\"8080\", \"8081:80\"]\n\
              [packages.\"evil*\"]\ndeny = true\n[packages.x]\nmacro = { allow = true }\n",
         )
@@ -375,6 +379,8 @@ mod tests {
                 "which no policy grants",
             ),
             ("[packages.a]\nread = [\"/x\", \"~/y\"]", "line 2, column 15", "absolute"),
+            ("[packages.a]\nsockets = [\"/run/docker.sock\"]", "line 2, column 12", "engine of containers"),
+            ("[packages.a]\nsockets = [\"x.sock\"]", "line 2, column 12", "absolute"),
             ("[packages.a]\nwrite = [\"../y\"]", "line 2, column 10", "upwards"),
             ("[packages.a]\nexecute = [\n\t\"/x\",\n\t\"\",\n]", "line 4, column 2", "no path"),
             ("[packages.a]\nenv = [\"A\", \"LD_PRELOAD\"]", "line 2, column 13", "loader"),

@@ -187,6 +187,15 @@ impl Policy {
             .map(|name| name.get_ref().name())
     }
 
+    /// Every Unix socket that some job may be granted.
+    pub fn sockets(&self) -> impl Iterator<Item = &Path> {
+        let layers = self.layers.iter().filter(|layer| layer.trusted);
+        let tables = layers.flat_map(|layer| &layer.tables);
+        tables
+            .flat_map(|table| table.rules.sockets.iter().flat_map(|sockets| sockets.get_ref()))
+            .map(|socket| socket.get_ref().path())
+    }
+
     /// Every system call that some job may be granted.
     pub fn system_calls(&self) -> impl Iterator<Item = SystemCall> + '_ {
         let layers = self.layers.iter().filter(|layer| layer.trusted);
@@ -236,6 +245,14 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
     for Table { selector, kind, rules, start } in written.file.tables() {
         let table = Table { selector, kind, rules: Rules::default(), start }.to_string();
         let mut lines = BTreeMap::new();
+        for spanned in rules.sockets.iter().flat_map(|list| list.get_ref()) {
+            let (socket, start) = (spanned.get_ref(), spanned.span().start);
+            places.judge_socket(socket).map_err(|reason| {
+                let what = format!("`sockets` of `{table}`: `{socket}` {reason}");
+                let Mistake { line, column, message } = Mistake::at(&written.text, start, what);
+                Impossible { file: written.path.clone(), line, column, what: message }
+            })?;
+        }
         let mut paths = Vec::new();
         for (right, list) in [
             (PathRight::Read, &rules.read),
@@ -278,9 +295,10 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
 
 /// The keys that a table has, and where each value starts.
 pub(super) fn spans(rules: &Rules) -> Vec<(&'static str, usize)> {
-    let Rules { network, read, write, execute, env, limits, seccomp, ports, deny, allow } = rules;
+    let Rules { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow } = rules;
     let all = [
         ("network", network.as_ref().map(|value| value.span())),
+        ("sockets", sockets.as_ref().map(|value| value.span())),
         ("read", read.as_ref().map(|value| value.span())),
         ("write", write.as_ref().map(|value| value.span())),
         ("execute", execute.as_ref().map(|value| value.span())),

@@ -31,6 +31,7 @@ pub mod provider;
 pub mod question;
 pub mod reference;
 pub mod repository;
+pub mod sockets;
 pub mod trust;
 pub mod user;
 pub mod words;

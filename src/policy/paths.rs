@@ -169,7 +169,7 @@ impl Places {
         Ok(())
     }
 
-    fn allow(&self, path: &Path, right: PathRight) -> Result<(), String> {
+    pub(super) fn allow(&self, path: &Path, right: PathRight) -> Result<(), String> {
         let overlaps = |other: &Path| {
             !other.as_os_str().is_empty() && (path.starts_with(other) || other.starts_with(path))
         };

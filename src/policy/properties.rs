@@ -37,7 +37,7 @@ const SELECTORS: &[&str] = &["a", "a@1", "a@>=2", "b", "b*", "*", "a*@1"];
 const NETWORKS: &[&str] =
     &["'none'", "'loopback'", "'host'", "['x.example:1']", "['x.example:1', 'y.example:2']", "[]"];
 const KEYS: &[&str] =
-    &["network", "read", "write", "execute", "env", "limits", "seccomp", "ports", "deny", "allow"];
+    &["network", "sockets", "read", "write", "execute", "env", "limits", "seccomp", "ports", "deny", "allow"];
 const LIMITS: &[&str] = &["memory", "processes", "open-files", "file-size", "disk-writes", "wall-time"];
 
 /// A table's keys, each at most once; a policy that contradicts itself is refused, which is another test's business.
@@ -62,6 +62,9 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
                     (_, number) => ["'2M'", "'900T'", "'none'"][number],
                 };
                 format!("{{ {name} = {value} }}")
+            }
+            "sockets" => {
+                numbers.pick(&["['/run/mysqld/s']", "['/run/redis/r', '/run/mysqld/s']", "[]"]).to_owned()
             }
             "seccomp" => numbers.pick(&["['ptrace']", "['kcmp', 'ptrace']", "[]"]).to_owned(),
             "ports" if kind == "run" => "['8080', '81:80']".to_owned(),

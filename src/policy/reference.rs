@@ -47,6 +47,15 @@ pub const KEYS: &[Key] = &[
         example: "[\"crates.example.org:443\", \"127.0.0.1:5432\"]",
     },
     Key {
+        name: "sockets",
+        takes: "a list of paths",
+        does: "Unix sockets of this machine that the job connects to, by the very path: of a database, for instance. \
+               Absolute, through no symbolic link (`/var/run` is `/run`), and none of those that no policy grants. It need \
+               not be there yet.",
+        trust: "widens",
+        example: "[\"/run/postgresql/.s.PGSQL.5432\"]",
+    },
+    Key {
         name: "read",
         takes: "a list of paths",
         does: "Files and directories that the job reads. Relative paths are relative to the project's root.",
@@ -342,6 +351,7 @@ fn value(key: &str) -> Value {
             { "enum": network::NAMES },
             strings(json!({ "type": "string", "pattern": r"^.+:[0-9]+$" })),
         ] }),
+        "sockets" => strings(json!({ "type": "string", "pattern": "^/.*[^/]$" })),
         "read" | "write" | "execute" => strings(json!({ "type": "string", "minLength": 1 })),
         "env" => strings(json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })),
         "limits" => limits(JOB_LIMITS.into_iter(), ""),

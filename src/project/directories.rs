@@ -225,6 +225,11 @@ impl ProjectDirectories {
         self.path.join("git")
     }
 
+    /// Nothing: what containers show where a job's sockets will be.
+    pub fn empty(&self) -> PathBuf {
+        self.path.join("empty")
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors
@@ -246,6 +251,7 @@ impl ProjectDirectories {
             self.containers(),
             self.temporary(),
             self.packages(),
+            self.empty(),
         ];
         private_directory(&self.path)?;
         all.iter().try_for_each(|path| private_directory(path))

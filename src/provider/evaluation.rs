@@ -274,6 +274,7 @@ impl Evaluation<'_> {
             umask: 0o022,
             terminal: None,
             network: Some(plan.job_network()),
+            sockets: Vec::new(),
             system_calls: Vec::new(),
             // nix alone speaks to its daemon: nothing that is built runs in here then.
             local_sockets: *self.store == Store::Daemon,

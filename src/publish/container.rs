@@ -263,6 +263,7 @@ impl Place {
             umask: command.umask,
             terminal: None,
             network: Some(plan.job_network()),
+            sockets: Vec::new(),
             system_calls: Vec::new(),
             local_sockets: false,
             budget: Budget::default(),

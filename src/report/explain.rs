@@ -45,7 +45,7 @@ pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize, file:
         let file = file.display();
         let _infallible = write!(text, "\n\nhint: if it should have that, add this to {file}:\n{lines}");
     } else if denials.iter().any(|denial| denial.sort == Sort::Socket) {
-        text.push_str("\n\nhint: sockets of this machine are shown to no job");
+        text.push_str("\n\nhint: a socket of this machine is shown to no job that `sockets` of a policy does not name (docs/policy.md)");
     } else {
         text.push_str("\n\nhint: no policy allows that; the package has to do without");
     }

@@ -154,6 +154,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         umask: 0o022,
         terminal: None,
         network: None,
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         budget: Budget::default(),
         local_sockets: true,

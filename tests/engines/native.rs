@@ -128,6 +128,7 @@ impl Container {
             umask: 0o022,
             terminal: None,
             network: None,
+            sockets: Vec::new(),
             system_calls: Vec::new(),
             budget: Budget::default(),
             local_sockets: true,

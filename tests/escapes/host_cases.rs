@@ -50,6 +50,8 @@ const PROVENANCE: &str = "a user's grant is for what cargo unpacked from crates.
 const LISTED: &str = "a list that comes with this tool";
 const NO_POLICY: &str = "no policy grants it";
 const OWN_NETWORK: &str = "network namespace of the job's own";
+const OWN_MOUNTS: &str = "mount namespace of the job's own";
+const NO_LINK: &str = "paths are opened part by part, through no link";
 const USERS_FILE: &str = "only the user's own file, in no project, is read";
 const TRUST: &str = "trust, asked for by content";
 const REFUSED: &str = "command that is refused until it is confined";
@@ -161,6 +163,8 @@ const REPOSITORY: &[HostCase] = &[
     host("configuration", "leads downloads through a proxy", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
     host("policy", "gives its own packages paths, variables and system calls by `cargo-sandbox.toml`", &[TRUST], "policy/files::a_build_script_reads_what_it_is_granted_and_another_kind_of_job_does_not"),
     host("policy", "has a job reach a server of the host's", &[TRUST], "policy/network::a_list_is_what_is_reached_and_nothing_else_is"),
+    host("policy", "has a job connect to a Unix socket of the host's", &[TRUST], "policy/sockets::a_list_is_what_is_connected_to_and_by_nobody_else"),
+    host("policy", "has a link put in the place of a socket that is granted", &[NO_LINK], "policy/sockets::a_list_is_what_is_connected_to_and_by_nobody_else"),
     host("policy", "has all jobs use the programs of an image of its choice", &[TRUST], "policy/containers::an_image_of_the_repositorys_is_used_after_trust"),
     host("policy", "has all jobs use packages of its choice", &[TRUST], "packages/main::a_listed_package_is_fetched_once_and_used_without_being_installed"),
     host("policy", "names an option of apt's, a file, a pattern or a version in the place of a package", &[NO_POLICY], "packages/main::what_is_no_name_of_a_package_is_refused_where_it_stands"),
@@ -178,6 +182,9 @@ const REPOSITORY: &[HostCase] = &[
     host("policy", "is obeyed where plain cargo runs and nobody is asked", &[TRUST], "policy/trust::plain_cargo_gives_nothing_that_is_not_trusted"),
     host("test", "puts a link where the policy lets it write, or writes beside", &[LANDLOCK], "policy/files::a_test_writes_its_snapshots_and_nothing_beside_them"),
     host("build-script", "reaches more than the list of hosts that it is granted", &[OWN_NETWORK], "policy/network::a_list_is_what_is_reached_and_nothing_else_is"),
+    host("build-script", "connects to a Unix socket beside the one that it is granted", &[NOT_SHOWN], "policy/sockets::a_list_is_what_is_connected_to_and_by_nobody_else"),
+    host("build-script", "connects to a Unix socket, and a database, that a macro of the same build is granted", &[OWN_MOUNTS, OWN_NETWORK, SECCOMP], "policy/database::a_query_is_checked_where_the_database_is_granted"),
+    host("macro", "reads a file beside the project, or in the home directory", &[NOT_SHOWN, LANDLOCK], "policy/macros::a_macro_reads_the_projects_files_and_no_other"),
     host("test", "connects to an abstract socket where it has the host's network", &[SECCOMP], "policy/network::the_hosts_network_is_that_of_the_jobs_that_are_granted_it_alone"),
     host("configuration", "changes what was trusted", &[TRUST], "trust/attacks::a_proxy_is_used_when_it_is_trusted_and_as_it_was_trusted"),
     host("configuration", "vouches for servers by certificates of its own", &[TRUST], "trust/attacks::trusted_certificates_are_read_wherever_they_are"),

@@ -133,6 +133,9 @@ fn what_no_policy_grants_is_refused_by_name() {
         ("write", ".git/hooks".into(), "`.git`"),
         ("write", "target".into(), "target directory"),
         ("read", format!("{home}/.cache/cargo-sandbox"), "cargo-sandbox keeps"),
+        ("sockets", format!("{home}/.cache/cargo-sandbox/agent"), "cargo-sandbox keeps"),
+        ("sockets", format!("{home}/.ssh/agent"), "credentials"),
+        ("sockets", format!("{home}/agent"), "has `"),
     ] {
         let text = format!("[packages.x.test]\n{key} = [\"{path}\"]\n");
         policy(&world, &project, &text);

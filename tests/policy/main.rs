@@ -5,12 +5,15 @@
 mod support;
 
 mod containers;
+mod database;
 mod files;
 mod known;
 mod limits;
+mod macros;
 mod network;
 mod page;
 mod scripts;
+mod sockets;
 mod trust;
 
 use std::fs;

@@ -33,6 +33,7 @@ pub fn run(
         umask: 0o022,
         terminal: None,
         network: plan.as_ref().map(Plan::job_network),
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         budget: Budget::default(),
         observe: None,

@@ -225,6 +225,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         umask: 0o022,
         terminal: None,
         network: None,
+        sockets: Vec::new(),
         system_calls: Vec::new(),
         budget: Budget::default(),
         observe: None,

@@ -136,6 +136,7 @@ fn lines(policy: &Policy, kind: Kind, job: &Effective) -> Vec<(String, String, S
         all.push(line("denied", "does not run".into(), denied));
     }
     all.push(line("network", job.network.value.to_string(), &job.network.by));
+    all.extend(job.sockets.iter().map(|said| line("sockets", said.value.display().to_string(), &said.by)));
     for Said { value: (right, path), by } in &job.paths {
         all.push(line(right.name(), path.display().to_string(), by));
     }
