@@ -8,7 +8,7 @@
 pub mod digest;
 mod layout;
 pub mod recipe;
-mod tree;
+pub(super) mod tree;
 
 use std::fs;
 use std::io;

@@ -213,15 +213,18 @@ fn clear(directory: &OwnedFd, path: &Path, own: &HashSet<PathBuf>) -> io::Result
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::container) mod tests {
     use std::fs;
 
     use tar::{Builder, Header};
 
     use super::*;
 
-    /// A layer of `(path, type, mode, content or target)`.
-    fn layer(entries: &[(&str, EntryType, u32, &str)]) -> Vec<u8> {
+    /// A path, the type, the mode, and the content or the target.
+    pub(in crate::container) type Entry<'a> = (&'a str, EntryType, u32, &'a str);
+
+    /// An archive, as an attacker may write it.
+    pub(in crate::container) fn layer(entries: &[Entry<'_>]) -> Vec<u8> {
         let mut builder = Builder::new(Vec::new());
         for (path, kind, mode, text) in entries {
             let mut header = Header::new_gnu();

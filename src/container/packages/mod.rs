@@ -1,7 +1,7 @@
 //! Packages of the distribution that jobs see as if they were installed, though they are not.
 //!
-//! What this machine does not have is fetched by its own apt, as the caller and confined ([`apt`]), and unpacked into a
-//! *package root* below this tool's own directory, by content ([`store`]). No maintainer script runs and nothing outside
+//! What this machine does not have is fetched by its own apt, as the caller and confined (`apt`), and unpacked into a
+//! *package root* below this tool's own directory, by content (`store`). No maintainer script runs and nothing outside
 //! of that directory changes. In containers the agent lays the root over `/usr`, read-only ([`crate::agent::Overlay`]).
 
 mod apt;

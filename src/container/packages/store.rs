@@ -257,33 +257,12 @@ pub fn remove_unused(directory: &Path, used: &BTreeSet<String>) -> io::Result<()
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use tar::{Builder, EntryType, Header};
+    use tar::EntryType;
 
     use super::super::apt::{Apt, is_here};
     use super::*;
+    use crate::container::image::tree::tests::{Entry, layer};
     use crate::policy::bar::Bar;
-
-    /// An entry of an archive, as an attacker writes it.
-    type Entry<'a> = (&'a str, EntryType, u32, &'a str);
-
-    fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
-        let mut builder = Builder::new(Vec::new());
-        for (path, kind, mode, text) in entries {
-            let mut header = Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_mode(*mode);
-            // By hand: the builder refuses such.
-            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            let plain = *kind == EntryType::Regular;
-            header.set_size(if plain { text.len() as u64 } else { 0 });
-            if !plain {
-                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
-            }
-            header.set_cksum();
-            builder.append(&header, if plain { text.as_bytes() } else { b"" }).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
 
     /// An archive of a package (deb(5)).
     fn deb(entries: &[Entry<'_>]) -> Vec<u8> {
@@ -296,8 +275,8 @@ mod tests {
         ];
         let parts = [
             ("debian-binary", b"2.0\n".to_vec()),
-            ("control.tar", tar(&control)),
-            ("data.tar", tar(entries)),
+            ("control.tar", layer(&control)),
+            ("data.tar", layer(entries)),
         ];
         let mut all = b"!<arch>\n".to_vec();
         for (name, content) in parts {
