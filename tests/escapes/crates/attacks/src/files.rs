@@ -57,7 +57,8 @@ pub const ATTACKS: &[Attack] = &[
     ("list-workspace", |_| list(lab::PROJECT)),
     ("read-target", |_| read(project("target/report.txt"))),
     ("read-other-vendored", |_| read(project("vendor/bystander/src/lib.rs"))),
-    ("read-other-crate", |_| read(crate_beside("victim-1.0.0/src/lib.rs"))),
+    // One that is linked into no build script.
+    ("read-other-crate", |_| read(crate_beside("evil-user-1.0.0/src/lib.rs"))),
     ("list-registry", |_| list(crate_beside(""))),
     ("read-registry-index", |_| list(home(".cargo/registry/index"))),
     ("read-fingerprints", |_| list(Path::new(lab::BUILD_DIR).join("debug/.fingerprint"))),
