@@ -227,7 +227,7 @@ pub const CASES: &[Case] = &[
     case(READS, "read-kernel-log-device", "opens `/dev/kmsg`", ALL, Word, &[NOT_SHOWN, LANDLOCK]).root(),
     case(READS, "read-kernel-addresses", "reads the addresses of the kernel's code", ALL, Word, &[CAPABILITIES]).root(),
     case(READS, "read-env-file", "reads the project's `.env`", DEPENDENCY, Secret, &[LANDLOCK]),
-    case(READS, "read-git-config", "reads the project's `.git/config`", DEPENDENCY, Secret, &[LANDLOCK]),
+    case(READS, "read-git-config", "reads the project's `.git/config`", DEPENDENCY, Secret, &[NOT_SHOWN, LANDLOCK]),
     case(READS, "read-workspace-source", "reads the workspace's source", DEPENDENCY, Secret, &[LANDLOCK]),
     case(READS, "read-workspace-manifest", "reads the workspace's `Cargo.toml`", DEPENDENCY, Secret, &[LANDLOCK]),
     case(READS, "list-workspace", "lists the workspace", DEPENDENCY, Secret, &[LANDLOCK]),

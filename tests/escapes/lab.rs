@@ -143,7 +143,7 @@ impl Lab {
         let sockets = [
             world.home.join(".ssh/agent.sock"),
             directory.join("host.sock"),
-            project.join(".git/fsmonitor.ipc"),
+            project.join("host.ipc"),
         ];
         let mut sockets = sockets.to_vec();
         if way == Way::Plain {

@@ -81,7 +81,7 @@ pub const ATTACKS: &[Attack] = &[
     }),
     ("unix-in-home", |a| send(a, UnixStream::connect(home(".ssh/agent.sock")))),
     ("unix-in-tmp", |a| send(a, UnixStream::connect(format!("{}/host.sock", lab::TMP)))),
-    ("unix-in-workspace", |a| send(a, UnixStream::connect(project(".git/fsmonitor.ipc")))),
+    ("unix-in-workspace", |a| send(a, UnixStream::connect(project("host.ipc")))),
     ("unix-of-session", |a| {
         let sessions = std::fs::read_dir(format!("{}/sessions", lab::STATE)).map_err(said)?;
         let mut answers = sessions.flatten().map(|entry| long(a, &entry.path()));
