@@ -140,11 +140,8 @@ impl Lab {
             None => (project.join("target"), world.state().join("projects/1")),
         };
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let sockets = [
-            world.home.join(".ssh/agent.sock"),
-            directory.join("host.sock"),
-            project.join("host.ipc"),
-        ];
+        let sockets =
+            [world.home.join(".ssh/agent.sock"), directory.join("host.sock"), project.join("host.ipc")];
         let mut sockets = sockets.to_vec();
         if way == Way::Plain {
             for part in ["shims", "scripts", "bin", "sessions/1"] {
