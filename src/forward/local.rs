@@ -10,22 +10,20 @@ use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread::JoinHandle;
 
-use futures_util::future::{Either, select, try_join};
+use futures_util::future::try_join;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::net::{AddressFamily, sockopt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::serve::{BREATH, MOST_CONNECTIONS, copy, sockets};
+use super::thread::Serving;
 
 /// Serves the Unix sockets of one job, until it is dropped.
 #[derive(Debug)]
 pub struct LocalForwarder {
-    /// Closing it ends the thread.
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    _serving: Serving,
 }
 
 impl LocalForwarder {
@@ -35,28 +33,7 @@ impl LocalForwarder {
     /// # Errors
     /// When no thread can be made.
     pub fn start(paths: Vec<PathBuf>, channel: StdStream) -> io::Result<Self> {
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let thread = std::thread::Builder::new().name("sockets".into()).spawn(move || {
-            runtime.block_on(async {
-                let serving = std::pin::pin!(serve(paths, channel));
-                match select(stopped, serving).await {
-                    Either::Left(_) => Ok(()),
-                    Either::Right((result, _)) => result,
-                }
-            })
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for LocalForwarder {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // What the job did not get it knows best.
-            let _ = thread.join();
-        }
+        Ok(Self { _serving: Serving::start("sockets", || serve(paths, channel))? })
     }
 }
 

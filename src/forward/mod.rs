@@ -25,6 +25,7 @@ mod local;
 mod plan;
 mod publish;
 mod serve;
+mod thread;
 
 pub use address::{Reach, reach};
 pub use allowed::{Allowed, AllowedError, Host};

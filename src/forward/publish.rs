@@ -3,12 +3,12 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+use super::thread::Serving;
 
 /// Most connections at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 256;
@@ -19,9 +19,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Serves published ports, until it is dropped.
 #[derive(Debug)]
 pub struct Publisher {
-    /// Closing it ends the thread.
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Serving,
 }
 
 /// Why a port cannot be published.
@@ -59,35 +57,18 @@ impl Publisher {
             listener.set_nonblocking(true)?;
             listeners.push((listener, *program));
         }
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let connect = Arc::new(connect);
-        let thread = std::thread::Builder::new().name("publish".into()).spawn(move || {
-            runtime.block_on(async {
-                let mut tasks = tokio::task::JoinSet::new();
-                for (listener, program) in listeners {
-                    if let Ok(listener) = TcpListener::from_std(listener) {
-                        tasks.spawn(accept(listener, program, Arc::clone(&connect)));
-                    }
+        let serving = Serving::start("publish", || async move {
+            let mut tasks = tokio::task::JoinSet::new();
+            for (listener, program) in listeners {
+                if let Ok(listener) = TcpListener::from_std(listener) {
+                    tasks.spawn(accept(listener, program, Arc::clone(&connect)));
                 }
-                let serving = std::pin::pin!(async { while tasks.join_next().await.is_some() {} });
-                match select(stopped, serving).await {
-                    Either::Left(_) | Either::Right(_) => {}
-                }
-            });
-            runtime.shutdown_background();
+            }
+            while tasks.join_next().await.is_some() {}
+            Ok(())
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // It serves others, and has nothing to say.
-            let _ = thread.join();
-        }
+        Ok(Self { _serving: serving })
     }
 }
 

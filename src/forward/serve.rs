@@ -7,10 +7,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::{Either, select, try_join};
+use futures_util::future::try_join;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::allowed::Allowed;
 use super::dial::dial;
 use super::plan::{Plan, Route};
+use super::thread::Serving;
 use crate::agent::protocol::MAX_LISTENERS;
 
 /// Most connections of one job at a time; more wait to be accepted.
@@ -62,9 +62,7 @@ pub enum Outcome {
 /// Serves the network of one job, until it is dropped.
 #[derive(Debug)]
 pub struct Forwarder {
-    /// Closing it ends the thread.
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    serving: Serving,
     record: Arc<Record>,
 }
 
@@ -91,23 +89,10 @@ impl Forwarder {
     /// # Errors
     /// When no thread can be made.
     pub fn start(plan: &Plan, channel: UnixStream) -> io::Result<Self> {
-        let (stop, stopped) = tokio::sync::oneshot::channel();
         let record = Arc::new(Record::default());
         let (routes, kept) = (plan.routes().to_vec(), Arc::clone(&record));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let thread = std::thread::Builder::new().name("forward".into()).spawn(move || {
-            let result = runtime.block_on(async {
-                let serving = std::pin::pin!(serve(routes, channel, kept));
-                match select(stopped, serving).await {
-                    Either::Left(_) => Ok(()),
-                    Either::Right((result, _)) => result,
-                }
-            });
-            // A name that is being looked up is not waited for.
-            runtime.shutdown_background();
-            result
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), record })
+        let serving = Serving::start("forward", || serve(routes, channel, kept))?;
+        Ok(Self { serving, record })
     }
 
     /// The connections so far, in the order in which they were accepted.
@@ -126,24 +111,8 @@ impl Forwarder {
     /// # Errors
     /// When they could not be served at all, though the job had a network.
     pub fn finish(mut self) -> io::Result<Vec<Connection>> {
-        let result = self.end();
+        let result = self.serving.end();
         result.map(|()| self.connections())
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        drop(self.stop.take());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the forwarder's thread has panicked")),
-        }
-    }
-}
-
-impl Drop for Forwarder {
-    fn drop(&mut self) {
-        // Whoever wants to know asks for it.
-        let _ = self.end();
     }
 }
 
@@ -302,6 +271,7 @@ pub(super) async fn copy(
         count.fetch_add(length as u64, Ordering::Relaxed);
     }
 }
+
 /// What could not be reached, for people: a program sees a connection that ends.
 pub fn unreached(connections: &[Connection]) -> Vec<String> {
     let mut lines: Vec<String> = connections
