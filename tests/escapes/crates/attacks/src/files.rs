@@ -113,6 +113,10 @@ fn other_processes() -> Result<String, String> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
     };
+    let lives = |pid: u32| -> bool {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        text.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    };
     let own = std::process::id();
     let line = |pid: u32| std::iter::successors(Some(pid), |pid| parent(*pid)).collect::<Vec<_>>();
     let above = line(own);
@@ -123,8 +127,9 @@ fn other_processes() -> Result<String, String> {
         if line_of.contains(lab::SURVIVOR) || line_of.starts_with("sleep") {
             continue;
         }
-        if pid != 1 && !above.contains(&pid) && !line(pid).contains(&own) && parent(pid).is_some() {
-            return Ok(format!("process {pid}"));
+        // Nor what has ended and waits for the job's first process to take it in: it has no command line to be known by.
+        if pid != 1 && !above.contains(&pid) && !line(pid).contains(&own) && lives(pid) {
+            return Ok(format!("process {pid}, {line_of:?}"));
         }
     }
     Err("none".into())
