@@ -1,58 +1,113 @@
 //! What it costs to start a program: `/bin/true` bare, wrapped in a warm Build container, in bubblewrap and by
-//! `docker exec`, in one run and in turns, so that a slow moment of the machine hits all alike.
+//! `docker exec`, in one run and in turns, so that a slow moment of the machine hits all alike; one, two and eight at once.
 //!
-//! `cargo bench --bench start`. `CSB_BENCH_ROUNDS` (200) is how often; with `CSB_BENCH_LIMIT_US` the run fails
-//! if a wrapped start costs more microseconds than that over a bare one. What cannot run here is named.
+//! `cargo bench --bench start` prints the table as Markdown. `CSB_BENCH_ROUNDS` (200) is how often; `CSB_BENCH_JSON` names a
+//! file for every single figure; `CSB_BENCH_STAGES=1` shows where the time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped start costs more microseconds
+//! than that over a bare one. What cannot run here is named.
+//!
+//! Where several are started at once, a start's time is that of all of them divided by their number: on two
+//! processors eight cannot be faster than each other.
 
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Value, json};
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use cargo_sandbox::wire::SESSION_DESCRIPTOR;
 use support::program;
-use support::run::{Running, run, spawn};
+use support::run::run;
+use support::session::Session;
 use support::tool::Engine;
-use support::world::{User, World};
+use support::world::{User, base};
 
 const TRUE: &str = "/bin/true";
+
+/// How many are started at once.
+const AT_ONCE: [usize; 3] = [1, 2, 8];
 
 /// One way to start a program.
 struct Way {
     name: String,
-    command: Command,
+    command: Box<dyn Fn() -> Command + Sync>,
     /// Started in every n-th round: a slow one need not take minutes.
     every: usize,
-    times: Vec<Duration>,
-    /// The session's directory, which cargo's children have open under a number that wrappers know.
-    session: Option<fs::File>,
+    /// Where it belongs to, if it is a wrapped one.
+    session: Option<Session>,
+    /// Microseconds, by [`AT_ONCE`].
+    took: [Vec<f64>; AT_ONCE.len()],
 }
 
 impl Way {
-    fn new(name: impl Into<String>, command: Command, every: usize) -> Self {
-        Self { name: name.into(), command, every, times: Vec::new(), session: None }
+    fn new(name: impl Into<String>, every: usize, command: impl Fn() -> Command + Sync + 'static) -> Self {
+        Self { name: name.into(), command: Box::new(command), every, session: None, took: Default::default() }
     }
 
-    fn once(&mut self) -> Result<Duration, String> {
+    fn wrapped(session: Session) -> Self {
+        let (name, runner) = (format!("wrapped, {} engine", session.engine), session.runner(TRUE));
+        let (program, directory) = (runner.get_program().to_owned(), session.project.clone());
+        let arguments: Vec<_> = runner.get_args().map(ToOwned::to_owned).collect();
+        let way = Self::new(name, 1, move || {
+            let mut runner = command(&program);
+            runner.args(&arguments).current_dir(&directory);
+            runner
+        });
+        Self { session: Some(session), ..way }
+    }
+
+    /// Starts some at once; the microseconds of all, divided by their number.
+    fn start(&self, number: usize) -> Result<f64, String> {
         if let Some(session) = &self.session {
-            // SAFETY: dup2 takes two numbers; what is open under the second one is this function's own.
-            let made = unsafe { libc::dup2(session.as_raw_fd(), SESSION_DESCRIPTOR) };
-            assert_eq!(made, SESSION_DESCRIPTOR, "the session's descriptor");
+            session.enter();
         }
-        let started = Instant::now();
-        let status = self.command.status().map_err(|error| format!("{}: {error}", self.name))?;
-        let took = started.elapsed();
-        if status.success() { Ok(took) } else { Err(format!("{}: {status}", self.name)) }
+        let failed = |what: String| Err(format!("{}: {what}", self.name));
+        if number == 1 {
+            let mut command = (self.command)();
+            let started = Instant::now();
+            let status = command.status();
+            let took = started.elapsed();
+            return match status {
+                Ok(status) if status.success() => Ok(took.as_secs_f64() * 1e6),
+                Ok(status) => failed(status.to_string()),
+                Err(error) => failed(error.to_string()),
+            };
+        }
+        let barrier = Barrier::new(number + 1);
+        let one = || {
+            let mut command = (self.command)();
+            barrier.wait();
+            command.status()
+        };
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..number).map(|_| scope.spawn(one)).collect();
+            barrier.wait();
+            let started = Instant::now();
+            for thread in all {
+                match thread.join().expect("a thread") {
+                    Ok(status) if status.success() => {}
+                    Ok(status) => return failed(status.to_string()),
+                    Err(error) => return failed(error.to_string()),
+                }
+            }
+            #[allow(clippy::cast_precision_loss, reason = "a small number")]
+            Ok(started.elapsed().as_secs_f64() * 1e6 / number as f64)
+        })
     }
+}
 
-    fn median(&mut self) -> Duration {
-        self.times.sort_unstable();
-        self.times.get(self.times.len() / 2).copied().unwrap_or_default()
-    }
+/// What so many of a hundred are below.
+fn percentile(took: &[f64], percent: usize) -> f64 {
+    let mut sorted = took.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -62,20 +117,14 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 fn bubblewrap() -> Result<Way, String> {
-    let mut bwrap = command(program("bwrap")?);
-    bwrap.args([
-        "--ro-bind",
-        "/",
-        "/",
-        "--dev",
-        "/dev",
-        "--proc",
-        "/proc",
-        "--unshare-all",
-        "--die-with-parent",
-    ]);
-    bwrap.arg(TRUE);
-    Ok(Way::new("bubblewrap", bwrap, 1))
+    let bwrap = program("bwrap")?;
+    let words =
+        ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent"];
+    Ok(Way::new("bubblewrap", 1, move || {
+        let mut bwrap = command(&bwrap);
+        bwrap.args(words).arg(TRUE);
+        bwrap
+    }))
 }
 
 /// A container made from an empty image and the host's own system directories.
@@ -103,9 +152,12 @@ impl DockerContainer {
     }
 
     fn way(&self) -> Way {
-        let mut exec = command(&self.docker);
-        exec.args(["exec", &self.id, TRUE]);
-        Way::new("docker exec", exec, 10)
+        let (docker, id) = (self.docker.clone(), self.id.clone());
+        Way::new("docker exec", 10, move || {
+            let mut exec = command(&docker);
+            exec.args(["exec", &id, TRUE]);
+            exec
+        })
     }
 }
 
@@ -116,101 +168,39 @@ impl Drop for DockerContainer {
     }
 }
 
-/// A session of `cargo-sandbox` that stays open: its build script waits until it is told to end. As long as it
-/// does, the broker answers, the container is warm, and the runner can be started as cargo would start it.
-struct Session {
-    world: World,
-    project: PathBuf,
-    build: Option<Running>,
-    runner: PathBuf,
-    directory: Option<fs::File>,
-    engine: Engine,
-}
-
-/// The one entry of a directory.
-fn only_entry(directory: &Path) -> Option<PathBuf> {
-    fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).next()
-}
-
-impl Session {
-    fn open(engine: Engine) -> Result<Self, String> {
-        engine.here()?;
-        let world = World::new(&format!("bench-{engine}"), &User::me())?;
-        let project = world.work().join("session");
-        let manifest =
-            "[package]\nname = \"session\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n";
-        let script = "fn main() {\n    for _ in 0..6000 {\n        if std::path::Path::new(\"end\").exists() {\n            \
-                      return;\n        }\n        std::thread::sleep(std::time::Duration::from_millis(100));\n    }\n}\n";
-        world.write(&project.join("Cargo.toml"), manifest);
-        world.write(&project.join("build.rs"), script);
-        world.write(&project.join("src/main.rs"), "fn main() {}\n");
-        let build = spawn(world.sandbox(engine, &project).arg("build"));
-        let mut session =
-            Self { world, project, build: Some(build), runner: PathBuf::new(), directory: None, engine };
-        session.runner = session.join()?;
-        Ok(session)
-    }
-
-    /// Waits until the build script runs, so that the container is warm, and opens the session's directory.
-    /// Returns the runner.
-    fn join(&mut self) -> Result<PathBuf, String> {
-        let limit = Instant::now() + Duration::from_secs(60);
-        let projects = self.world.state().join("projects");
-        while Instant::now() < limit {
-            if !self.build.as_mut().is_some_and(Running::running) {
-                let said = self.build.take().map(|build| build.wait(Duration::from_secs(60)).stderr);
-                return Err(format!("the session ended early: {}", said.unwrap_or_default()));
-            }
-            // The scripts directory is filled when the script was compiled, which takes a warm container.
-            if let Some(project) = only_entry(&projects)
-                && only_entry(&project.join("scripts")).is_some()
-                && let Some(session) = only_entry(&project.join("sessions"))
-            {
-                self.directory = Some(fs::File::open(session).map_err(|error| error.to_string())?);
-                return Ok(project.join("bin/runner"));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Err("the build script did not start".into())
-    }
-
-    /// A wrapped `/bin/true`: the runner as cargo starts it for a program of the project.
-    fn way(&mut self) -> Way {
-        // Only artifacts of the project are run.
-        let program = self.project.join("target/debug/true");
-        fs::copy(TRUE, &program).expect("a copy of /bin/true");
-        let mut wrapped = command(&self.runner);
-        wrapped.arg(program).current_dir(&self.project);
-        let way = Way::new(format!("wrapped, {} engine", self.engine), wrapped, 1);
-        Way { session: self.directory.take(), ..way }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.world.write(&self.project.join("end"), "");
-        if let Some(build) = self.build.take() {
-            build.wait(Duration::from_secs(60));
-        }
-        self.world.stop(self.engine, &self.project);
+/// Medians of what `--sandbox-trace` has written down of programs.
+fn stages(trace: &Path) {
+    let text = fs::read_to_string(trace).expect("a trace");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let programs = || lines.iter().filter(|line| line["job"] == "program");
+    println!("\n{}, {} starts, medians in microseconds:", trace.display(), programs().count());
+    for stage in
+        lines.first().and_then(|line| line["microseconds"].as_object()).into_iter().flat_map(|all| all.keys())
+    {
+        let took: Vec<f64> = programs().filter_map(|line| line["microseconds"][stage].as_f64()).collect();
+        println!("{stage:>12} {:>6.0} {:>6.0}", percentile(&took, 50), percentile(&took, 95));
     }
 }
 
 fn main() -> ExitCode {
-    let rounds = std::env::var("CSB_BENCH_ROUNDS").map_or(200, |number| number.parse().expect("a number"));
-    let limit = std::env::var("CSB_BENCH_LIMIT_US").ok().map(|limit| limit.parse::<f64>().expect("a number"));
+    let variable = |name: &str| std::env::var(name).ok();
+    let rounds = variable("CSB_BENCH_ROUNDS").map_or(200, |number| number.parse().expect("a number"));
+    let limit = variable("CSB_BENCH_LIMIT_US").map(|limit| limit.parse::<f64>().expect("a number"));
     let mut failed = false;
     let mut skip = |what: &str, why: &str| {
         println!("skipped: {what}: {why}");
         failed |= support::ci();
     };
-    let mut ways = vec![Way::new("bare", command(TRUE), 1)];
-    let mut sessions = Vec::new();
+    let mut traces = Vec::new();
+    let mut ways = vec![Way::new("bare", 1, || command(TRUE))];
     for engine in Engine::ALL {
-        match Session::open(engine) {
-            Ok(mut session) => {
-                ways.push(session.way());
-                sessions.push(session);
+        let trace = variable("CSB_BENCH_STAGES").map(|_| base().join(format!("trace-{engine}")));
+        let options = trace.iter().flat_map(|file| ["--sandbox-trace", file.to_str().expect("a plain path")]);
+        let options: Vec<_> = options.collect();
+        match Session::with(&format!("bench-{engine}"), &User::me(), engine, &options) {
+            Ok(session) => {
+                ways.push(Way::wrapped(session));
+                traces.extend(trace);
             }
             Err(why) => skip(&format!("wrapped, {engine} engine"), &why),
         }
@@ -225,34 +215,50 @@ fn main() -> ExitCode {
         Err(why) => skip("docker exec", why),
     }
     // The first start of each pays for what is then in the page cache; a way that does not work is left out.
-    ways.retain_mut(|way| match way.once() {
+    ways.retain(|way| match way.start(1) {
         Ok(_) => true,
         Err(why) => {
             skip(&way.name, &why);
             false
         }
     });
-    for round in 0..rounds {
-        for way in &mut ways {
-            if round % way.every == 0 {
-                match way.once() {
-                    Ok(took) => way.times.push(took),
+    for (level, number) in AT_ONCE.into_iter().enumerate() {
+        for round in 0..rounds {
+            for way in ways.iter_mut().filter(|way| round % way.every == 0) {
+                match way.start(number) {
+                    Ok(took) => way.took[level].push(took),
                     Err(why) => panic!("{why} in round {round}"),
                 }
             }
         }
     }
-    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-    let bare = micros(ways[0].median());
-    println!("{:<24} {:>8} {:>12} {:>10} {:>12}", TRUE, "starts", "median", "times bare", "more");
-    for way in &mut ways {
-        let median = micros(way.median());
-        let (number, more) = (way.times.len(), median - bare);
-        println!("{:<24} {number:>8} {median:>9.0} µs {:>10.2} {more:>9.0} µs", way.name, median / bare);
-        if way.name.starts_with("wrapped") && limit.is_some_and(|limit| more > limit) {
-            println!("too slow: {} costs {more:.0} µs over a bare start", way.name);
-            failed = true;
+    println!(
+        "| {TRUE} | at once | rounds | median | 95 % below | more than bare | 95 % below | times bare |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut all = Vec::new();
+    for (level, number) in AT_ONCE.into_iter().enumerate() {
+        let bare = [50, 95].map(|percent| percentile(&ways[0].took[level], percent));
+        for way in &ways {
+            let took = &way.took[level];
+            let [median, slow] = [50, 95].map(|percent| percentile(took, percent));
+            let (more, slower) = (median - bare[0], slow - bare[1]);
+            println!(
+                "| {} | {number} | {} | {median:.0} µs | {slow:.0} µs | {more:+.0} µs | {slower:+.0} µs | {:.2} |",
+                way.name,
+                took.len(),
+                median / bare[0]
+            );
+            all.push(json!({"way": way.name, "at_once": number, "more": more, "more_95": slower, "microseconds": took}));
+            if way.session.is_some() && limit.is_some_and(|limit| more > limit) {
+                println!("too slow: {} costs {more:.0} µs over a bare start", way.name);
+                failed = true;
+            }
         }
+    }
+    traces.iter().for_each(|trace| stages(trace));
+    if let Some(path) = variable("CSB_BENCH_JSON") {
+        fs::write(&path, serde_json::to_string_pretty(&all).expect("JSON")).expect("a file for the figures");
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -193,6 +193,7 @@ fn job(argv: &[&str]) -> JobSpec {
         budget: Budget::default(),
         local_sockets: true,
         observe: None,
+        timed: false,
     }
 }
 

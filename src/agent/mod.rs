@@ -8,6 +8,7 @@ mod failure;
 pub(crate) mod landlock;
 mod leader;
 mod limits;
+pub mod moments;
 mod network;
 pub mod observe;
 mod peer;

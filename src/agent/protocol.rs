@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::policy::calls::SystemCall;
 
+use super::moments::Moments;
 use super::observe::Closeness;
 
 /// Raised whenever a message changes its meaning. Broker and agent are the same executable, so they differ
 /// only when a container outlives an upgrade; the container is then replaced.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
@@ -73,6 +74,8 @@ pub enum Reply {
         /// Whether the step was the `execve(2)` of the job itself (the program is missing or not executable).
         at_exec: bool,
     },
+    /// No end yet, but right before it: when the job came how far, where it is [timed](JobSpec::timed).
+    Moments(Moments),
     /// No end yet: the job has stopped, as terminals have jobs do, until it is sent `SIGCONT`. May come several
     /// times.
     Suspended,
@@ -127,6 +130,8 @@ pub struct JobSpec {
     /// Tell what it asks the kernel for. The file that the record is written to comes last, behind all other descriptors;
     /// the job does not get it.
     pub observe: Option<Closeness>,
+    /// Tell when it came how far ([`Reply::Moments`]).
+    pub timed: bool,
 }
 
 /// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.

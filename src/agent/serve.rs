@@ -242,7 +242,7 @@ impl Server {
                     let stop = request == Request::Stop;
                     match self.begin(request, descriptors) {
                         Ok(state) => connection.state = state,
-                        Err(reply) => connection.reply(&reply),
+                        Err(reply) => connection.reply(&[reply]),
                     }
                     stop
                 }
@@ -399,7 +399,7 @@ impl Server {
         match std::mem::replace(&mut connection.state, placeholder) {
             State::Running(job, purpose, _) => {
                 let started = job.started();
-                let (reply, mut remains) = job.finish(&others);
+                let (reply, moments, mut remains) = job.finish(&others);
                 let reply = match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
                     (_, Reply::Exited { wait_status }) => self
@@ -407,7 +407,8 @@ impl Server {
                         .map_or(Reply::Exited { wait_status }, Reply::Exceeded),
                     (_, reply) => reply,
                 };
-                connection.reply(&reply);
+                let replies: Vec<Reply> = moments.map(Reply::Moments).into_iter().chain([reply]).collect();
+                connection.reply(&replies);
                 remains.let_go();
                 Some(remains)
             }
@@ -444,17 +445,18 @@ fn connect(port: u16, descriptors: &[OwnedFd]) -> Reply {
 }
 
 impl Connection {
-    fn reply(&mut self, reply: &Reply) {
+    /// Sends replies, of which the last is the end.
+    fn reply(&mut self, replies: &[Reply]) {
         let Some(stream) = &self.stream else {
             // Nobody is there to be told; the connection is done with.
             self.state = State::Receiving(Incoming::default());
             return;
         };
-        let Ok(bytes) = encode(reply) else {
+        let Ok(bytes) = replies.iter().map(encode).collect::<io::Result<Vec<_>>>() else {
             self.stream = None;
             return;
         };
-        let mut outgoing = Outgoing::new(bytes);
+        let mut outgoing = Outgoing::new(bytes.concat());
         // Nearly always taken whole; a peer that is gone needs no reply.
         if outgoing.send(stream).unwrap_or(true) {
             self.stream = None;

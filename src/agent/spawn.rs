@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{AtStep, Failure, Step};
 use super::limits::{self, JobLimits};
+use super::moments::{self, Moments};
 use super::observe::{self, Closeness, Handover, Observer, Seat};
 use super::process::{self, Child, Cloned};
 use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply, SystemCall};
@@ -96,6 +97,7 @@ pub struct Program {
     budget: Budget,
     system_calls: Vec<SystemCall>,
     observe: Option<Closeness>,
+    timed: bool,
 }
 
 impl Work {
@@ -154,6 +156,7 @@ impl Work {
             budget: spec.budget,
             system_calls: spec.system_calls,
             observe: spec.observe,
+            timed: spec.timed,
         })))
     }
 }
@@ -164,9 +167,11 @@ pub(super) type Ready = Option<landlock::Prepared>;
 /// How a job ended, as its init says it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum End {
-    /// Its wait status.
-    Exited(i32),
+    /// Its wait status, and when its first process ended.
+    Exited(i32, u64),
     Failed(Failure),
+    /// No end yet: when it was about to execute its program.
+    Executes(u64),
     /// No end yet: it has stopped, as its terminal has jobs do.
     Paused,
 }
@@ -182,6 +187,9 @@ pub struct Job {
     place: Place,
     tree: ProcessTree,
     started: Instant,
+    taken: u64,
+    /// When it executed its program, if it says so.
+    executes: Option<u64>,
     /// Why it was killed.
     exceeded: Option<Exceeded>,
 }
@@ -453,6 +461,10 @@ impl Confinement {
                 if let Some(terminal) = program.terminal {
                     leader::lead(terminal)?;
                 }
+                if program.timed {
+                    // SAFETY: the pipe is open under this number until exec.
+                    say(&unsafe { BorrowedFd::borrow_raw(*report) }, &End::Executes(moments::now()));
+                }
                 Err(program.execute())
             }
             Work::Probe => {
@@ -484,8 +496,17 @@ impl Job {
     }
 
     fn new(init: Child, end: OwnedFd, place: Place, tree: ProcessTree) -> Self {
-        let started = Instant::now();
-        Self { init, end: Some(end), said: Vec::new(), place, tree, started, exceeded: None }
+        Self {
+            init,
+            end: Some(end),
+            said: Vec::new(),
+            place,
+            tree,
+            started: Instant::now(),
+            taken: moments::now(),
+            executes: None,
+            exceeded: None,
+        }
     }
 
     /// When it was started.
@@ -567,7 +588,13 @@ impl Job {
             Ok(0) | Err(_) => self.end = None,
             Ok(length) => self.said.extend_from_slice(&bytes[..length]),
         }
-        self.ends().iter().any(|end| matches!(end, End::Exited(_)))
+        let ends = self.ends();
+        let executes = ends.iter().find_map(|end| match end {
+            End::Executes(at) => Some(*at),
+            _ => None,
+        });
+        self.executes = self.executes.or(executes);
+        ends.iter().any(|end| matches!(end, End::Exited(..)))
     }
 
     fn ends(&self) -> Vec<End> {
@@ -581,7 +608,7 @@ impl Job {
     }
 
     /// How the job ended, once it [is over](Self::is_over). `others` are the inits of other jobs.
-    pub fn finish(mut self, others: &[Pid]) -> (Reply, Remains) {
+    pub fn finish(mut self, others: &[Pid]) -> (Reply, Option<Moments>, Remains) {
         let dead = is_ready(&self.init.pidfd);
         if dead {
             self.hear();
@@ -591,18 +618,26 @@ impl Job {
             tree::kill_all_but(others);
         }
         self.place.remove();
-        let reply = match self.ends().into_iter().find(|end| !matches!(end, End::Paused)) {
+        let mut ends = self.ends().into_iter().filter(|end| !matches!(end, End::Paused | End::Executes(_)));
+        let last = ends.next();
+        let moments = match (self.executes, &last) {
+            (Some(executed), Some(End::Exited(_, ended))) => {
+                Some(Moments { taken: self.taken, executed, ended: *ended })
+            }
+            _ => None,
+        };
+        let reply = match last {
             // It may have ended by itself at the same moment; then the limit has not ended it.
-            None | Some(End::Exited(libc::SIGKILL)) if let Some(exceeded) = self.exceeded => {
+            None | Some(End::Exited(libc::SIGKILL, _)) if let Some(exceeded) = self.exceeded => {
                 Reply::Exceeded(exceeded)
             }
             // The job's own failure to start comes before the init's report of its end.
             Some(End::Failed(failure)) => failure.into_reply(),
-            Some(End::Exited(wait_status)) => Reply::Exited { wait_status },
+            Some(End::Exited(wait_status, _)) => Reply::Exited { wait_status },
             // The init was killed, by us or for want of memory, and with it the job.
-            None | Some(End::Paused) => Reply::Exited { wait_status: libc::SIGKILL },
+            None | Some(End::Paused | End::Executes(_)) => Reply::Exited { wait_status: libc::SIGKILL },
         };
-        (reply, Remains { init: self.init, end: self.end })
+        (reply, moments, Remains { init: self.init, end: self.end })
     }
 }
 
@@ -644,7 +679,7 @@ fn reap_until(job: Pid, report: &OwnedFd) -> Option<End> {
                 }
             }
             Ok(Some((pid, status))) if pid == job => {
-                end = Some(End::Exited(status.as_raw()));
+                end = Some(tree::Ended::exited(status.as_raw()));
                 // All processes of this namespace but this one. None can fork its way out: the kernel lets
                 // no process fork that is about to be killed.
                 // SAFETY: kill takes numbers.
@@ -661,7 +696,7 @@ fn reap_until(job: Pid, report: &OwnedFd) -> Option<End> {
 
 impl tree::Ended for End {
     fn exited(status: i32) -> Self {
-        Self::Exited(status)
+        Self::Exited(status, moments::now())
     }
 
     fn failed(error: io::Error) -> Self {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::agent::protocol::JOB_HOME;
 use crate::cargo::environment::passes;
 use crate::cargo::installed::NO_BOOTSTRAP;
+use crate::cargo::toolchain::Toolchain;
 
 use super::identify::JobKind;
 use super::request::Request;
@@ -122,7 +123,8 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         environment.push([name.as_bytes(), b"=", &value.into_vec()].concat());
     };
     let given = request.variable("PATH").unwrap_or_default();
-    set("PATH", path(&session.toolchain.sysroot.join("bin"), &session.provided.programs, given));
+    let path = path(&session.toolchain.sysroot.join("bin"), &session.provided.programs, given);
+    set("PATH", path.clone());
     set("HOME", JOB_HOME.into());
     for (name, value) in &session.provided.variables {
         // What cargo, or a package, has set counts.
@@ -132,8 +134,9 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
     }
     set("CARGO_HOME", session.cargo_home.clone().into());
     if kind == JobKind::BuildScript {
-        set("RUSTC", session.toolchain.program("rustc").into());
-        set("RUSTDOC", session.toolchain.program("rustdoc").into());
+        for (variable, program) in [("RUSTC", "rustc"), ("RUSTDOC", "rustdoc")] {
+            set(variable, called(&session.toolchain, program, &path).into());
+        }
     }
     if matches!(kind, JobKind::BuildScript | JobKind::Program)
         && request.variable("CARGO_NET_OFFLINE").is_none()
@@ -187,6 +190,15 @@ fn path(toolchain: &Path, provided: &[PathBuf], given: &OsStr) -> OsString {
         add(given);
     }
     path
+}
+
+/// What a build script is told that a program of the toolchain is called: what cargo would say, unless another one is found by that
+/// name.
+fn called(toolchain: &Toolchain, name: &str, path: &OsStr) -> PathBuf {
+    let own = toolchain.program(name);
+    let found = std::env::split_paths(path).map(|directory| directory.join(name)).find(|file| file.is_file());
+    let same = |file: &Path| *file == own || file.canonicalize().ok() == own.canonicalize().ok();
+    if found.as_deref().is_none_or(same) { toolchain.called(name) } else { own }
 }
 
 /// What a compiler shows what macros made by.
@@ -268,6 +280,29 @@ mod tests {
         assert_eq!(of("/usr/bin"), "/t/bin:/usr/bin");
         assert_eq!(of("/usr/bin:/t/bin"), "/usr/bin:/t/bin");
         assert_eq!(of(""), "/t/bin");
+    }
+
+    #[test]
+    fn a_script_is_told_of_the_compiler_as_cargo_would() {
+        let directory = tempfile::tempdir().unwrap();
+        let bin = |name: &str| {
+            let bin = directory.path().join(name).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            std::fs::write(bin.join("rustc"), name).unwrap();
+            bin
+        };
+        let (own, other) = (bin("own"), bin("other"));
+        let sysroot = directory.path().join("own");
+        let chosen = Toolchain { name: "stable".into(), sysroot: sysroot.clone(), by_rustup: true };
+        let found = Toolchain { by_rustup: false, ..chosen.clone() };
+        let path = |order: [&PathBuf; 2]| std::env::join_paths(order).unwrap();
+        assert_eq!(called(&chosen, "rustc", &path([&own, &other])), own.join("rustc"));
+        assert_eq!(called(&found, "rustc", &path([&own, &other])), Path::new("rustc"));
+        assert_eq!(
+            called(&found, "rustc", &path([&other, &own])),
+            own.join("rustc"),
+            "the other would be found"
+        );
     }
 
     #[test]

@@ -466,6 +466,7 @@ fn spec(
         local_sockets: kind == JobKind::Program,
         budget: budget(session, kind),
         observe: None,
+        timed: false,
     }
 }
 

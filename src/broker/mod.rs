@@ -33,6 +33,7 @@ pub mod server;
 pub mod session;
 pub mod sockets;
 pub mod terminal;
+pub mod trace;
 mod wait;
 
 pub use server::Broker;

@@ -377,6 +377,7 @@ mod tests {
             system_calls: Vec::new(),
             budget: Budget { seconds: Some(3600), disk_writes: Some(1), ..Budget::default() },
             observe: None,
+            timed: false,
         };
         Job::new(kind, "x".into(), spec)
     }

@@ -150,6 +150,7 @@ mod tests {
             system_calls: Vec::new(),
             budget: crate::agent::protocol::Budget::default(),
             observe: None,
+            timed: false,
         };
         Job::new(JobKind::Query, String::new(), spec)
     }

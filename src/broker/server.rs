@@ -39,6 +39,7 @@ use super::scripts;
 use super::session::{PlainCargo, Purpose, Session};
 use super::sockets;
 use super::terminal::Terminal;
+use super::trace::Timeline;
 use super::wait::{Interruption, Wait};
 
 /// What cargo itself exits with when it fails.
@@ -116,14 +117,16 @@ fn listen(directory: &Path) -> io::Result<UnixListener> {
 
 impl Broker {
     fn serve(&self, stream: &UnixStream) {
+        let mut timeline = Timeline::of_arrival();
         if self.session.plain.as_ref().is_some_and(|plain| !plain.started(stream)) {
             return;
         }
         // A wrapper that went away, or something else that found the socket: nothing to answer.
         let Ok(mut request) = Request::receive(stream) else { return };
+        timeline.received();
         let own = self.session.stderr.as_ref();
         let aside = own.map_or(Ok(()), |stderr| stderr.step_aside(&mut request.descriptors));
-        let reply = match aside.map_err(Into::into).and_then(|()| self.run(stream, &request)) {
+        let reply = match aside.map_err(Into::into).and_then(|()| self.run(stream, &request, timeline)) {
             Ok(reply) => reply,
             Err(error) => {
                 say(&request, &error);
@@ -140,7 +143,7 @@ impl Broker {
         identify(&self.session, request).is_ok_and(|job| job.kind == JobKind::Query)
     }
 
-    fn run(&self, stream: &UnixStream, request: &Request) -> anyhow::Result<Reply> {
+    fn run(&self, stream: &UnixStream, request: &Request, mut timeline: Timeline) -> anyhow::Result<Reply> {
         let session = &*self.session;
         if session.role(&request.exe) == Some(role::CREDENTIAL) {
             let Some(tokens) = &session.tokens else { anyhow::bail!("cargo has its tokens by itself") };
@@ -167,9 +170,15 @@ impl Broker {
         let kept =
             Kept::give(session, &mut job).context("failed to make a directory for a job's profiles")?;
         let observation = self.observe(&mut job)?;
+        job.spec.timed = session.trace.is_some();
         let said = Arc::new(Said::default());
         let started = Instant::now();
-        let extra = Extra { capture: capture.as_ref(), observation: observation.as_ref(), said: &said };
+        let extra = Extra {
+            capture: capture.as_ref(),
+            observation: observation.as_ref(),
+            said: &said,
+            timeline: &mut timeline,
+        };
         let reply = self.hand_over(stream, request, &mut job, extra);
         let outcome = (reply.as_ref().ok().copied(), started.elapsed());
         self.conclude(stream, request, &job, observation, &said, outcome);
@@ -185,6 +194,9 @@ impl Broker {
         }
         if reply == Reply::Exit(0) {
             self.after(&job)?;
+        }
+        if let Some(trace) = &session.trace {
+            trace.write(&job, &timeline);
         }
         Ok(reply)
     }
@@ -207,7 +219,7 @@ impl Broker {
         job: &mut Job,
         extra: Extra<'_>,
     ) -> anyhow::Result<Reply> {
-        let Extra { capture, observation, said } = extra;
+        let Extra { capture, observation, said, timeline } = extra;
         let mut relays = self.relays(request, job, said)?;
         let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
         let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
@@ -257,8 +269,16 @@ impl Broker {
                 // The next one's turn of the agent, while it has nothing to do but to wait as well.
                 self.session.containers.connect_ahead();
             }
-            let wait = Wait { stream, agent: &agent, relays: &mut relays.all, terminal: terminal.as_mut() };
+            timeline.sent();
+            let wait = Wait {
+                stream,
+                agent: &agent,
+                relays: &mut relays.all,
+                terminal: terminal.as_mut(),
+                moments: &mut timeline.moments,
+            };
             let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
+            timeline.answered();
             drop(running);
             match reply {
                 Err(Interruption::Agent(error)) if was_not_taken(&error) && attempts < MOST_ATTEMPTS => {
@@ -371,7 +391,7 @@ impl PlainCargo {
 }
 
 /// What goes with a job beside its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Extra<'a> {
     /// Where its output goes, if not to cargo.
     capture: Option<&'a Capture>,
@@ -379,6 +399,8 @@ struct Extra<'a> {
     observation: Option<&'a Observation>,
     /// What it says.
     said: &'a Arc<Said>,
+    /// When it comes how far.
+    timeline: &'a mut Timeline,
 }
 
 /// How often a job is handed over where containers end just then.

@@ -21,6 +21,7 @@ use crate::publish::tokens::Tokens;
 use crate::report::Recorder;
 
 use super::identify::role;
+use super::trace::Trace;
 
 /// One command of one user in one project.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub struct Session {
     pub verbose: bool,
     /// Where what jobs did, or were refused, is collected.
     pub recorder: Option<Arc<Recorder>>,
+    /// Where is written down where the time of jobs goes.
+    pub trace: Option<Trace>,
     /// What the session is for, where it is not to build.
     pub purpose: Purpose,
     /// What cargo has in the place of the user's standard error, if anything.
@@ -261,7 +264,7 @@ pub(crate) mod tests {
         let directories = state.project(&project.id);
         Session {
             probes: state.probes(),
-            toolchain: Toolchain { name: "stable".into(), sysroot: "/t".into() },
+            toolchain: Toolchain { name: "stable".into(), sysroot: "/t".into(), by_rustup: true },
             cargo_home: "/c".into(),
             target_dir: "/w/app/target".into(),
             extra_reads: vec!["/w/shared".into()],
@@ -277,6 +280,7 @@ pub(crate) mod tests {
             provided: Provided::default(),
             verbose: false,
             recorder: None,
+            trace: None,
             purpose: Purpose::Build,
             stderr: None,
             says_of_questions: false,

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 
 use crate::agent::client::AgentConnection;
+use crate::agent::moments::Moments;
 use crate::agent::protocol::Reply as AgentReply;
 
 use super::relay::{Flow, Relay, RelayError};
@@ -24,6 +25,8 @@ pub struct Wait<'a> {
     pub relays: &'a mut [Relay],
     /// Between the job and the user's terminal.
     pub terminal: Option<&'a mut Terminal>,
+    /// When the job came how far, where the agent says so.
+    pub moments: &'a mut Option<Moments>,
 }
 
 /// Why a job has no reply of the agent's.
@@ -75,6 +78,10 @@ impl Wait<'_> {
                         continue;
                     }
                     (AgentReply::Suspended, None) => continue,
+                    (AgentReply::Moments(moments), _) => {
+                        *self.moments = Some(moments);
+                        continue;
+                    }
                     (reply, _) => {
                         self.relays.iter_mut().try_for_each(Relay::finish)?;
                         self.terminal.into_iter().for_each(Terminal::finish);

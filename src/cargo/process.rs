@@ -117,7 +117,9 @@ impl CargoProcess {
             );
         }
         let name = sysroot.file_name().unwrap_or(sysroot.as_os_str()).to_string_lossy().into_owned();
-        Ok(Toolchain { name, sysroot: sysroot.to_owned() })
+        let asked = self.environment.iter().find(|(name, _)| name == "RUSTUP_TOOLCHAIN");
+        let by_rustup = asked.is_some_and(|(_, value)| !value.as_encoded_bytes().contains(&b'/'));
+        Ok(Toolchain { name, sysroot: sysroot.to_owned(), by_rustup })
     }
 
     /// Waits for its end.

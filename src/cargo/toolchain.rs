@@ -17,12 +17,21 @@ pub struct Toolchain {
     pub name: String,
     /// The directory with `bin` and `lib`, canonical.
     pub sysroot: PathBuf,
+    /// Whether rustup has it by its name. By that cargo calls the other programs (see [`Self::called`]).
+    pub by_rustup: bool,
 }
 
 impl Toolchain {
     /// One of its programs.
     pub fn program(&self, name: &str) -> PathBuf {
         self.sysroot.join("bin").join(name)
+    }
+
+    /// What cargo itself calls one of them when it tells a build script of it (`RUSTC`, `RUSTDOC`): by its path where rustup has
+    /// the toolchain by a name, and else by the bare name, for `PATH` to find (cargo's `GlobalContext::get_tool`). Scripts write
+    /// it into what they make.
+    pub fn called(&self, name: &str) -> PathBuf {
+        if self.by_rustup { self.program(name) } else { name.into() }
     }
 
     /// The triples whose standard library is installed.
@@ -67,7 +76,7 @@ impl PathToolchain {
         let name = self.path.display().to_string();
         let sysroot = self.path.canonicalize().ok().filter(|path| path.join("bin/cargo").is_file());
         let missing = || ToolchainError::NoCargoThere { file: self.file.clone(), path: self.path.clone() };
-        Ok(Toolchain { name, sysroot: sysroot.ok_or_else(missing)? })
+        Ok(Toolchain { name, sysroot: sysroot.ok_or_else(missing)?, by_rustup: false })
     }
 
     /// What the user is asked.
@@ -144,7 +153,7 @@ impl Selection {
         }
         let cargo = cargo.and_then(|cargo| cargo.canonicalize().ok()).ok_or(ToolchainError::NoCargo)?;
         let sysroot = cargo.parent().and_then(Path::parent).ok_or(ToolchainError::NoCargo)?;
-        Ok(Toolchain { name: sysroot.display().to_string(), sysroot: sysroot.to_owned() })
+        Ok(Toolchain { name: sysroot.display().to_string(), sysroot: sysroot.to_owned(), by_rustup: false })
     }
 
     /// The order of rustup's book, "Overrides".
@@ -189,7 +198,7 @@ impl Selection {
         };
         let found = candidates.iter().find(|path| path.join("bin/cargo").is_file()).ok_or_else(missing)?;
         let sysroot = found.canonicalize().map_err(|_| missing())?;
-        Ok(Toolchain { name: name.to_owned(), sysroot })
+        Ok(Toolchain { name: name.to_owned(), sysroot, by_rustup: !name.contains('/') })
     }
 
     fn settings(&self) -> Result<Settings, ToolchainError> {

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use crate::broker::identify::role;
 use crate::broker::nested::may_run_tests;
 use crate::broker::session::{Purpose, normalized};
+use crate::broker::trace::Trace;
 use crate::broker::{Broker, Session};
 use crate::cargo::configuration::{Aliases, Configuration, Expansion, Place};
 use crate::cargo::installed::coverage::{self, Coverage};
@@ -385,6 +386,7 @@ pub(super) fn prepare(
         advisor,
         verbose: options.verbose,
         recorder: Some(Arc::new(recorder)),
+        trace: options.trace.as_deref().map(trace).transpose()?,
         purpose: Purpose::Build,
         stderr: None,
         says_of_questions: false,
@@ -396,6 +398,10 @@ pub(super) fn prepare(
         directories,
     };
     Ok(Prepared { session, triples, asks: open })
+}
+
+fn trace(path: &Path) -> anyhow::Result<Trace> {
+    Trace::create(path).with_context(|| format!("failed to write `{}` (`--sandbox-trace`)", path.display()))
 }
 
 /// Where vendored packages are, as cargo names them to the compiler and as they are without links.

@@ -116,6 +116,10 @@ struct Arguments {
     #[arg(long)]
     locked_behaviour: bool,
 
+    /// Write down for each job where the time of its start and end goes, as lines of JSON
+    #[arg(long, value_name = "FILE", hide = true)]
+    sandbox_trace: Option<PathBuf>,
+
     /// cargo's command line, or `self` and one of: doctor, status, setup, rust-analyzer, trust, explain, report,
     /// stop, prune, completions, man
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO COMMAND")]
@@ -127,6 +131,8 @@ struct Arguments {
 pub struct Options {
     /// What the user says of containers: a repository's policy may say more of them.
     pub own: Own,
+    /// The file for where the time of jobs goes.
+    pub trace: Option<PathBuf>,
     /// Say what runs.
     pub verbose: bool,
     /// More that jobs may read, canonical.
@@ -231,6 +237,7 @@ fn options(front_end: &FrontEnd, arguments: &Arguments) -> anyhow::Result<Option
     Ok(Options {
         own,
         verbose: arguments.sandbox_verbose,
+        trace: arguments.sandbox_trace.as_ref().map(|path| front_end.cwd.join(path)),
         reads: reads.collect::<Result<_, _>>()?,
         variables: arguments.sandbox_env.clone(),
         report: report::ReportOptions::of(arguments.audit, arguments.learn, arguments.locked_behaviour),

@@ -126,7 +126,11 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let toolchain = Toolchain { name: "stable".into(), sysroot: directory.path().join("toolchain") };
+            let toolchain = Toolchain {
+                name: "stable".into(),
+                sysroot: directory.path().join("toolchain"),
+                by_rustup: true,
+            };
             let scene = Self { directory, toolchain };
             scene.program("toolchain/bin/cargo");
             scene.program("rustup/rustup");

@@ -280,6 +280,7 @@ impl Evaluation<'_> {
             local_sockets: *self.store == Store::Daemon,
             budget: self.budget,
             observe: None,
+            timed: false,
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
             .context("the agent of the container for riff and Nix does not answer")?;

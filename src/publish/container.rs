@@ -268,6 +268,7 @@ impl Place {
             local_sockets: false,
             budget: Budget::default(),
             observe: None,
+            timed: false,
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
             .context("the agent of the Publish container does not answer")?;

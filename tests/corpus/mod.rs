@@ -12,6 +12,7 @@
 
 mod results;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -42,6 +43,9 @@ struct Entry {
     /// Debian packages without which it builds nowhere.
     #[serde(default)]
     debian: Vec<String>,
+    /// What the program that depends on it has beside its manifest, where it does more than to depend on it.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
     /// What makes it worth being here.
     why: String,
 }
@@ -66,13 +70,16 @@ const SEQUENCE: &[Step] = &[Step { name: "1 build", arguments: &["build"], touch
 impl Entry {
     /// A program that depends on it.
     fn project(&self) -> Project {
-        let Self { name, version, default_features, features, .. } = self;
+        let Self { name, version, default_features, features, files, .. } = self;
         let dependencies = format!(
             "{name} = {{ version = \"={version}\", default-features = {default_features}, features = {features:?} }}\n"
         );
         Project {
             name: self.name.clone().leak(),
-            source: Source::Dependencies(dependencies.leak()),
+            source: Source::Program {
+                dependencies: dependencies.leak(),
+                files: Vec::from_iter(files.clone()).leak(),
+            },
             touched: "src/main.rs",
             exit: 0,
             extent: Extent::Long,

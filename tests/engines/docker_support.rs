@@ -159,6 +159,7 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         budget: Budget::default(),
         local_sockets: true,
         observe: None,
+        timed: false,
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

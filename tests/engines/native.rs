@@ -133,6 +133,7 @@ impl Container {
             budget: Budget::default(),
             local_sockets: true,
             observe: None,
+            timed: false,
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

@@ -41,6 +41,8 @@ pub enum Source {
     Workspace { members: &'static [(&'static str, &'static str)] },
     /// An empty program with these dependencies, for crates that no small program is published with.
     Dependencies(&'static str),
+    /// The same with files of its own, each by its path.
+    Program { dependencies: &'static str, files: &'static [(String, String)] },
 }
 
 /// The table.
@@ -200,6 +202,16 @@ impl Project {
                 empty_program(&seed.project, dependencies);
                 cargo(&["generate-lockfile"], &seed.project)?;
             }
+            Source::Program { dependencies, files } => {
+                empty_program(&seed.project, dependencies);
+                for (path, text) in *files {
+                    let path = seed.project.join(path);
+                    fs::create_dir_all(path.parent().expect("below the project"))
+                        .and_then(|()| fs::write(&path, text))
+                        .map_err(|error| format!("{}: {error}", path.display()))?;
+                }
+                cargo(&["generate-lockfile"], &seed.project)?;
+            }
             Source::Published { name, version } => {
                 let crates = [(*name, *version)];
                 fetch_sources(&dir, &seed.cargo_home, &crates, &seed.project, &cargo)?;
@@ -238,6 +250,7 @@ impl Project {
             Source::Published { name, version } => format!("{name} {version}"),
             Source::Workspace { members } => format!("{members:?}"),
             Source::Dependencies(dependencies) => (*dependencies).to_owned(),
+            Source::Program { dependencies, files } => format!("{dependencies}{files:?}"),
         }
     }
 }

@@ -50,6 +50,8 @@ fn main() {
     say("probe", format!("{} {}", probe(&out, "pub fn f() -> u8 { 1 }"), probe(&out, "pub fn f() -> u8 { no }")));
     say("wrapper", format!("{:?}", std::env::var_os("RUSTC_WRAPPER").filter(|value| !value.is_empty())));
 
+    say("called", format!("{} {}", var("RUSTC"), var("RUSTDOC")));
+
     // A cargo below, with a build script of its own, in a directory that is written for it.
     let nested = out.join("nested");
     fs::create_dir_all(nested.join("src")).unwrap();

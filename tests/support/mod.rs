@@ -7,6 +7,7 @@
 //! - [`image`]: an image of the docker engine, made of this machine's files; [`debian`]: one of its packages.
 //! - [`checkout`]: a copy of this checkout.
 //! - [`planter`]: a macro that puts a library where a loader looks.
+//! - [`session`]: a session that stays open.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
 //! A component that is not there (Docker, strace, an ordinary user …) is named in one line and its test
@@ -20,6 +21,7 @@ pub mod image;
 pub mod line;
 pub mod planter;
 pub mod run;
+pub mod session;
 pub mod tool;
 pub mod tree;
 pub mod world;

@@ -370,7 +370,7 @@ mod tests {
             Needs {
                 command: &command,
                 directory: &directory,
-                toolchain: &Toolchain { name: "t".into(), sysroot: self.path("t") },
+                toolchain: &Toolchain { name: "t".into(), sysroot: self.path("t"), by_rustup: true },
                 cargo_home: &cargo_home,
                 home: &self.path("home"),
                 configuration: &configuration,

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_tools_are_of_the_compilers_version() {
         let sysroot = tempfile::tempdir().unwrap();
-        let toolchain = Toolchain { name: "stable".into(), sysroot: sysroot.path().into() };
+        let toolchain = Toolchain { name: "stable".into(), sysroot: sysroot.path().into(), by_rustup: true };
         let text = "rustc 1.0.0\nhost: a-b-c\nLLVM version: 9876.1.2\n";
         let error = of_compiler(text, &toolchain).unwrap_err().to_string();
         for word in

@@ -229,6 +229,7 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         system_calls: Vec::new(),
         budget: Budget::default(),
         observe: None,
+        timed: false,
     };
     let agent = session.containers.connect(session, Reachable::Nothing)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);

@@ -1,0 +1,138 @@
+//! How the cost of a job grows with the number of crates: `check` of made workspaces, by cargo and by each engine.
+//!
+//! `cargo bench --bench scale` prints a table as Markdown. `CSB_BENCH_CRATES` (`100,500`) is how many crates, each a member that
+//! depends on the one before it by tens, so that there is always something to do at once; `CSB_BENCH_JSON` names a file.
+//! *Decide* is what the broker needs to know what a job may do, *confine* what the job's own rules take (`--sandbox-trace`), both
+//! medians; *rules* is the most that one job has.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use support::tool::Engine;
+use support::world::{User, World};
+
+/// So many are independent of each other.
+const WIDTH: usize = 10;
+
+fn make(world: &World, project: &Path, crates: usize) {
+    let mut members = String::new();
+    for number in 0..crates {
+        let _infallible = write!(members, "\"m{number}\", ");
+        let mut manifest = format!(
+            "[package]\nname = \"m{number}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n"
+        );
+        let mut source = format!("pub fn f{number}() -> usize {{\n    {number}");
+        if let Some(before) = number.checked_sub(WIDTH) {
+            let _infallible = writeln!(manifest, "m{before} = {{ path = \"../m{before}\" }}");
+            let _infallible = write!(source, " + m{before}::f{before}()");
+        }
+        source.push_str("\n}\n");
+        let directory = project.join(format!("m{number}"));
+        fs::create_dir_all(directory.join("src")).expect("a directory");
+        fs::write(directory.join("Cargo.toml"), manifest).expect("a manifest");
+        fs::write(directory.join("src/lib.rs"), source).expect("a source");
+    }
+    world.write(
+        &project.join("Cargo.toml"),
+        &format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n"),
+    );
+}
+
+fn seconds(command: &mut Command) -> f64 {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = Instant::now();
+    let status = command.status().expect("a program");
+    assert!(status.success(), "{command:?}: {status}");
+    started.elapsed().as_secs_f64()
+}
+
+/// Of the trace of a check: how many jobs, medians of two stages, and the most rules.
+fn read(trace: &Path) -> (usize, u64, u64, u64) {
+    let text = fs::read_to_string(trace).expect("a trace");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let median = |stage: &str| {
+        let mut all: Vec<u64> =
+            lines.iter().filter_map(|line| line["microseconds"][stage].as_u64()).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or(0)
+    };
+    let rules = lines.iter().filter_map(|line| line["rules"].as_u64()).max().unwrap_or(0);
+    (lines.len(), median("decide"), median("confine"), rules)
+}
+
+fn measure(crates: usize, engines: &[Engine]) -> Result<Vec<Value>, String> {
+    let world = World::new("scale", &User::me())?;
+    let project = world.work().join("workspace");
+    make(&world, &project, crates);
+    let plain = |words: &[&str]| {
+        let mut command = world.plain(&project);
+        command.args(words).env("CARGO_TARGET_DIR", world.home.join("plain"));
+        seconds(&mut command)
+    };
+    plain(&["check", "--offline"]);
+    plain(&["clean"]);
+    let cargo = plain(&["check", "--offline"]);
+    let fresh = plain(&["check", "--offline"]);
+    println!("| {crates} | cargo | {cargo:.2} s | | {:.0} ms | | | |", fresh * 1000.0);
+    let mut rows = vec![json!({"crates": crates, "way": "cargo", "seconds": cargo, "fresh": fresh})];
+    for engine in engines {
+        let trace = world.home.join("trace");
+        let mut check = world.sandbox(*engine, &project);
+        check.arg("--sandbox-trace").arg(&trace).args(["check", "--offline"]);
+        let took = seconds(&mut check);
+        let (jobs, decide, confine, rules) = read(&trace);
+        let again = seconds(world.sandbox(*engine, &project).args(["check", "--offline"]));
+        world.stop(*engine, &project);
+        seconds(world.sandbox(*engine, &project).arg("clean"));
+        #[allow(clippy::cast_precision_loss, reason = "a small number")]
+        let more = (took - cargo) / jobs.max(1) as f64 * 1000.0;
+        println!(
+            "| {crates} | {engine} | {took:.2} s | {more:+.2} ms | {:.0} ms | {decide} µs | {confine} µs | {rules} |",
+            again * 1000.0
+        );
+        rows.push(json!({
+            "crates": crates, "way": engine.to_string(), "seconds": took, "fresh": again, "jobs": jobs, "more_per_job_ms": more,
+            "decide_us": decide, "confine_us": confine, "rules": rules,
+        }));
+    }
+    Ok(rows)
+}
+
+fn main() -> ExitCode {
+    let crates = std::env::var("CSB_BENCH_CRATES").unwrap_or_else(|_| "100,500".to_owned());
+    let mut failed = false;
+    let mut engines = Vec::new();
+    for engine in Engine::ALL {
+        match engine.here() {
+            Ok(engine) => engines.push(engine),
+            Err(why) => {
+                println!("skipped: {engine} engine: {why}");
+                failed |= support::ci();
+            }
+        }
+    }
+    println!("| crates | | cold check | more per job | fresh check | decide | confine | rules |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut all = Vec::new();
+    for number in crates.split(',') {
+        match measure(number.parse().expect("a number"), &engines) {
+            Ok(rows) => all.extend(rows),
+            Err(why) => {
+                println!("skipped: {number} crates: {why}");
+                failed |= support::ci();
+            }
+        }
+    }
+    if let Some(path) = std::env::var_os("CSB_BENCH_JSON") {
+        fs::write(&path, serde_json::to_string_pretty(&all).expect("JSON")).expect("a file for the figures");
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,74 @@
+//! What processes there are, and what they hold.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::support::tool::front_end;
+
+/// Every process of the machine.
+pub fn processes() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process executes the front end's file, which is the agent's as well. By its number: containers have another path
+/// for it.
+pub fn is_ours(pid: u32) -> bool {
+    let (Ok(own), Ok(other)) = (fs::metadata(front_end()), fs::metadata(format!("/proc/{pid}/exe"))) else {
+        return false;
+    };
+    (own.dev(), own.ino()) == (other.dev(), other.ino())
+}
+
+/// The agents of containers that show something of `home`, and the first processes of their jobs.
+pub fn agents(home: &Path) -> Vec<u32> {
+    let own = fs::read_link("/proc/self/ns/mnt").expect("a namespace");
+    let elsewhere = |pid: &u32| fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|other| other != own);
+    let shows = |pid: &u32| {
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        mounts.contains(home.to_str().expect("a plain path"))
+    };
+    processes().into_iter().filter(|pid| is_ours(*pid)).filter(elsewhere).filter(shows).collect()
+}
+
+/// The wrappers of a world that run.
+pub fn wrappers(state: &Path) -> Vec<u32> {
+    let of_state =
+        |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.starts_with(state));
+    processes().into_iter().filter(of_state).collect()
+}
+
+/// What a process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    pub descriptors: usize,
+    pub threads: usize,
+    /// KiB that nobody else has.
+    pub private: u64,
+}
+
+/// Nothing where the process is gone.
+pub fn holds(pid: u32) -> Option<Holds> {
+    let count = |what: &str| Some(fs::read_dir(format!("/proc/{pid}/{what}")).ok()?.count());
+    let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let private = memory.lines().filter(|line| line.starts_with("Private_"));
+    let private = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum();
+    Some(Holds { descriptors: count("fd")?, threads: count("task")?, private })
+}
+
+/// The children of a process that have ended and were not waited for.
+pub fn zombies(parent: u32) -> usize {
+    let is_one = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+        let mut fields = rest.split_whitespace();
+        fields.next() == Some("Z") && fields.next().and_then(|field| field.parse().ok()) == Some(parent)
+    };
+    processes().iter().filter(|pid| is_one(pid)).count()
+}
+
+/// How many mounts this machine has.
+pub fn mounts() -> usize {
+    fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count()
+}
