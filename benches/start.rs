@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench start` prints the table as Markdown. `CSB_BENCH_ROUNDS` (200) is how often; `CSB_BENCH_JSON` names a
 //! file for every single figure; `CSB_BENCH_STAGES=1` shows where the time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped start costs more microseconds
-//! than that over a bare one. What cannot run here is named.
+//! than that over a bare one; `CSB_BENCH_AT_ONCE` (`1,2,8`) says how many are started at once. What cannot run here is named.
 //!
 //! Where several are started at once, a start's time is that of all of them divided by their number: on two
 //! processors eight cannot be faster than each other.
@@ -28,8 +28,8 @@ use support::world::{User, base};
 
 const TRUE: &str = "/bin/true";
 
-/// How many are started at once.
-const AT_ONCE: [usize; 3] = [1, 2, 8];
+/// How many are started at once, where `CSB_BENCH_AT_ONCE` does not say.
+const AT_ONCE: &str = "1,2,8";
 
 /// One way to start a program.
 struct Way {
@@ -39,24 +39,17 @@ struct Way {
     every: usize,
     /// Where it belongs to, if it is a wrapped one.
     session: Option<Session>,
-    /// Microseconds, by [`AT_ONCE`].
-    took: [Vec<f64>; AT_ONCE.len()],
+    /// Microseconds, by how many are started at once.
+    took: Vec<Vec<f64>>,
 }
 
 impl Way {
     fn new(name: impl Into<String>, every: usize, command: impl Fn() -> Command + Sync + 'static) -> Self {
-        Self { name: name.into(), command: Box::new(command), every, session: None, took: Default::default() }
+        Self { name: name.into(), command: Box::new(command), every, session: None, took: Vec::new() }
     }
 
     fn wrapped(session: Session) -> Self {
-        let (name, runner) = (format!("wrapped, {} engine", session.engine), session.runner(TRUE));
-        let (program, directory) = (runner.get_program().to_owned(), session.project.clone());
-        let arguments: Vec<_> = runner.get_args().map(ToOwned::to_owned).collect();
-        let way = Self::new(name, 1, move || {
-            let mut runner = command(&program);
-            runner.args(&arguments).current_dir(&directory);
-            runner
-        });
+        let way = Self::new(format!("wrapped, {} engine", session.engine), 1, session.runner(TRUE));
         Self { session: Some(session), ..way }
     }
 
@@ -78,8 +71,9 @@ impl Way {
             };
         }
         let barrier = Barrier::new(number + 1);
+        let command = &self.command;
         let one = || {
-            let mut command = (self.command)();
+            let mut command = command();
             barrier.wait();
             command.status()
         };
@@ -222,7 +216,13 @@ fn main() -> ExitCode {
             false
         }
     });
-    for (level, number) in AT_ONCE.into_iter().enumerate() {
+    let numbers: Vec<usize> = variable("CSB_BENCH_AT_ONCE")
+        .unwrap_or_else(|| AT_ONCE.to_owned())
+        .split(',')
+        .map(|number| number.parse().expect("a number"))
+        .collect();
+    ways.iter_mut().for_each(|way| way.took = vec![Vec::new(); numbers.len()]);
+    for (level, &number) in numbers.iter().enumerate() {
         for round in 0..rounds {
             for way in ways.iter_mut().filter(|way| round % way.every == 0) {
                 match way.start(number) {
@@ -237,7 +237,7 @@ fn main() -> ExitCode {
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut all = Vec::new();
-    for (level, number) in AT_ONCE.into_iter().enumerate() {
+    for (level, number) in numbers.into_iter().enumerate() {
         let bare = [50, 95].map(|percent| percentile(&ways[0].took[level], percent));
         for way in &ways {
             let took = &way.took[level];

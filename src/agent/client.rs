@@ -28,6 +28,17 @@ pub struct AgentConnection {
     stream: UnixStream,
 }
 
+/// What a job can expect on a connection that has none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// A process that waits for it alone.
+    Ready,
+    /// The agent's next turn.
+    Turn,
+    /// Nothing: the agent has closed its end.
+    Gone,
+}
+
 impl AgentConnection {
     /// Connects to the agent whose socket is in `directory` and checks that it is the one that was meant.
     ///
@@ -66,11 +77,19 @@ impl AgentConnection {
         Ok(Self { stream })
     }
 
-    /// Whether the agent has closed its end.
-    pub fn is_gone(&self) -> bool {
+    /// What a job can expect that is sent now.
+    pub fn outlook(&self) -> Outlook {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.stream, PollFlags::RDHUP)], Some(&now)) != Ok(0)
+        let mut polled = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::RDHUP)];
+        match poll(&mut polled, Some(&now)) {
+            Ok(0) => Outlook::Turn,
+            Ok(_) if polled[0].revents() == PollFlags::IN => match self.next_reply() {
+                Ok(Reply::Ready) => Outlook::Ready,
+                _ => Outlook::Gone,
+            },
+            _ => Outlook::Gone,
+        }
     }
 
     /// Sends the request, with its descriptors on the first byte.
@@ -100,6 +119,19 @@ impl AgentConnection {
     /// `UnexpectedEof` when the agent is gone: the container was killed, or [`shutdown`](Self::shutdown)
     /// was called.
     pub fn read_reply(&self) -> io::Result<Reply> {
+        loop {
+            match self.next_reply()? {
+                Reply::Ready => {}
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    /// Waits for whatever comes next, which may be [`Reply::Ready`].
+    ///
+    /// # Errors
+    /// As [`read_reply`](Self::read_reply).
+    pub fn next_reply(&self) -> io::Result<Reply> {
         read_message(&mut &self.stream)
     }
 

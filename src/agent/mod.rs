@@ -154,6 +154,7 @@ pub fn run(
         confinement,
         spare: None,
         spares: true,
+        missed: false,
         watch,
         out_of_memory,
     };

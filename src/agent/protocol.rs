@@ -74,6 +74,9 @@ pub enum Reply {
         /// Whether the step was the `execve(2)` of the job itself (the program is missing or not executable).
         at_exec: bool,
     },
+    /// Nothing yet: what is sent on this connection goes to the process that becomes the job, without a turn of the agent's. May
+    /// come once, at any time before the job's end.
+    Ready,
     /// No end yet, but right before it: when the job came how far, where it is [timed](JobSpec::timed).
     Moments(Moments),
     /// No end yet: the job has stopped, as terminals have jobs do, until it is sent `SIGCONT`. May come several

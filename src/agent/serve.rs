@@ -1,6 +1,7 @@
 //! The agent's loop: one thread, one `poll(2)`, so that forking is safe and no peer can hold up another.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
@@ -25,6 +26,12 @@ use super::world::Place;
 /// How long a job runs before the surroundings of the next one are made: its own start comes first.
 const SPARE_DELAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
 
+/// How long behind a reply nothing is done: with two processors, whoever waits for it would have to wait for one.
+const REPLY_DELAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000 };
+
+/// Most inits of jobs that are over that wait for that.
+const MOST_REMAINS: usize = 4;
+
 /// The agent once it is in its final world.
 #[derive(Debug)]
 pub struct Server {
@@ -42,6 +49,8 @@ pub struct Server {
     pub spare: Option<Spare>,
     /// Whether such are made.
     pub spares: bool,
+    /// Whether a job came on another connection than the one that has a spare: then one is kept for all as well.
+    pub missed: bool,
     /// Limits that the kernel does not keep.
     pub watch: Watch,
     /// Limits that it keeps by killing.
@@ -57,8 +66,18 @@ struct Connection {
 
 enum State {
     Receiving(Incoming),
+    Handed(Handed),
     Running(Job, Purpose, Lifetime),
     Sending(Outgoing),
+}
+
+/// A connection that a spare reads.
+struct Handed {
+    /// Of the spare; it may never come.
+    job: Job,
+    /// What the spare cannot do comes back here; nothing when it will not any more.
+    back: Option<UnixStream>,
+    incoming: Incoming,
 }
 
 /// What is remembered of a running job for [`Watch`].
@@ -79,6 +98,7 @@ enum Watched {
     Listener,
     Stream(usize),
     Process(usize),
+    Back(usize),
     Remains,
 }
 
@@ -110,7 +130,7 @@ impl Server {
                 self.watch.due = None;
             }
             let events = self.wait(listener.as_ref(), &connections, &remains, idle_since)?;
-            let mut calm = events.is_empty();
+            let calm = events.is_empty();
             for event in events {
                 match event {
                     Watched::Listener => {
@@ -123,10 +143,20 @@ impl Server {
                             listener = None;
                         }
                     }
+                    Watched::Back(index) => {
+                        let (stop, left) = self.take_back(&mut connections[index], &mut chunk);
+                        if stop {
+                            listener = None;
+                        }
+                        remains.extend(left);
+                    }
                     Watched::Process(index) => {
-                        let finished = self.finish(&mut connections, index);
-                        calm |= finished.is_some();
-                        remains.extend(finished);
+                        let (stop, unused) = self.begun(&mut connections[index], &mut chunk);
+                        if stop {
+                            listener = None;
+                        }
+                        remains.extend(unused);
+                        remains.extend(self.finish(&mut connections, index));
                     }
                     Watched::Remains => remains.retain(|remains| !remains.bury()),
                 }
@@ -136,12 +166,21 @@ impl Server {
             }
             connections.retain(|connection| {
                 let receiving = matches!(connection.state, State::Receiving(_));
-                let running = matches!(connection.state, State::Running(..));
+                let running = matches!(connection.state, State::Running(..) | State::Handed(_));
+                if let (State::Handed(_), Some(stream), None) =
+                    (&connection.state, &connection.stream, &listener)
+                {
+                    // What has been sent is read, and what is sent now is refused.
+                    let _gone = stream.shutdown(Shutdown::Read);
+                }
                 // Once told to stop, a request that has not come is not waited for.
                 running || (connection.stream.is_some() && !(receiving && listener.is_none()))
             });
+            if calm || remains.len() > MOST_REMAINS {
+                remains.iter_mut().for_each(Remains::let_go);
+            }
             if calm {
-                self.make_spare();
+                self.make_spare(&mut connections);
             }
             // One large request must not stay in memory for the life of the container.
             chunk = Vec::new();
@@ -162,11 +201,17 @@ impl Server {
                 let wanted = match connection.state {
                     State::Sending(_) => PollFlags::OUT,
                     State::Receiving(_) | State::Running(..) => PollFlags::IN | PollFlags::RDHUP,
+                    // What comes is the spare's.
+                    State::Handed(_) => PollFlags::RDHUP,
                 };
                 watched.push(Watched::Stream(index));
                 fds.push(PollFd::new(stream, wanted));
             }
-            if let State::Running(job, ..) = &connection.state {
+            if let State::Handed(Handed { back: Some(back), .. }) = &connection.state {
+                watched.push(Watched::Back(index));
+                fds.push(PollFd::new(back, PollFlags::IN));
+            }
+            if let State::Running(job, ..) | State::Handed(Handed { job, .. }) = &connection.state {
                 watched.push(Watched::Process(index));
                 fds.push(PollFd::new(job.pidfd(), PollFlags::IN));
                 if let Some(end) = job.end() {
@@ -185,7 +230,9 @@ impl Server {
             fds.push(PollFd::new(listener, PollFlags::IN));
         }
         let running = || connections.iter().any(|connection| matches!(connection.state, State::Running(..)));
-        let timeout = if self.wants_spare() && running() {
+        let timeout = if remains.iter().any(Remains::waits) {
+            Some(REPLY_DELAY)
+        } else if self.wants_spare(connections) && running() {
             Some(SPARE_DELAY)
         } else if connections.is_empty() {
             let left = self.idle.saturating_sub(idle_since.elapsed());
@@ -238,19 +285,17 @@ impl Server {
         match &mut connection.state {
             State::Receiving(incoming) => match incoming.receive(stream, chunk) {
                 Ok(Progress::Partial) => false,
-                Ok(Progress::Complete(request, descriptors)) => {
-                    let stop = request == Request::Stop;
-                    match self.begin(request, descriptors) {
-                        Ok(state) => connection.state = state,
-                        Err(reply) => connection.reply(&[reply]),
-                    }
-                    stop
-                }
+                Ok(Progress::Complete(request, descriptors)) => self.answer(connection, request, descriptors),
                 Err(_) => {
                     connection.stream = None;
                     false
                 }
             },
+            State::Handed(_) => {
+                // The spare finds out as well, and ends.
+                connection.stream = None;
+                false
+            }
             State::Running(job, ..) => {
                 match hear(stream) {
                     Said::Nothing => {}
@@ -273,6 +318,63 @@ impl Server {
         }
     }
 
+    /// Starts what a request asks for, or replies. Returns whether the agent was told to stop.
+    fn answer(&mut self, connection: &mut Connection, request: Request, descriptors: Vec<OwnedFd>) -> bool {
+        let stop = request == Request::Stop;
+        match self.begin(request, descriptors) {
+            Ok(state) => connection.state = state,
+            Err(reply) => connection.reply(&[reply]),
+        }
+        stop
+    }
+
+    /// Takes a request that a spare gives back. Returns whether the agent was told to stop, and what is left of the spare.
+    fn take_back(&mut self, connection: &mut Connection, chunk: &mut Vec<u8>) -> (bool, Option<Remains>) {
+        let State::Handed(Handed { back, incoming, .. }) = &mut connection.state else {
+            return (false, None);
+        };
+        let Some(stream) = back else { return (false, None) };
+        match incoming.receive(stream, chunk) {
+            Ok(Progress::Partial) => (false, None),
+            Ok(Progress::Complete(request, descriptors)) => {
+                let left = connection.recall();
+                (self.answer(connection, request, descriptors), left)
+            }
+            Err(_) => {
+                *back = None;
+                (false, None)
+            }
+        }
+    }
+
+    /// Looks whether a spare that has a connection has begun a job, or has ended without one. Returns as
+    /// [`take_back`](Self::take_back).
+    fn begun(&mut self, connection: &mut Connection, chunk: &mut Vec<u8>) -> (bool, Option<Remains>) {
+        let State::Handed(Handed { job, .. }) = &mut connection.state else { return (false, None) };
+        if let Some(budget) = job.take_beginning() {
+            let placeholder = State::Receiving(Incoming::default());
+            if let State::Handed(Handed { job, .. }) = std::mem::replace(&mut connection.state, placeholder) {
+                if connection.stream.is_none() {
+                    job.kill();
+                }
+                connection.state = State::Running(job, Purpose::Program, Lifetime { budget, free: None });
+            }
+            return (false, None);
+        }
+        if !job.is_over() {
+            return (false, None);
+        }
+        self.spares &= !job.has_failed();
+        // It may have given something back before its end.
+        while let State::Handed(Handed { back: Some(_), .. }) = &connection.state {
+            match self.take_back(connection, chunk) {
+                (false, None) => {}
+                done => return done,
+            }
+        }
+        (false, connection.recall())
+    }
+
     /// Starts what a request asks for; `Err` is a reply that needs no process.
     fn begin(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<State, Reply> {
         let started = match request {
@@ -288,7 +390,10 @@ impl Server {
         let lifetime = Lifetime { budget: spec.budget, free: None };
         let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec, &self.confinement.common))
         {
-            None => (spec, descriptors),
+            None => {
+                self.missed = true;
+                (spec, descriptors)
+            }
             Some(spare) => match spare.start(spec, descriptors) {
                 Ok(job) => return Ok(State::Running(job, Purpose::Program, lifetime)),
                 Err(back) => back,
@@ -354,15 +459,33 @@ impl Server {
 
     /// Makes the surroundings of the next job when nobody waits for the agent: behind a reply, or while a job
     /// runs on. Where it fails, each job makes its own, and says why it cannot.
-    fn make_spare(&mut self) {
-        if self.wants_spare() {
-            self.spare = self.place().and_then(|place| self.confinement.spare(place)).ok();
-            self.spares = self.spare.is_some();
+    ///
+    /// It gets the connection that was made last, if there is one on which nothing was sent: of one broker, that is the one that the
+    /// next job comes on. Where jobs came on others, the next is for whichever comes.
+    fn make_spare(&mut self, connections: &mut [Connection]) {
+        if !self.wants_spare(connections) {
+            return;
+        }
+        let handed = connections.iter().any(|connection| matches!(connection.state, State::Handed(_)));
+        let idle = connections.iter_mut().rev().find(
+            |connection| matches!(&connection.state, State::Receiving(incoming) if incoming.is_empty()),
+        );
+        let idle = idle.filter(|_| !handed);
+        let stream = idle.as_ref().and_then(|connection| connection.stream.as_ref());
+        let spare = self.place().and_then(|place| self.confinement.spare(place, stream)).ok();
+        self.spares = spare.is_some();
+        match (spare, idle) {
+            (Some(spare), Some(connection)) if connection.stream.is_some() => connection.hand_to(spare),
+            (spare, _) => self.spare = spare,
         }
     }
 
-    fn wants_spare(&self) -> bool {
-        self.spares && self.spare.is_none() && self.confinement.tree == ProcessTree::Namespace
+    fn wants_spare(&self, connections: &[Connection]) -> bool {
+        self.spares
+            && self.spare.is_none()
+            && self.confinement.tree == ProcessTree::Namespace
+            && (self.missed
+                || !connections.iter().any(|connection| matches!(connection.state, State::Handed(_))))
     }
 
     fn place(&self) -> Result<Place, Failure> {
@@ -399,7 +522,7 @@ impl Server {
         match std::mem::replace(&mut connection.state, placeholder) {
             State::Running(job, purpose, _) => {
                 let started = job.started();
-                let (reply, moments, mut remains) = job.finish(&others);
+                let (reply, moments, remains) = job.finish(&others);
                 let reply = match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
                     (_, Reply::Exited { wait_status }) => self
@@ -409,7 +532,6 @@ impl Server {
                 };
                 let replies: Vec<Reply> = moments.map(Reply::Moments).into_iter().chain([reply]).collect();
                 connection.reply(&replies);
-                remains.let_go();
                 Some(remains)
             }
             other => {
@@ -445,6 +567,27 @@ fn connect(port: u16, descriptors: &[OwnedFd]) -> Reply {
 }
 
 impl Connection {
+    /// Has a spare read what comes, and says so to the broker.
+    fn hand_to(&mut self, spare: Spare) {
+        let (job, back) = spare.with_connection();
+        self.state = State::Handed(Handed { job, back: Some(back), incoming: Incoming::default() });
+        if let (Some(stream), Ok(bytes)) = (&self.stream, encode(&Reply::Ready)) {
+            // It is short, and a peer that is gone is seen elsewhere.
+            let _gone = Outgoing::new(bytes).send(stream);
+        }
+    }
+
+    /// Has the agent itself read what comes; what is left of the spare.
+    fn recall(&mut self) -> Option<Remains> {
+        match std::mem::replace(&mut self.state, State::Receiving(Incoming::default())) {
+            State::Handed(Handed { job, .. }) => Some(job.unused()),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
     /// Sends replies, of which the last is the end.
     fn reply(&mut self, replies: &[Reply]) {
         let Some(stream) = &self.stream else {

@@ -2,7 +2,8 @@
 //!
 //! A job's process tree, file systems and system call filter take most of the time of its start, and are the same for every job. So
 //! the agent keeps one init that has them already, with a child that waits for its job. They hold nothing of the
-//! agent's but the socket on which the job comes.
+//! agent's but the socket on which the job comes, and the connection of a broker that has sent nothing yet, if there is one: what
+//! comes on that, the child reads by itself, so that the agent's turn is saved. What is not for it, it gives back.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,8 +13,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 
 use super::client::AgentConnection;
-use super::connection::{Incoming, Progress};
+use super::connection::{Incoming, Progress, read_whole};
 use super::failure::{AtStep as _, Failure, Step};
+use super::moments;
 use super::process::{self, Child, Cloned};
 use super::protocol::{JobSpec, Request};
 use super::spawn::{Confinement, End, Job, Work, say};
@@ -24,8 +26,8 @@ use super::world::Place;
 pub struct Spare {
     init: Child,
     end: OwnedFd,
-    /// Where the job is sent.
-    job: AgentConnection,
+    /// Where the job is sent, or comes back.
+    job: UnixStream,
     place: Place,
 }
 
@@ -34,37 +36,41 @@ impl Confinement {
     ///
     /// # Errors
     /// When no process can be made.
-    pub fn spare(&self, place: Place) -> Result<Spare, Failure> {
+    pub fn spare(&self, place: Place, connection: Option<&UnixStream>) -> Result<Spare, Failure> {
         let (end, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::Tree)?;
         let (ours, theirs) = UnixStream::pair().at(Step::Tree)?;
         let agent = rustix::process::getpid();
         // SAFETY: the agent has one thread.
         match unsafe { process::clone(libc::CLONE_NEWPID | libc::CLONE_NEWNS) }.at(Step::Tree)? {
-            Cloned::Child => self.wait_for_job(&theirs, &report, &place, agent),
-            Cloned::Parent(init) => Ok(Spare { init, end, job: AgentConnection::over(ours), place }),
+            Cloned::Child => {
+                self.wait_for_job(Sources { agent: &theirs, connection }, &report, &place, agent)
+            }
+            Cloned::Parent(init) => Ok(Spare { init, end, job: ours, place }),
         }
     }
 
     /// The init of a spare; never returns into the agent's loop.
-    fn wait_for_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
+    fn wait_for_job(&self, sources: Sources<'_>, report: &OwnedFd, place: &Place, agent: Pid) -> ! {
         // The agent's connections above all: their ends must be seen while this waits.
-        let kept = [stream.as_raw_fd(), report.as_raw_fd()].map(i32::cast_unsigned);
+        let connection = sources.connection.unwrap_or(sources.agent);
+        let kept = [sources.agent.as_raw_fd(), connection.as_raw_fd(), report.as_raw_fd()];
+        let kept = kept.map(i32::cast_unsigned);
         let prepared = self
             .be_killed_first()
             .and_then(|()| process::close_all_but(kept).at(Step::Descriptors))
             .and_then(|()| self.surround(place, agent));
         match prepared {
-            Ok(()) => self.see_to_end(report, None, || self.become_job(stream, report, place)),
+            Ok(()) => self.see_to_end(report, None, || self.become_job(sources, report, place)),
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
     }
 
     /// The process that becomes the job; returns only if it cannot.
-    fn become_job(&self, stream: &UnixStream, report: &OwnedFd, place: &Place) {
+    fn become_job(&self, sources: Sources<'_>, report: &OwnedFd, place: &Place) {
         let ready = self.make_ready(place, Some(&self.filter), &self.common);
-        let Some((spec, descriptors)) = receive(stream) else {
-            // The agent has no use for it any more.
+        let Some((spec, descriptors)) = sources.receive(&self.common, report) else {
+            // Nobody has a use for it any more.
             process::exit_now(0);
         };
         match ready.and_then(|ready| Ok((ready, Work::of(spec, descriptors.len(), place)?))) {
@@ -74,18 +80,64 @@ impl Confinement {
     }
 }
 
-fn receive(stream: &UnixStream) -> Option<(JobSpec, Vec<OwnedFd>)> {
-    let mut incoming = Incoming::default();
-    let mut chunk = Vec::new();
-    loop {
-        match poll(&mut [PollFd::new(stream, PollFlags::IN)], None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
+/// Where a request may come from.
+#[derive(Debug, Clone, Copy)]
+struct Sources<'a> {
+    /// The agent, which has read it; and which gets back what this process cannot do.
+    agent: &'a UnixStream,
+    /// A broker.
+    connection: Option<&'a UnixStream>,
+}
+
+impl Sources<'_> {
+    /// The job of this process; nothing where there will be none.
+    fn receive(self, common: &[PathBuf], report: &OwnedFd) -> Option<(JobSpec, Vec<OwnedFd>)> {
+        let mut incoming = Incoming::default();
+        let mut chunk = Vec::new();
+        loop {
+            let mut all = Vec::with_capacity(2);
+            all.push(PollFd::new(self.agent, PollFlags::IN));
+            all.extend(self.connection.map(|connection| PollFd::new(connection, PollFlags::IN)));
+            match poll(&mut all, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return None,
+            }
+            if let (Some(connection), [_, polled]) = (self.connection, all.as_slice())
+                && !polled.revents().is_empty()
+            {
+                return self.take(connection, common, report);
+            }
+            if all.iter().all(|polled| polled.revents().is_empty()) {
+                continue;
+            }
+            match incoming.receive(self.agent, &mut chunk) {
+                Ok(Progress::Complete(Request::Run(spec), descriptors)) => return Some((*spec, descriptors)),
+                Ok(Progress::Partial) => {}
+                Ok(Progress::Complete(..)) | Err(_) => return None,
+            }
         }
-        match incoming.receive(stream, &mut chunk) {
-            Ok(Progress::Complete(Request::Run(spec), descriptors)) => return Some((*spec, descriptors)),
-            Ok(Progress::Partial) => {}
-            Ok(Progress::Complete(..)) | Err(_) => return None,
+    }
+
+    /// Takes what a broker has sent. The agent hears of it, and watches the job from then on.
+    fn take(
+        self,
+        connection: &UnixStream,
+        common: &[PathBuf],
+        report: &OwnedFd,
+    ) -> Option<(JobSpec, Vec<OwnedFd>)> {
+        let (request, descriptors) = read_whole(connection).ok()?;
+        match request {
+            Request::Run(spec) if Spare::suits(&spec, common) => {
+                say(report, &End::Began(moments::now(), spec.budget));
+                Some((*spec, descriptors))
+            }
+            request => {
+                let back = AgentConnection::over(self.agent.try_clone().ok()?);
+                let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(OwnedFd::as_fd).collect();
+                // An agent that is gone takes this process with it.
+                let _gone = back.send(&request, &borrowed);
+                None
+            }
         }
     }
 }
@@ -114,19 +166,21 @@ impl Spare {
     ) -> Result<Job, (Box<JobSpec>, Vec<OwnedFd>)> {
         let request = Request::Run(spec);
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(OwnedFd::as_fd).collect();
-        let sent = self.job.send(&request, &borrowed);
+        let Self { init, end, job, place } = self;
+        let sent = AgentConnection::over(job).send(&request, &borrowed);
         match (sent, request) {
             (Err(_), Request::Run(spec)) => {
-                self.end();
+                // It does not answer.
+                let _ = rustix::process::pidfd_send_signal(&init.pidfd, Signal::KILL);
+                let _ = process::wait(init.pid);
                 Err((spec, descriptors))
             }
-            _ => Ok(Job::of_init(self.init, self.end, self.place)),
+            _ => Ok(Job::of_init(init, end, place)),
         }
     }
 
-    /// Ends an init that is not needed, or does not answer.
-    fn end(self) {
-        let _ = rustix::process::pidfd_send_signal(&self.init.pidfd, Signal::KILL);
-        let _ = process::wait(self.init.pid);
+    /// One that has a connection: its job, which may never come, and where a request comes back that is none for it.
+    pub fn with_connection(self) -> (Job, UnixStream) {
+        (Job::of_init(self.init, self.end, self.place), self.job)
     }
 }

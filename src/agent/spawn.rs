@@ -170,6 +170,8 @@ pub(super) enum End {
     /// Its wait status, and when its first process ended.
     Exited(i32, u64),
     Failed(Failure),
+    /// No end yet: when it had its request, where that did not come by the agent, and what it may use up.
+    Began(u64, Budget),
     /// No end yet: when it was about to execute its program.
     Executes(u64),
     /// No end yet: it has stopped, as its terminal has jobs do.
@@ -188,6 +190,8 @@ pub struct Job {
     tree: ProcessTree,
     started: Instant,
     taken: u64,
+    /// When it took its request by itself, and what it may use up.
+    began: Option<(u64, Budget)>,
     /// When it executed its program, if it says so.
     executes: Option<u64>,
     /// Why it was killed.
@@ -293,7 +297,10 @@ impl Confinement {
         };
         if let Some(end) = end {
             say(report, &end);
-            wait_for_agent(report);
+            // Of a job that has not started the agent waits for this process.
+            if matches!(end, End::Exited(..)) {
+                wait_for_agent(report);
+            }
         }
     }
 
@@ -504,6 +511,7 @@ impl Job {
             tree,
             started: Instant::now(),
             taken: moments::now(),
+            began: None,
             executes: None,
             exceeded: None,
         }
@@ -574,6 +582,24 @@ impl Job {
         stopped
     }
 
+    /// What it may use up, if it has begun by a request that the agent has not seen.
+    pub fn take_beginning(&mut self) -> Option<Budget> {
+        self.hear();
+        let (at, budget) = self.began.take()?;
+        (self.taken, self.started) = (at, Instant::now());
+        Some(budget)
+    }
+
+    /// What is left where it never had a request.
+    pub fn unused(self) -> Remains {
+        Remains { init: self.init, end: None }
+    }
+
+    /// Whether it could not even wait for one.
+    pub fn has_failed(&self) -> bool {
+        self.ends().iter().any(|end| matches!(end, End::Failed(_)))
+    }
+
     /// Whether the job is over: every process of it is dead. Asked when one of the descriptors is readable.
     pub fn is_over(&mut self) -> bool {
         self.hear() || is_ready(&self.init.pidfd)
@@ -581,19 +607,22 @@ impl Job {
 
     /// Takes what the job or its init says. Returns whether that was the init's last word.
     fn hear(&mut self) -> bool {
-        let Some(end) = self.end.as_ref().filter(|end| is_ready(end)) else { return false };
-        let mut bytes = [0; libc::PIPE_BUF];
-        match rustix::io::read(end, &mut bytes) {
-            // The init is on its way out; `poll` would say so again and again until it is dead.
-            Ok(0) | Err(_) => self.end = None,
-            Ok(length) => self.said.extend_from_slice(&bytes[..length]),
+        if let Some(end) = self.end.as_ref().filter(|end| is_ready(end)) {
+            let mut bytes = [0; libc::PIPE_BUF];
+            match rustix::io::read(end, &mut bytes) {
+                // The init is on its way out; `poll` would say so again and again until it is dead.
+                Ok(0) | Err(_) => self.end = None,
+                Ok(length) => self.said.extend_from_slice(&bytes[..length]),
+            }
         }
         let ends = self.ends();
-        let executes = ends.iter().find_map(|end| match end {
-            End::Executes(at) => Some(*at),
-            _ => None,
-        });
-        self.executes = self.executes.or(executes);
+        for end in &ends {
+            match end {
+                End::Began(at, budget) => self.began = Some((*at, *budget)),
+                End::Executes(at) => self.executes = Some(*at),
+                End::Exited(..) | End::Failed(_) | End::Paused => {}
+            }
+        }
         ends.iter().any(|end| matches!(end, End::Exited(..)))
     }
 
@@ -618,7 +647,10 @@ impl Job {
             tree::kill_all_but(others);
         }
         self.place.remove();
-        let mut ends = self.ends().into_iter().filter(|end| !matches!(end, End::Paused | End::Executes(_)));
+        let mut ends = self
+            .ends()
+            .into_iter()
+            .filter(|end| !matches!(end, End::Paused | End::Began(..) | End::Executes(_)));
         let last = ends.next();
         let moments = match (self.executes, &last) {
             (Some(executed), Some(End::Exited(_, ended))) => {
@@ -635,7 +667,9 @@ impl Job {
             Some(End::Failed(failure)) => failure.into_reply(),
             Some(End::Exited(wait_status, _)) => Reply::Exited { wait_status },
             // The init was killed, by us or for want of memory, and with it the job.
-            None | Some(End::Paused | End::Executes(_)) => Reply::Exited { wait_status: libc::SIGKILL },
+            None | Some(End::Paused | End::Began(..) | End::Executes(_)) => {
+                Reply::Exited { wait_status: libc::SIGKILL }
+            }
         };
         (reply, moments, Remains { init: self.init, end: self.end })
     }
@@ -645,6 +679,11 @@ impl Remains {
     /// Readable when there is something to [bury](Self::bury).
     pub fn pidfd(&self) -> &OwnedFd {
         &self.init.pidfd
+    }
+
+    /// Whether the init still waits to be let go.
+    pub fn waits(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Lets the init end. Not before the reply: its end takes the kernel longer, and may be on this processor.

@@ -209,7 +209,15 @@ impl Broker {
         let descriptors = [nothing.as_fd(), nothing.as_fd(), nothing.as_fd(), observation.descriptor()];
         agent.send(&AgentRequest::Run(Box::new(spec)), &descriptors).ok()?;
         // However it ends, what it wanted is in the record.
-        let _reply = Wait { stream, agent: &agent, relays: &mut [], terminal: None }.for_end().ok()??;
+        let wait = Wait {
+            stream,
+            agent: &agent,
+            relays: &mut [],
+            terminal: None,
+            when_calm: &|| {},
+            moments: &mut None,
+        };
+        let _reply = wait.for_end().ok()??;
         Some(observation.read().0)
     }
 }

@@ -137,6 +137,8 @@ impl Broker {
             }
         };
         let _gone = (&*stream).write_all(&reply.encode());
+        // For the next job, while nobody waits.
+        self.session.containers.connect_ahead();
     }
 
     fn is_question(&self, request: &Request) -> bool {
@@ -265,16 +267,13 @@ impl Broker {
             let agent = Arc::new(self.session.containers.connect(&self.session, network::of_container(job))?);
             let running = Running::new(Arc::clone(&agent));
             let sent = agent.send(&AgentRequest::Run(Box::new(job.spec.clone())), &borrowed);
-            if sent.is_ok() {
-                // The next one's turn of the agent, while it has nothing to do but to wait as well.
-                self.session.containers.connect_ahead();
-            }
             timeline.sent();
             let wait = Wait {
                 stream,
                 agent: &agent,
                 relays: &mut relays.all,
                 terminal: terminal.as_mut(),
+                when_calm: &|| self.session.containers.connect_ahead(),
                 moments: &mut timeline.moments,
             };
             let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -14,8 +15,11 @@ use crate::agent::protocol::Reply as AgentReply;
 use super::relay::{Flow, Relay, RelayError};
 use super::terminal::{LOOK, Terminal};
 
+/// After so long a job has started.
+const CALM: Duration = Duration::from_millis(2);
+
 /// A job that runs, from all sides.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "a function has nothing to show")]
 pub struct Wait<'a> {
     /// The wrapper.
     pub stream: &'a UnixStream,
@@ -25,6 +29,8 @@ pub struct Wait<'a> {
     pub relays: &'a mut [Relay],
     /// Between the job and the user's terminal.
     pub terminal: Option<&'a mut Terminal>,
+    /// Done once, when the job has run for a moment ([`CALM`]): whatever is done while it starts takes a processor from it.
+    pub when_calm: &'a dyn Fn(),
     /// When the job came how far, where the agent says so.
     pub moments: &'a mut Option<Moments>,
 }
@@ -68,16 +74,23 @@ impl Wait<'_> {
     pub fn for_end(mut self) -> Result<Option<AgentReply>, Interruption> {
         // A job may close its output long before it ends.
         let mut listening: Vec<bool> = vec![true; self.relays.len()];
+        let mut calm = Some(CALM);
         loop {
-            let found = self.poll(&listening)?;
+            let found = self.poll(&listening, calm)?;
+            if calm.is_some() && found.is_none() {
+                calm = None;
+                (self.when_calm)();
+            }
+            let Some(found) = found else { continue };
             if !found.agent.is_empty() {
-                match (self.agent.read_reply()?, self.terminal.as_deref_mut()) {
+                match (self.agent.next_reply()?, self.terminal.as_deref_mut()) {
                     (AgentReply::Suspended, Some(terminal)) => {
                         terminal.suspend();
                         self.agent.signal(libc::SIGCONT)?;
                         continue;
                     }
                     (AgentReply::Suspended, None) => continue,
+                    (AgentReply::Ready, _) => continue,
                     (AgentReply::Moments(moments), _) => {
                         *self.moments = Some(moments);
                         continue;
@@ -108,7 +121,8 @@ impl Wait<'_> {
         }
     }
 
-    fn poll(&self, listening: &[bool]) -> io::Result<Found> {
+    /// Nothing where nothing has happened for so long.
+    fn poll(&self, listening: &[bool], limit: Option<Duration>) -> io::Result<Option<Found>> {
         const FIXED: usize = 4;
         let mut places = vec![None; FIXED + self.relays.len()];
         let mut all = Vec::with_capacity(places.len());
@@ -129,8 +143,10 @@ impl Wait<'_> {
             add(2, job_end, to_read);
             add(3, user, typed);
         }
-        let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
-        match poll(&mut all, self.terminal.as_ref().map(|_| &look)) {
+        let look = self.terminal.as_ref().map(|_| LOOK);
+        let timeout = limit.or(look).map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        match poll(&mut all, timeout.as_ref()) {
+            Ok(0) if limit.is_some() => return Ok(None),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -140,7 +156,7 @@ impl Wait<'_> {
         let mut found = places.into_iter().map(found);
         let [agent, wrapper, job_end, user] =
             std::array::from_fn(|_| found.next().unwrap_or(PollFlags::empty()));
-        Ok(Found { agent, wrapper, said: found.collect(), job_end, user })
+        Ok(Some(Found { agent, wrapper, said: found.collect(), job_end, user }))
     }
 
     /// Passes on the signals that the wrapper got. Returns whether it is still there.

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
 
-use crate::agent::client::AgentConnection;
+use crate::agent::client::{AgentConnection, Outlook};
 use crate::agent::protocol::{AGENT_SOCKET, Reply, Request};
 use crate::broker::Session;
 use crate::policy::bar::Weakness;
@@ -55,18 +55,27 @@ impl Current {
         AgentConnection::open(&self.directory, &self.fingerprint)
     }
 
+    /// One for the next job: where a process waits for that already, if there is such.
     fn take(&mut self) -> io::Result<AgentConnection> {
-        while let Some(agent) = self.ready.pop() {
-            if !agent.is_gone() {
-                return Ok(agent);
+        let mut others = Vec::new();
+        let mut found = None;
+        while found.is_none()
+            && let Some(agent) = self.ready.pop()
+        {
+            match agent.outlook() {
+                Outlook::Ready => found = Some(agent),
+                Outlook::Turn => others.push(agent),
+                Outlook::Gone => {}
             }
         }
-        self.open()
+        let found = found.or_else(|| others.pop());
+        self.ready.extend(others);
+        found.map_or_else(|| self.open(), Ok)
     }
 }
 
-/// Most connections that wait for a job: each keeps a descriptor of the agent's.
-const MOST_READY: usize = 4;
+/// Connections that wait for a job: each keeps a descriptor of the agent's.
+const READY: usize = 2;
 
 impl Containers {
     /// Containers made to `world` by the engines that the user selects.
@@ -164,8 +173,8 @@ impl Containers {
     pub fn connect_ahead(&self) {
         // Whoever holds it starts a container.
         let Ok(mut current) = self.current.try_lock() else { return };
-        if let Some(current) = current.as_mut()
-            && current.ready.len() < MOST_READY
+        while let Some(current) = current.as_mut()
+            && current.ready.len() < READY
             && let Ok(agent) = current.open()
         {
             current.ready.push(agent);

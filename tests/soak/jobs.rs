@@ -1,6 +1,5 @@
 //! Thousands of jobs in one container.
 
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,11 +37,10 @@ fn quiet(session: &Session) -> Vec<(&'static str, usize, survey::Holds, usize)> 
 /// Starts jobs, some at once; the median of their microseconds.
 fn run(session: &Session, number: usize) -> u128 {
     session.enter();
+    let job = session.runner("/bin/true");
     let one = |_| {
-        let mut job = session.runner("/bin/true");
-        job.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let started = Instant::now();
-        assert!(job.status().expect("a wrapper").success());
+        assert!(job().status().expect("a wrapper").success());
         started.elapsed().as_micros()
     };
     let some = || (0..number / AT_ONCE).map(one).collect::<Vec<_>>();
@@ -73,8 +71,9 @@ fn jobs_leave_nothing() {
         println!("{engine}: before {before:?}\n{engine}: after {after:?}");
         for ((what, processes, before, _), (_, now, after, dead)) in before.iter().zip(&after) {
             assert_eq!(*dead, 0, "{engine}: dead children of the {what}");
-            assert_eq!(processes, now, "{engine}: processes of the {what}");
-            assert!(after.descriptors <= before.descriptors, "{engine}: descriptors of the {what}");
+            // There may be one more spare: an init, its child, and three descriptors to speak with them.
+            assert!(*now <= processes + 2, "{engine}: processes of the {what}");
+            assert!(after.descriptors <= before.descriptors + 3, "{engine}: descriptors of the {what}");
             assert!(after.threads <= before.threads, "{engine}: threads of the {what}");
             assert!(after.private <= before.private + 1024, "{engine}: memory of the {what}");
         }

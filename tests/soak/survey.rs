@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use cargo_sandbox::agent::AGENT_ARGUMENT;
+
 use super::support::tool::front_end;
 
 /// Every process of the machine.
@@ -12,13 +14,12 @@ pub fn processes() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a process executes the front end's file, which is the agent's as well. By its number: containers have another path
-/// for it.
-pub fn is_ours(pid: u32) -> bool {
-    let (Ok(own), Ok(other)) = (fs::metadata(front_end()), fs::metadata(format!("/proc/{pid}/exe"))) else {
-        return false;
-    };
-    (own.dev(), own.ino()) == (other.dev(), other.ino())
+/// Whether a process is an agent, or the first of a job's. Docker's are started by a loader, with an argument that says so.
+fn is_agent(pid: u32) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let file = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    line.split(|byte| *byte == 0).any(|word| word == AGENT_ARGUMENT.as_bytes())
+        || file(&front_end()) == file(Path::new(&format!("/proc/{pid}/exe")))
 }
 
 /// The agents of containers that show something of `home`, and the first processes of their jobs.
@@ -29,7 +30,7 @@ pub fn agents(home: &Path) -> Vec<u32> {
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
         mounts.contains(home.to_str().expect("a plain path"))
     };
-    processes().into_iter().filter(|pid| is_ours(*pid)).filter(elsewhere).filter(shows).collect()
+    processes().into_iter().filter(|pid| is_agent(*pid)).filter(elsewhere).filter(shows).collect()
 }
 
 /// The wrappers of a world that run.
@@ -44,7 +45,9 @@ pub fn wrappers(state: &Path) -> Vec<u32> {
 pub struct Holds {
     pub descriptors: usize,
     pub threads: usize,
-    /// KiB that nobody else has.
+    /// KiB of memory, pages of the executable that others have as well included.
+    pub resident: u64,
+    /// KiB that nobody else has (`Private_*` of proc_pid_smaps(5)).
     pub private: u64,
 }
 
@@ -52,9 +55,16 @@ pub struct Holds {
 pub fn holds(pid: u32) -> Option<Holds> {
     let count = |what: &str| Some(fs::read_dir(format!("/proc/{pid}/{what}")).ok()?.count());
     let memory = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let private = memory.lines().filter(|line| line.starts_with("Private_"));
-    let private = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum();
-    Some(Holds { descriptors: count("fd")?, threads: count("task")?, private })
+    let sum = |name: &str| -> u64 {
+        let lines = memory.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    Some(Holds {
+        descriptors: count("fd")?,
+        threads: count("task")?,
+        resident: sum("Rss:"),
+        private: sum("Private_"),
+    })
 }
 
 /// The children of a process that have ended and were not waited for.

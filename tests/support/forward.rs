@@ -37,6 +37,7 @@ pub fn run(
         system_calls: Vec::new(),
         budget: Budget::default(),
         observe: None,
+        timed: false,
         local_sockets: false,
     };
     let (ours, theirs) = UnixStream::pair().unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cargo_sandbox::wire::SESSION_DESCRIPTOR;
@@ -90,17 +90,21 @@ impl Session {
         assert_eq!(made, SESSION_DESCRIPTOR, "the session's descriptor");
     }
 
-    /// The runner as cargo starts it for a program of the project: a copy of `program`, since only artifacts of the project
-    /// are run.
-    pub fn runner(&self, program: &str) -> Command {
+    /// Makes commands of the runner, as cargo starts it for a program of the project: a copy of `program`, since only artifacts of
+    /// the project are run. They have no input, and nobody reads what they say.
+    pub fn runner(&self, program: &str) -> impl Fn() -> Command + Send + Sync + 'static {
         let name = Path::new(program).file_name().expect("a name");
         let copy = self.project.join("target/debug").join(name);
         if !copy.exists() {
             fs::copy(program, &copy).expect("a copy of the program");
         }
-        let mut wrapped = Command::new(&self.runner);
-        wrapped.arg(copy).current_dir(&self.project).env_clear();
-        wrapped
+        let (runner, project) = (self.runner.clone(), self.project.clone());
+        move || {
+            let mut command = Command::new(&runner);
+            command.arg(&copy).current_dir(&project).env_clear();
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        }
     }
 }
 

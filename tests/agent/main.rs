@@ -1,6 +1,8 @@
 //! The agent on its own, as an engine starts it, on the real kernel: every confinement step has a job here
 //! that shows it, and that succeeds where the step is taken out.
 
+mod handed;
+
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
