@@ -97,7 +97,7 @@ fn median(mut all: Vec<f64>) -> f64 {
 /// Builds one project in every way; its rows of the table, and all figures.
 fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     let seed = project.seed()?;
-    let world = World::new(&format!("bench-{}", project.name), &User::me())?;
+    let world = World::new(&format!("bench-{}", project.name), &User::me())?.incremental();
     let world: &'static World = Box::leak(Box::new(world));
     let place: &'static PathBuf = Box::leak(Box::new(world.work().join(project.name)));
     world.copy(&seed.project, place);

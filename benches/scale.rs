@@ -69,7 +69,7 @@ fn read(trace: &Path) -> (usize, u64, u64, u64) {
 }
 
 fn measure(crates: usize, engines: &[Engine]) -> Result<Vec<Value>, String> {
-    let world = World::new("scale", &User::me())?;
+    let world = World::new("scale", &User::me())?.incremental();
     let project = world.work().join("workspace");
     make(&world, &project, crates);
     let plain = |words: &[&str]| {

@@ -123,6 +123,11 @@ pub fn for_job(session: &Session, request: &Request, kind: JobKind) -> Vec<Vec<u
         environment.push([name.as_bytes(), b"=", &value.into_vec()].concat());
     };
     let given = request.variable("PATH").unwrap_or_default();
+    let given = match &session.path {
+        // What cargo looks for its own subcommands by is not for jobs: logs of `configure` hold it.
+        Some((of_cargo, users)) if of_cargo == given => users,
+        _ => given,
+    };
     let path = path(&session.toolchain.sysroot.join("bin"), &session.provided.programs, given);
     set("PATH", path.clone());
     set("HOME", JOB_HOME.into());
@@ -280,6 +285,21 @@ mod tests {
         assert_eq!(of("/usr/bin"), "/t/bin:/usr/bin");
         assert_eq!(of("/usr/bin:/t/bin"), "/usr/bin:/t/bin");
         assert_eq!(of(""), "/t/bin");
+    }
+
+    #[test]
+    fn a_job_has_the_users_path_and_not_that_of_cargo() {
+        let mut session = session();
+        session.path = Some(("/t/bin:/t/bin:/usr/bin:/h/.cargo/bin".into(), "/t/bin:/usr/bin".into()));
+        let of = |path: &str| {
+            let env = vec![OsString::from(format!("PATH={path}"))];
+            let request =
+                Request { exe: "/x".into(), cwd: "/".into(), argv: Vec::new(), env, descriptors: Vec::new() };
+            let all = for_job(&session, &request, JobKind::BuildScript);
+            String::from_utf8(all.into_iter().find(|one| one.starts_with(b"PATH=")).unwrap()).unwrap()
+        };
+        assert_eq!(of("/t/bin:/t/bin:/usr/bin:/h/.cargo/bin"), "PATH=/t/bin:/usr/bin");
+        assert_eq!(of("/a/script/has/set:/t/bin"), "PATH=/a/script/has/set:/t/bin");
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Session {
     pub programs: Kind,
     /// Whether tests may be run.
     pub tests: bool,
+    /// The `PATH` that this tool gives to cargo, and the user's own, which jobs have.
+    pub path: Option<(OsString, OsString)>,
     /// Variables of the user's that the policy passes to some job.
     pub granted_variables: Vec<(OsString, OsString)>,
     /// What riff or Nix gives to jobs.
@@ -281,6 +283,7 @@ pub(crate) mod tests {
             verbose: false,
             recorder: None,
             trace: None,
+            path: None,
             purpose: Purpose::Build,
             stderr: None,
             says_of_questions: false,

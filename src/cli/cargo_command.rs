@@ -368,7 +368,11 @@ pub(super) fn prepare(
             _ => recorder,
         }
     };
+    let path = front_end.variable("PATH").unwrap_or_default();
+    let of_cargo = installed::search_path(&toolchain.sysroot, &cargo_home, Some(path));
+    let path = std::env::join_paths(of_cargo).ok().map(|of_cargo| (of_cargo, path.to_owned()));
     let session = Session {
+        path,
         programs: Kind::of_programs(coverage::stands_for(command)),
         tests: may_run_tests(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),

@@ -100,7 +100,7 @@ impl Lab {
             Way::Recorded(engine) => format!("recorded-{engine}"),
             Way::Sandbox(engine) | Way::SetUp(engine) => engine.to_string(),
         };
-        let world = World::new(&format!("escapes-{name}"), user)?;
+        let world = World::new(&format!("escapes-{name}"), user)?.incremental();
         let number = number();
         let secret = format!("hidden{number:08x}");
         let project = world.work().join("lab");

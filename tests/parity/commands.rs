@@ -22,7 +22,7 @@ type Places = BTreeMap<String, String>;
 /// Runs all rows of a project with both and says what is not the same, and how many rows there were.
 pub fn compare(project: &Project, engine: Engine, user: &User) -> Result<(String, usize), String> {
     let seed = project.seed()?;
-    let world = World::new(&format!("commands-{}", project.name), user)?;
+    let world = World::new(&format!("commands-{}", project.name), user)?.incremental();
     let rows: Vec<&Row> = ROWS.iter().filter(|row| row.project == project.name).collect();
     let dir = world.work().join(project.name);
     let wipe = || {

@@ -125,7 +125,7 @@ impl<'a> Bench<'a> {
         sequence: &'static [Step],
     ) -> Result<Self, String> {
         let seed = project.seed()?;
-        let world = World::in_turn(&format!("{purpose}-{}", project.name), user)?;
+        let world = World::in_turn(&format!("{purpose}-{}", project.name), user)?.incremental();
         world.copy(&seed.cargo_home, &world.home.join(".cargo"));
         let dir = world.work().join(project.name);
         Ok(Self { project, world, dir, seed, sequence, references: References::default() })

@@ -13,7 +13,7 @@ fn an_installed_program_is_cargos_byte_for_byte() {
     }
     let Some(user) = need(User::ordinary()) else { return };
     let Some(seed) = need(Project::named("pulldown-cmark").seed()) else { return };
-    let Some(world) = need(World::new("install", &user)) else { return };
+    let Some(world) = need(World::new("install", &user).map(World::incremental)) else { return };
     world.copy(&seed.cargo_home, &world.home.join(".cargo"));
     // The index must be asked for the newest version, and the archives are there.
     let words = ["install", "--locked", "--version", "0.13.0", "pulldown-cmark", "--root"];

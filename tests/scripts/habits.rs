@@ -51,6 +51,7 @@ fn main() {
     say("wrapper", format!("{:?}", std::env::var_os("RUSTC_WRAPPER").filter(|value| !value.is_empty())));
 
     say("called", format!("{} {}", var("RUSTC"), var("RUSTDOC")));
+    say("path", var("PATH"));
 
     // A cargo below, with a build script of its own, in a directory that is written for it.
     let nested = out.join("nested");
@@ -142,9 +143,11 @@ fn habits_have_the_same_result_as_under_cargo() {
         std::fs::remove_file(&mark).expect("control: what is built below writes to the home directory");
         let here = run(&mut line::sandbox(world, engine, &project, "run")).success("cargo-sandbox run");
         assert_eq!(here.stdout, plain.stdout);
-        let expected = "probe: true false\nwrapper: None\nnested cargo: nested\nmake: true\njobserver: true\n\
-                        configure: works\ncmake: true\nlinks: \"libhabit.so.1\" true\nread-only: 444 template filled\n\
-                        linked 3 5\n";
+        let path = plain.stdout.lines().find(|line| line.starts_with("path: ")).expect("a path");
+        let expected = format!(
+            "probe: true false\nwrapper: None\ncalled: rustc rustdoc\n{path}\nnested cargo: nested\nmake: true\njobserver: true\n\
+             configure: works\ncmake: true\nlinks: \"libhabit.so.1\" true\nread-only: 444 template filled\nlinked 3 5\n"
+        );
         assert_eq!(here.stdout, expected);
         // The cargo below is in the same sandbox, and knows that there is no network.
         assert!(here.stderr.contains("<nested false>") && !mark.exists(), "{}", here.stderr);

@@ -149,6 +149,8 @@ pub struct World {
     pub user: User,
     pub home: PathBuf,
     pub toolchain: PathBuf,
+    /// Whether cargo keeps what it compiles by parts. What is built once or twice takes a quarter longer for that.
+    incremental: bool,
 }
 
 impl World {
@@ -168,13 +170,20 @@ impl World {
         Self::below(&base().join("in-turn"), name, user)
     }
 
+    /// With nothing in the environment that makes cargo do anything else than ever.
+    #[must_use]
+    pub fn incremental(mut self) -> Self {
+        self.incremental = true;
+        self
+    }
+
     fn below(above: &Path, name: &str, user: &User) -> Result<Self, String> {
         let toolchain = toolchain(user)?;
         make_dir(above);
         let home = above.join(name);
         remove(&home);
         make_dir(&home);
-        let world = Self { user: user.clone(), home, toolchain };
+        let world = Self { user: user.clone(), home, toolchain, incremental: false };
         make_dir(&world.work());
         world.give(&world.home);
         Ok(world)
@@ -204,6 +213,9 @@ impl World {
             .env("PATH", format!("{}:{SYSTEM_PATH}", self.toolchain.join("bin").display()))
             .env("LANG", "C.UTF-8")
             .current_dir(self.work());
+        if !self.incremental {
+            command.env("CARGO_INCREMENTAL", "0");
+        }
         command
     }
 
