@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::normalise;
-use crate::projects::{Project, Seed};
+use crate::projects::{Extent, Project, Seed, full};
 use crate::support::run::{Output, run};
 use crate::support::tool::Engine;
 use crate::support::tree::{self, Entry};
@@ -148,6 +148,10 @@ impl<'a> Bench<'a> {
             };
             if !matches!(tool, Tool::Sandbox(_)) {
                 command.env("CARGO_BUILD_BUILD_DIR", build_dir);
+            }
+            if self.project.extent == Extent::Long && !full() {
+                // A quarter of the time. What is short has such.
+                command.env("CARGO_PROFILE_DEV_DEBUG", "0");
             }
             if let Tool::Tampered { variables, .. } = tool {
                 command.envs(variables.iter().copied());

@@ -18,7 +18,7 @@ mod support;
 mod table;
 
 use compare::{Bench, References, SEQUENCE, Tool, differences};
-use projects::{Extent, PROJECTS, Project, Source};
+use projects::{Extent, PROJECTS, Project, Source, full};
 use support::tool::Engine;
 use support::world::User;
 use support::{ci, need, note};
@@ -30,11 +30,6 @@ fn engines_of(project: &Project, engines: &[Engine], user: usize) -> Vec<Engine>
     }
     let place = PROJECTS.iter().position(|other| other.name == project.name).unwrap_or(0);
     engines.iter().copied().cycle().skip(place + user).take(1).collect()
-}
-
-/// Whether everything is to be compared, however long it takes.
-fn full() -> bool {
-    std::env::var_os("CSB_PARITY").is_some_and(|value| value == "full")
 }
 
 /// Compares one project on everything that this machine has.

@@ -30,6 +30,11 @@ pub enum Extent {
     Long,
 }
 
+/// Whether everything is to be compared, however long it takes.
+pub fn full() -> bool {
+    std::env::var_os("CSB_PARITY").is_some_and(|value| value == "full")
+}
+
 /// Where a project comes from.
 pub enum Source {
     /// A directory of this repository.
