@@ -9,7 +9,7 @@ use super::support::need;
 use super::support::run::{Output, run, spawn};
 use super::support::tool::Engine;
 use super::support::world::{User, World, remove};
-use super::{each_world, package};
+use super::{each_engine_at_once, each_world, package};
 
 /// What is attempted, with which limits, and what is to be said.
 struct Bomb {
@@ -79,10 +79,10 @@ const SHARED_MEMORY: Bomb = Bomb {
 const ENDLESS: Bomb = Bomb {
     name: "endless",
     body: r#"
-    std::thread::sleep(std::time::Duration::from_secs(10));
+    std::thread::sleep(std::time::Duration::from_secs(8));
     panic!("PASSED");
 "#,
-    limits: &["wall-time=5s"],
+    limits: &["wall-time=3s"],
     said: "`wall-time`",
 };
 
@@ -189,9 +189,9 @@ fn neighbour(world: &World) -> PathBuf {
 }
 
 /// Runs the bomb in both ways, in every world, beside another project's build.
-fn explode(bomb: &Bomb, check: impl Fn(&Output, Way)) {
+fn explode(bomb: &Bomb, check: impl Fn(&Output, Way) + Sync) {
     control(bomb);
-    each_world(&format!("bomb-{}", bomb.name), |world, engine| {
+    each_engine_at_once(&format!("bomb-{}", bomb.name), |world, engine| {
         let neighbour = neighbour(world);
         for way in Way::ALL {
             let project = project(world, way, bomb.body);

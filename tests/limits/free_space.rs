@@ -2,7 +2,7 @@
 
 use super::support::run::run;
 use super::support::world::World;
-use super::{each_world, package};
+use super::{each_engine_at_once, package};
 
 /// More than is free, so that it is the writing job alone that decides.
 fn floor(world: &World) -> String {
@@ -12,7 +12,7 @@ fn floor(world: &World) -> String {
 
 #[test]
 fn a_job_that_takes_the_last_space_is_stopped_and_others_are_not() {
-    each_world("space", |world, engine| {
+    each_engine_at_once("space", |world, engine| {
         let project = world.work().join("filler");
         let fill = |count: u32| {
             format!(

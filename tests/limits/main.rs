@@ -9,6 +9,7 @@ mod free_space;
 mod weaker;
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use support::need;
 use support::tool::Engine;
@@ -16,13 +17,25 @@ use support::world::{User, World};
 
 /// A world for root and one for an ordinary user, with each engine at hand.
 fn each_world(name: &str, test: impl Fn(&World, Engine)) {
-    for engine in Engine::ALL {
-        let Some(engine) = need(engine.here()) else { continue };
-        for user in [User::ordinary(), User::root()] {
-            let Some(user) = need(user) else { continue };
-            let Some(world) = need(World::on_disk(&format!("{name}-{engine}"), &user)) else { continue };
-            test(&world, engine);
+    Engine::ALL.into_iter().for_each(|engine| each_user(name, engine, &test));
+}
+
+/// The same with both engines at once: what takes long in them is to wait.
+fn each_engine_at_once(name: &str, test: impl Fn(&World, Engine) + Sync) {
+    thread::scope(|scope| {
+        for engine in Engine::ALL {
+            let test = &test;
+            scope.spawn(move || each_user(name, engine, test));
         }
+    });
+}
+
+fn each_user(name: &str, engine: Engine, test: &impl Fn(&World, Engine)) {
+    let Some(engine) = need(engine.here()) else { return };
+    for user in [User::ordinary(), User::root()] {
+        let Some(user) = need(user) else { continue };
+        let Some(world) = need(World::on_disk(&format!("{name}-{engine}"), &user)) else { continue };
+        test(&world, engine);
     }
 }
 
