@@ -2,7 +2,7 @@
 
 use super::support::run::run;
 use super::support::world::World;
-use super::{each_engine_at_once, package};
+use super::{each_world, package};
 
 /// More than is free, so that it is the writing job alone that decides.
 fn floor(world: &World) -> String {
@@ -12,7 +12,7 @@ fn floor(world: &World) -> String {
 
 #[test]
 fn a_job_that_takes_the_last_space_is_stopped_and_others_are_not() {
-    each_engine_at_once("space", |world, engine| {
+    each_world("space", |world, engine| {
         let project = world.work().join("filler");
         let fill = |count: u32| {
             format!(
@@ -30,9 +30,9 @@ fn a_job_that_takes_the_last_space_is_stopped_and_others_are_not() {
             run(command.args(["--sandbox-limit", &floor, "build"]))
         };
         build().success("a job that writes little, on a disk that is as good as full");
-        world.write(&project.join("build.rs"), &fill(60));
+        world.write(&project.join("build.rs"), &fill(30));
         run(world.sandbox(engine, &project).arg("build")).success("control: with the usual floor");
-        world.write(&project.join("build.rs"), &fill(61));
+        world.write(&project.join("build.rs"), &fill(31));
         let output = build();
         assert_eq!(output.code(), 101, "{}", output.stderr);
         for word in ["the build script of filler was stopped", "`free-space`", "hint: "] {
