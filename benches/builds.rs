@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs`, `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
-//! changed; `CSB_BENCH_JSON` names a file for every single figure. Processor time is that of the whole machine, since jobs are
+//! changed; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole machine, since jobs are
 //! nobody's children here: let nothing else run.
 //!
 //! | phase | |
@@ -208,9 +208,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    if let Some(path) = variable("CSB_BENCH_JSON") {
-        let text = serde_json::to_string_pretty(&all).expect("JSON");
-        fs::write(&path, text).expect("a file for the figures");
-    }
+    support::figures("builds", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

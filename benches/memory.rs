@@ -1,10 +1,9 @@
 //! What memory the parts hold: the agent at rest and with 64 jobs, each job's wrapper, and the front end.
 //!
-//! `cargo bench --bench memory` prints a table as Markdown, `CSB_BENCH_JSON` names a file for the figures.
+//! `cargo bench --bench memory` prints a table as Markdown, `CSB_BENCH_JSON` names a directory for the figures.
 //! *Resident* is what a process has of memory, pages of the executable that others have as well included; *private* is what
 //! nobody else has (`Private_*` of proc_pid_smaps(5)).
 
-use std::fs;
 use std::process::{Child, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,8 +85,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    if let Some(path) = std::env::var_os("CSB_BENCH_JSON") {
-        fs::write(&path, serde_json::to_string_pretty(&all).expect("JSON")).expect("a file for the figures");
-    }
+    support::figures("memory", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,7 +1,7 @@
 //! How the cost of a job grows with the number of crates: `check` of made workspaces, by cargo and by each engine.
 //!
 //! `cargo bench --bench scale` prints a table as Markdown. `CSB_BENCH_CRATES` (`100,500`) is how many crates, each a member that
-//! depends on the one before it by tens, so that there is always something to do at once; `CSB_BENCH_JSON` names a file.
+//! depends on the one before it by tens, so that there is always something to do at once; `CSB_BENCH_JSON` names a directory.
 //! *Decide* is what the broker needs to know what a job may do, *confine* what the job's own rules take (`--sandbox-trace`), both
 //! medians; *rules* is the most that one job has.
 
@@ -131,8 +131,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    if let Some(path) = std::env::var_os("CSB_BENCH_JSON") {
-        fs::write(&path, serde_json::to_string_pretty(&all).expect("JSON")).expect("a file for the figures");
-    }
+    support::figures("scale", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -2,7 +2,7 @@
 //! `docker exec`, in one run and in turns, so that a slow moment of the machine hits all alike; one, two and eight at once.
 //!
 //! `cargo bench --bench start` prints the table as Markdown. `CSB_BENCH_ROUNDS` (200) is how often; `CSB_BENCH_JSON` names a
-//! file for every single figure; `CSB_BENCH_STAGES=1` shows where the time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped start costs more microseconds
+//! directory for every single figure; `CSB_BENCH_STAGES=1` shows where the time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped start costs more microseconds
 //! than that over a bare one; `CSB_BENCH_AT_ONCE` (`1,2,8`) says how many are started at once. What cannot run here is named.
 //!
 //! Where several are started at once, a start's time is that of all of them divided by their number: on two
@@ -257,8 +257,6 @@ fn main() -> ExitCode {
         }
     }
     traces.iter().for_each(|trace| stages(trace));
-    if let Some(path) = variable("CSB_BENCH_JSON") {
-        fs::write(&path, serde_json::to_string_pretty(&all).expect("JSON")).expect("a file for the figures");
-    }
+    support::figures("start", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

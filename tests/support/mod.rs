@@ -50,6 +50,16 @@ pub fn need<T>(found: Result<T, String>) -> Option<T> {
     }
 }
 
+/// Writes the figures of a benchmark to `<name>.json` in the directory that `CSB_BENCH_JSON` names, if it does.
+pub fn figures(name: &str, all: &[serde_json::Value]) {
+    if let Some(directory) = std::env::var_os("CSB_BENCH_JSON") {
+        let directory = std::path::PathBuf::from(directory);
+        std::fs::create_dir_all(&directory).expect("a directory for the figures");
+        let text = serde_json::to_string_pretty(all).expect("JSON");
+        std::fs::write(directory.join(format!("{name}.json")), text).expect("a file for the figures");
+    }
+}
+
 /// The absolute path of a system program.
 pub fn program(name: &str) -> Result<std::path::PathBuf, String> {
     which::which_in(name, Some("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), "/")
