@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -30,6 +30,9 @@ const TRUE: &str = "/bin/true";
 
 /// How many are started at once, where `CSB_BENCH_AT_ONCE` does not say.
 const AT_ONCE: &str = "1,2,8";
+
+/// Between two measurements.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// One way to start a program.
 struct Way {
@@ -225,6 +228,8 @@ fn main() -> ExitCode {
     for (level, &number) in numbers.iter().enumerate() {
         for round in 0..rounds {
             for way in ways.iter_mut().filter(|way| round % way.every == 0) {
+                // What one does behind its end is not to be counted for the next.
+                thread::sleep(PAUSE);
                 match way.start(number) {
                     Ok(took) => way.took[level].push(took),
                     Err(why) => panic!("{why} in round {round}"),
