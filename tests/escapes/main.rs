@@ -38,7 +38,9 @@ use way::Way;
 /// A world for root and one for an ordinary user, with the native engine, which is always there.
 fn worlds(name: &str) -> impl Iterator<Item = World> + use<> {
     let name = name.to_owned();
-    [User::ordinary(), User::root()].into_iter().filter_map(move |user| need(World::new(&name, &need(user)?)))
+    [User::ordinary(), User::root()]
+        .into_iter()
+        .filter_map(move |user| need(World::new(&name, &need(user)?).map(World::incremental)))
 }
 
 /// The same on each engine, a world for each.

@@ -48,7 +48,9 @@ impl Daemon {
         let _none = fs::remove_file(directory.join("exec/containerd/containerd.pid"));
         let log =
             fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).expect("a log");
-        let mut command = Command::new(program);
+        // In a network of its own: each daemon takes the bridge of the machine's for its own, to make or to remove it.
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--"]).arg(program);
         for (option, path) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
             command.arg(option).arg(directory.join(path));
         }
