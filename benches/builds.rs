@@ -26,6 +26,7 @@ mod projects;
 mod support;
 
 use projects::{Extent, Project, Source};
+use support::figures;
 use support::tool::Engine;
 use support::world::{User, World};
 
@@ -89,9 +90,8 @@ fn busy() -> f64 {
     (ticks.iter().take(8).sum::<f64>() - idle) / 100.0
 }
 
-fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or_default()
+fn median(all: Vec<f64>) -> f64 {
+    figures::percentile(all, 50)
 }
 
 /// Builds one project in every way; its rows of the table, and all figures.
@@ -208,6 +208,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    support::figures("builds", &all);
+    figures::write("builds", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -5,8 +5,6 @@
 //! nobody else has (`Private_*` of proc_pid_smaps(5)).
 
 use std::process::{Child, ExitCode};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -16,41 +14,27 @@ mod support;
 #[allow(dead_code, reason = "the rest is for the soak")]
 mod survey;
 
+use support::figures;
 use support::session::Session;
 use support::tool::Engine;
 use support::world::User;
 
 const JOBS: usize = 64;
 
-/// Looks a few times, until nothing more is made or ended.
-fn settled(look: impl Fn() -> Vec<u32>) -> Vec<u32> {
-    let limit = Instant::now() + Duration::from_secs(10);
-    let mut last = look();
-    loop {
-        thread::sleep(Duration::from_millis(300));
-        let now = look();
-        if now == last || Instant::now() > limit {
-            return now;
-        }
-        last = now;
-    }
-}
-
 /// The figures of one engine, as rows: what, how many, the largest of resident and private memory.
 fn measure(engine: Engine) -> Result<Vec<(&'static str, usize, u64, u64)>, String> {
     let session = Session::open(&format!("memory-{engine}"), &User::me(), engine)?;
-    let agents = || survey::agents(&session.world.home);
     let row = |what, pids: &[u32]| {
         let all: Vec<_> = pids.iter().filter_map(|pid| survey::holds(*pid)).collect();
         let largest = |of: fn(&survey::Holds) -> u64| all.iter().map(of).max().unwrap_or(0);
         (what, all.len(), largest(|holds| holds.resident), largest(|holds| holds.private))
     };
     // One job runs all the time, the build script that keeps the session open.
-    let rest = settled(agents);
+    let rest = survey::settled(&session.world.home);
     session.enter();
     let sleep = session.runner("/bin/sleep");
     let mut jobs: Vec<Child> = (0..JOBS).map(|_| sleep().arg("60").spawn().expect("a wrapper")).collect();
-    let many = settled(agents);
+    let many = survey::settled(&session.world.home);
     let rows = vec![
         row("agent and the inits of its jobs, at rest", &rest),
         row("the same with 64 jobs", &many),
@@ -85,6 +69,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    support::figures("memory", &all);
+    figures::write("memory", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use support::figures;
 use support::tool::Engine;
 use support::world::{User, World};
 
@@ -55,17 +56,11 @@ fn seconds(command: &mut Command) -> f64 {
 }
 
 /// Of the trace of a check: how many jobs, medians of two stages, and the most rules.
-fn read(trace: &Path) -> (usize, u64, u64, u64) {
-    let text = fs::read_to_string(trace).expect("a trace");
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let median = |stage: &str| {
-        let mut all: Vec<u64> =
-            lines.iter().filter_map(|line| line["microseconds"][stage].as_u64()).collect();
-        all.sort_unstable();
-        all.get(all.len() / 2).copied().unwrap_or(0)
-    };
-    let rules = lines.iter().filter_map(|line| line["rules"].as_u64()).max().unwrap_or(0);
-    (lines.len(), median("decide"), median("confine"), rules)
+fn read(trace: &Path) -> (usize, f64, f64, u64) {
+    let jobs = figures::trace(trace);
+    let median = |stage: &str| figures::percentile(figures::stage(jobs.iter(), stage), 50);
+    let rules = jobs.iter().filter_map(|job| job["rules"].as_u64()).max().unwrap_or(0);
+    (jobs.len(), median("decide"), median("confine"), rules)
 }
 
 fn measure(crates: usize, engines: &[Engine]) -> Result<Vec<Value>, String> {
@@ -131,6 +126,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    support::figures("scale", &all);
+    figures::write("scale", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

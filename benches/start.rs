@@ -1,25 +1,26 @@
 //! What it costs to start a program: `/bin/true` bare, wrapped in a warm Build container, in bubblewrap and by
 //! `docker exec`, in one run and in turns, so that a slow moment of the machine hits all alike; one, two and eight at once.
 //!
-//! `cargo bench --bench start` prints the table as Markdown. `CSB_BENCH_ROUNDS` (200) is how often; `CSB_BENCH_JSON` names a
-//! directory for every single figure; `CSB_BENCH_STAGES=1` shows where the time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped start costs more microseconds
-//! than that over a bare one; `CSB_BENCH_AT_ONCE` (`1,2,8`) says how many are started at once. What cannot run here is named.
+//! `cargo bench --bench start` prints the table as Markdown. `CSB_BENCH_ROUNDS` (200) is how often, `CSB_BENCH_AT_ONCE`
+//! (`1,2,8`) how many at once; `CSB_BENCH_JSON` names a directory for every single figure; `CSB_BENCH_STAGES=1` shows where the
+//! time of wrapped starts goes, which makes them a little slower. With `CSB_BENCH_LIMIT_US` the run fails if a wrapped
+//! start costs more microseconds than that over a bare one. What cannot run here is named.
 //!
 //! Where several are started at once, a start's time is that of all of them divided by their number: on two
 //! processors eight cannot be faster than each other.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use support::figures::{self, percentile};
 use support::program;
 use support::run::run;
 use support::session::Session;
@@ -97,16 +98,6 @@ impl Way {
     }
 }
 
-/// What so many of a hundred are below.
-fn percentile(took: &[f64], percent: usize) -> f64 {
-    let mut sorted = took.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
-        .copied()
-        .unwrap_or_default()
-}
-
 fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_clear();
@@ -167,15 +158,14 @@ impl Drop for DockerContainer {
 
 /// Medians of what `--sandbox-trace` has written down of programs.
 fn stages(trace: &Path) {
-    let text = fs::read_to_string(trace).expect("a trace");
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let programs = || lines.iter().filter(|line| line["job"] == "program");
+    let jobs = figures::trace(trace);
+    let programs = || jobs.iter().filter(|job| job["job"] == "program");
     println!("\n{}, {} starts, medians in microseconds:", trace.display(), programs().count());
-    for stage in
-        lines.first().and_then(|line| line["microseconds"].as_object()).into_iter().flat_map(|all| all.keys())
-    {
-        let took: Vec<f64> = programs().filter_map(|line| line["microseconds"][stage].as_f64()).collect();
-        println!("{stage:>12} {:>6.0} {:>6.0}", percentile(&took, 50), percentile(&took, 95));
+    let stages =
+        jobs.first().and_then(|job| job["microseconds"].as_object()).into_iter().flat_map(|all| all.keys());
+    for stage in stages {
+        let [median, slow] = [50, 95].map(|percent| percentile(figures::stage(programs(), stage), percent));
+        println!("{stage:>12} {median:>6.0} {slow:>6.0}");
     }
 }
 
@@ -243,10 +233,10 @@ fn main() -> ExitCode {
     println!("|---|---|---|---|---|---|---|---|");
     let mut all = Vec::new();
     for (level, number) in numbers.into_iter().enumerate() {
-        let bare = [50, 95].map(|percent| percentile(&ways[0].took[level], percent));
+        let bare = [50, 95].map(|percent| percentile(ways[0].took[level].clone(), percent));
         for way in &ways {
             let took = &way.took[level];
-            let [median, slow] = [50, 95].map(|percent| percentile(took, percent));
+            let [median, slow] = [50, 95].map(|percent| percentile(took.clone(), percent));
             let (more, slower) = (median - bare[0], slow - bare[1]);
             println!(
                 "| {} | {number} | {} | {median:.0} µs | {slow:.0} µs | {more:+.0} µs | {slower:+.0} µs | {:.2} |",
@@ -262,6 +252,6 @@ fn main() -> ExitCode {
         }
     }
     traces.iter().for_each(|trace| stages(trace));
-    support::figures("start", &all);
+    figures::write("start", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

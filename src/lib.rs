@@ -16,6 +16,7 @@ mod procstat;
 pub mod project;
 pub mod provider;
 pub mod publish;
+mod received;
 pub mod report;
 pub mod switch_off;
 

@@ -1,6 +1,6 @@
 //! Receiving one request and sending one reply without ever waiting for the peer.
 
-use std::io::{self, IoSliceMut, Read as _};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -31,47 +31,6 @@ pub enum Progress {
 /// the job are both forked off a moment before.
 const CHUNK: usize = 8 << 10;
 
-/// Waits for a whole request, and takes nothing of what comes behind it.
-///
-/// # Errors
-/// As [`Incoming::receive`].
-pub fn read_whole(stream: &UnixStream) -> io::Result<(Request, Vec<OwnedFd>)> {
-    let mut length = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let received = rustix::io::retry_on_intr(|| {
-        recvmsg(stream, &mut [IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })?;
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(invalid("too many descriptors"));
-    }
-    if received.bytes == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    let descriptors = descriptors.flatten().collect();
-    let mut reader = stream;
-    reader.read_exact(&mut length[received.bytes..])?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_MESSAGE {
-        return Err(invalid("a request that is too long"));
-    }
-    // Grown as bytes come, so that a length alone cannot make this process allocate.
-    let mut body = Vec::new();
-    reader.take(length as u64).read_to_end(&mut body)?;
-    if body.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok((postcard::from_bytes(&body).map_err(|_| invalid("no request"))?, descriptors))
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
 impl Incoming {
     /// Whether nothing has come yet.
     pub fn is_empty(&self) -> bool {
@@ -83,6 +42,7 @@ impl Incoming {
     /// # Errors
     /// When the peer is gone, or sends what is no request.
     pub fn receive(&mut self, stream: &UnixStream, chunk: &mut Vec<u8>) -> io::Result<Progress> {
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         chunk.resize(CHUNK, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -90,8 +90,8 @@ pub enum Reply {
     Stopping,
 }
 
-/// One job: resolved, validated and owned. Every path is absolute and the same inside and outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One job: resolved, validated and owned. Every path is absolute and the same inside and outside. By default it may nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// The file to execute.
     pub program: Vec<u8>,

@@ -337,7 +337,7 @@ impl Server {
         match incoming.receive(stream, chunk) {
             Ok(Progress::Partial) => (false, None),
             Ok(Progress::Complete(request, descriptors)) => {
-                let left = connection.recall();
+                let left = connection.take_handed().map(Job::unused);
                 (self.answer(connection, request, descriptors), left)
             }
             Err(_) => {
@@ -352,8 +352,7 @@ impl Server {
     fn begun(&mut self, connection: &mut Connection, chunk: &mut Vec<u8>) -> (bool, Option<Remains>) {
         let State::Handed(Handed { job, .. }) = &mut connection.state else { return (false, None) };
         if let Some(budget) = job.take_beginning() {
-            let placeholder = State::Receiving(Incoming::default());
-            if let State::Handed(Handed { job, .. }) = std::mem::replace(&mut connection.state, placeholder) {
+            if let Some(job) = connection.take_handed() {
                 if connection.stream.is_none() {
                     job.kill();
                 }
@@ -372,7 +371,7 @@ impl Server {
                 done => return done,
             }
         }
-        (false, connection.recall())
+        (false, connection.take_handed().map(Job::unused))
     }
 
     /// Starts what a request asks for; `Err` is a reply that needs no process.
@@ -466,7 +465,7 @@ impl Server {
         if !self.wants_spare(connections) {
             return;
         }
-        let handed = connections.iter().any(|connection| matches!(connection.state, State::Handed(_)));
+        let handed = connections.iter().any(Connection::is_handed);
         let idle = connections.iter_mut().rev().find(
             |connection| matches!(&connection.state, State::Receiving(incoming) if incoming.is_empty()),
         );
@@ -484,8 +483,7 @@ impl Server {
         self.spares
             && self.spare.is_none()
             && self.confinement.tree == ProcessTree::Namespace
-            && (self.missed
-                || !connections.iter().any(|connection| matches!(connection.state, State::Handed(_))))
+            && (self.missed || !connections.iter().any(Connection::is_handed))
     }
 
     fn place(&self) -> Result<Place, Failure> {
@@ -577,15 +575,19 @@ impl Connection {
         }
     }
 
-    /// Has the agent itself read what comes; what is left of the spare.
-    fn recall(&mut self) -> Option<Remains> {
+    /// The job of a spare that has this connection; what comes on it is the agent's from then on.
+    fn take_handed(&mut self) -> Option<Job> {
         match std::mem::replace(&mut self.state, State::Receiving(Incoming::default())) {
-            State::Handed(Handed { job, .. }) => Some(job.unused()),
+            State::Handed(Handed { job, .. }) => Some(job),
             other => {
                 self.state = other;
                 None
             }
         }
+    }
+
+    fn is_handed(&self) -> bool {
+        matches!(self.state, State::Handed(_))
     }
 
     /// Sends replies, of which the last is the end.

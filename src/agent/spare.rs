@@ -13,13 +13,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 
 use super::client::AgentConnection;
-use super::connection::{Incoming, Progress, read_whole};
+use super::connection::{Incoming, Progress};
 use super::failure::{AtStep as _, Failure, Step};
 use super::moments;
 use super::process::{self, Child, Cloned};
-use super::protocol::{JobSpec, Request};
+use super::protocol::{JobSpec, Request, read_message};
 use super::spawn::{Confinement, End, Job, Work, say};
 use super::world::Place;
+use crate::received::WithDescriptors;
 
 /// An init without a job.
 #[derive(Debug)]
@@ -125,7 +126,10 @@ impl Sources<'_> {
         common: &[PathBuf],
         report: &OwnedFd,
     ) -> Option<(JobSpec, Vec<OwnedFd>)> {
-        let (request, descriptors) = read_whole(connection).ok()?;
+        // Nothing of what comes behind it, which is the agent's.
+        let mut reader = WithDescriptors::of(connection);
+        let request = read_message(&mut reader).ok()?;
+        let descriptors = reader.descriptors;
         match request {
             Request::Run(spec) if Spare::suits(&spec, common) => {
                 say(report, &End::Began(moments::now(), spec.budget));

@@ -374,18 +374,10 @@ mod tests {
             env: vec![b"MAKEFLAGS=-j".to_vec(), b"A=1".to_vec()],
             cwd: b"/w/app".to_vec(),
             descriptors: vec![0, 1, 2, 7],
-            files: Vec::new(),
             access: vec![access("/usr", Rights::Read), access("/b/out", Rights::WriteAll)],
-            layered: Vec::new(),
-            local_sockets: false,
             umask: 0o022,
-            terminal: None,
-            network: None,
-            sockets: Vec::new(),
-            system_calls: Vec::new(),
             budget: Budget { seconds: Some(3600), disk_writes: Some(1), ..Budget::default() },
-            observe: None,
-            timed: false,
+            ..JobSpec::default()
         };
         Job::new(kind, "x".into(), spec)
     }

@@ -136,21 +136,9 @@ mod tests {
         let spec = JobSpec {
             program: b"/bin/sh".to_vec(),
             argv: vec![b"rustc".to_vec(), argument.as_bytes().to_vec()],
-            env: Vec::new(),
             cwd: b"/".to_vec(),
-            descriptors: Vec::new(),
-            files: Vec::new(),
-            access: Vec::new(),
-            layered: Vec::new(),
-            local_sockets: false,
             umask: 0o022,
-            terminal: None,
-            network: None,
-            sockets: Vec::new(),
-            system_calls: Vec::new(),
-            budget: crate::agent::protocol::Budget::default(),
-            observe: None,
-            timed: false,
+            ..JobSpec::default()
         };
         Job::new(JobKind::Query, String::new(), spec)
     }

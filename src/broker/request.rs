@@ -1,16 +1,14 @@
 //! Receiving what a wrapper was given.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-
-use crate::wire::{HEADER_LENGTH, Header, MAX_DESCRIPTORS};
+use crate::received::WithDescriptors;
+use crate::wire::{HEADER_LENGTH, Header};
 
 /// What a wrapper was given by cargo.
 #[derive(Debug)]
@@ -47,15 +45,14 @@ impl Request {
     /// When the wrapper is gone, or what it sent is no request.
     pub fn receive(stream: &UnixStream) -> io::Result<Self> {
         let mut bytes = [0; HEADER_LENGTH];
-        let (filled, received) = receive_first(stream, &mut bytes)?;
-        let mut reader = stream;
-        reader.read_exact(&mut bytes[filled..])?;
+        let mut reader = WithDescriptors::of(stream);
+        reader.read_exact(&mut bytes)?;
         let header = Header::decode(&bytes).map_err(|error| invalid(&format!("{error:?}")))?;
-        if received.len() != header.descriptor_count as usize {
+        if reader.descriptors.len() != header.descriptor_count as usize {
             return Err(invalid("not all descriptors came"));
         }
         let mut body = vec![0; usize::try_from(header.body()).map_err(io::Error::other)?];
-        reader.read_exact(&mut body)?;
+        (&*stream).read_exact(&mut body)?;
         let (exe, rest) = body.split_at(header.exe as usize);
         let (cwd, rest) = rest.split_at(header.cwd as usize);
         let (argv, env) = rest.split_at(header.argv as usize);
@@ -65,26 +62,9 @@ impl Request {
             cwd: path(cwd),
             argv: strings(argv, header.argc)?,
             env: strings(env, header.envc)?,
-            descriptors: header.descriptors.into_iter().zip(received).collect(),
+            descriptors: header.descriptors.into_iter().zip(reader.descriptors).collect(),
         })
     }
-}
-
-/// The first bytes, and the descriptors that come with them.
-fn receive_first(stream: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut slices = [IoSliceMut::new(bytes)];
-    let message =
-        rustix::io::retry_on_intr(|| recvmsg(stream, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC))?;
-    if message.bytes == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let received = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    Ok((message.bytes, received.flatten().collect()))
 }
 
 /// The strings of a block in which each ends in NUL.

@@ -19,7 +19,6 @@ use super::terminal::{LOOK, Terminal};
 const CALM: Duration = Duration::from_millis(2);
 
 /// A job that runs, from all sides.
-#[allow(missing_debug_implementations, reason = "a function has nothing to show")]
 pub struct Wait<'a> {
     /// The wrapper.
     pub stream: &'a UnixStream,
@@ -76,12 +75,11 @@ impl Wait<'_> {
         let mut listening: Vec<bool> = vec![true; self.relays.len()];
         let mut calm = Some(CALM);
         loop {
-            let found = self.poll(&listening, calm)?;
-            if calm.is_some() && found.is_none() {
+            let Some(found) = self.poll(&listening, calm)? else {
                 calm = None;
                 (self.when_calm)();
-            }
-            let Some(found) = found else { continue };
+                continue;
+            };
             if !found.agent.is_empty() {
                 match (self.agent.next_reply()?, self.terminal.as_deref_mut()) {
                     (AgentReply::Suspended, Some(terminal)) => {
@@ -89,8 +87,7 @@ impl Wait<'_> {
                         self.agent.signal(libc::SIGCONT)?;
                         continue;
                     }
-                    (AgentReply::Suspended, None) => continue,
-                    (AgentReply::Ready, _) => continue,
+                    (AgentReply::Suspended, None) | (AgentReply::Ready, _) => continue,
                     (AgentReply::Moments(moments), _) => {
                         *self.moments = Some(moments);
                         continue;

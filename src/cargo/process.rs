@@ -118,7 +118,7 @@ impl CargoProcess {
         }
         let name = sysroot.file_name().unwrap_or(sysroot.as_os_str()).to_string_lossy().into_owned();
         let asked = self.environment.iter().find(|(name, _)| name == "RUSTUP_TOOLCHAIN");
-        let by_rustup = asked.is_some_and(|(_, value)| !value.as_encoded_bytes().contains(&b'/'));
+        let by_rustup = asked.is_some_and(|(_, value)| Toolchain::is_rustups(value));
         Ok(Toolchain { name, sysroot: sysroot.to_owned(), by_rustup })
     }
 

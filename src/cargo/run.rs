@@ -21,7 +21,7 @@ use crate::wire::SESSION_DESCRIPTOR;
 
 use super::domain::kernel::Enforceable;
 use super::domain::{Domain, Rights};
-use super::installed::search_path;
+use super::installed::path_of_cargo;
 use super::stderr::CargoStderr;
 use super::{Toolchain, signals};
 
@@ -163,9 +163,7 @@ impl CargoRun<'_> {
         }
         command.args(self.arguments).env_clear().envs(self.environment.iter().cloned()).envs(variables);
         let path = command_path(&command);
-        let all = search_path(&self.toolchain.sysroot, self.cargo_home, path.as_deref());
-        // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
-        command.env("PATH", std::env::join_paths(all).unwrap_or(path.unwrap_or_default()));
+        command.env("PATH", path_of_cargo(&self.toolchain.sysroot, self.cargo_home, path.as_deref()));
         command.env("RUSTUP_TOOLCHAIN", &self.toolchain.sysroot);
         command.env("RUSTUP_AUTO_INSTALL", "0");
         command.env("TMPDIR", temporary);

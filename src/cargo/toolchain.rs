@@ -27,6 +27,11 @@ impl Toolchain {
         self.sysroot.join("bin").join(name)
     }
 
+    /// Whether what a toolchain is asked for by is rustup's name of it, and no path.
+    pub fn is_rustups(name: &OsStr) -> bool {
+        !name.as_encoded_bytes().contains(&b'/')
+    }
+
     /// What cargo itself calls one of them when it tells a build script of it (`RUSTC`, `RUSTDOC`): by its path where rustup has
     /// the toolchain by a name, and else by the bare name, for `PATH` to find (cargo's `GlobalContext::get_tool`). Scripts write
     /// it into what they make.
@@ -198,7 +203,7 @@ impl Selection {
         };
         let found = candidates.iter().find(|path| path.join("bin/cargo").is_file()).ok_or_else(missing)?;
         let sysroot = found.canonicalize().map_err(|_| missing())?;
-        Ok(Toolchain { name: name.to_owned(), sysroot, by_rustup: !name.contains('/') })
+        Ok(Toolchain { name: name.to_owned(), sysroot, by_rustup: Toolchain::is_rustups(OsStr::new(name)) })
     }
 
     fn settings(&self) -> Result<Settings, ToolchainError> {

@@ -369,10 +369,9 @@ pub(super) fn prepare(
         }
     };
     let path = front_end.variable("PATH").unwrap_or_default();
-    let of_cargo = installed::search_path(&toolchain.sysroot, &cargo_home, Some(path));
-    let path = std::env::join_paths(of_cargo).ok().map(|of_cargo| (of_cargo, path.to_owned()));
+    let path_of_cargo = installed::path_of_cargo(&toolchain.sysroot, &cargo_home, Some(path));
     let session = Session {
-        path,
+        path: Some((path_of_cargo, path.to_owned())),
         programs: Kind::of_programs(coverage::stands_for(command)),
         tests: may_run_tests(&command.subcommand),
         granted_variables: policy.variables().filter_map(granted).collect(),

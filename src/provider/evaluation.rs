@@ -268,19 +268,13 @@ impl Evaluation<'_> {
             env: self.environment(),
             cwd: self.wish.root.as_os_str().as_bytes().to_vec(),
             descriptors: vec![0, 1, 2],
-            files: Vec::new(),
             access,
-            layered: Vec::new(),
             umask: 0o022,
-            terminal: None,
             network: Some(plan.job_network()),
-            sockets: Vec::new(),
-            system_calls: Vec::new(),
             // nix alone speaks to its daemon: nothing that is built runs in here then.
             local_sockets: *self.store == Store::Daemon,
             budget: self.budget,
-            observe: None,
-            timed: false,
+            ..JobSpec::default()
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
             .context("the agent of the container for riff and Nix does not answer")?;

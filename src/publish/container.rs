@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use super::channel::{self, CREDENTIAL, RUSTC};
 use super::warrant::Warrant;
 use crate::agent::client::AgentConnection;
-use crate::agent::protocol::{Access, Budget, JobSpec, Reply, Request, Rights};
+use crate::agent::protocol::{Access, JobSpec, Reply, Request, Rights};
 use crate::broker::scripts::write_executable;
 use crate::cargo::Toolchain;
 use crate::cargo::domain::repository;
@@ -257,18 +257,10 @@ impl Place {
             env: environment(&command.environment, &self.home),
             cwd: b"/".to_vec(),
             descriptors: vec![0, 1, 2, SESSION_DESCRIPTOR],
-            files: Vec::new(),
             access: self.access.clone(),
-            layered: Vec::new(),
             umask: command.umask,
-            terminal: None,
             network: Some(plan.job_network()),
-            sockets: Vec::new(),
-            system_calls: Vec::new(),
-            local_sockets: false,
-            budget: Budget::default(),
-            observe: None,
-            timed: false,
+            ..JobSpec::default()
         };
         let agent = AgentConnection::open(&spec.directory(), &spec.fingerprint())
             .context("the agent of the Publish container does not answer")?;

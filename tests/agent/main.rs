@@ -184,18 +184,10 @@ fn job(argv: &[&str]) -> JobSpec {
         env: vec![b"PATH=/usr/bin:/bin".to_vec(), b"HOME=/tmp/.home".to_vec()],
         cwd: b"/".to_vec(),
         descriptors: vec![0, 1, 2],
-        files: Vec::new(),
         access: system.map(|path| access(path, Rights::ReadExecute)).into(),
-        layered: Vec::new(),
         umask: 0o022,
-        terminal: None,
-        network: None,
-        sockets: Vec::new(),
-        system_calls: Vec::new(),
-        budget: Budget::default(),
         local_sockets: true,
-        observe: None,
-        timed: false,
+        ..JobSpec::default()
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cargo_sandbox::agent::JobLimits;
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::docker::{CONNECT_PATIENCE, DockerEndpoints, DockerEngine};
 use cargo_sandbox::container::host::{UserIdentity, system_world};
 use cargo_sandbox::container::{ContainerInfo, ContainerSpec, Engine, Image, Limits, Mount};
@@ -148,18 +148,10 @@ pub fn run(spec: &ContainerSpec, script: &str) -> String {
         env: vec![b"PATH=/usr/bin:/bin".to_vec()],
         cwd: b"/".to_vec(),
         descriptors: vec![0, 1, 2],
-        files: Vec::new(),
         access: readable.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
-        layered: Vec::new(),
         umask: 0o022,
-        terminal: None,
-        network: None,
-        sockets: Vec::new(),
-        system_calls: Vec::new(),
-        budget: Budget::default(),
         local_sockets: true,
-        observe: None,
-        timed: false,
+        ..JobSpec::default()
     };
     let errors = std::io::stderr();
     let reply = ask(spec, &Request::Run(Box::new(job)), &[null.as_fd(), write.as_fd(), errors.as_fd()]);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 mod forward;
 
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Budget, Enforced, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, Enforced, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::agent::{JobLimits, Overlay};
 use cargo_sandbox::container::native::NativeEngine;
 use cargo_sandbox::container::{ContainerSpec, Engine, Image, Limits, Mount};
@@ -119,21 +119,13 @@ impl Container {
             env: vec![b"PATH=/usr/bin:/bin".to_vec()],
             cwd: self.spec.project_root.to_str().unwrap().into(),
             descriptors: vec![0, 1, 2],
-            files: Vec::new(),
             access: vec![
                 access(Path::new("/"), Rights::ReadExecute),
                 access(&self.build(), Rights::WriteAll),
             ],
-            layered: Vec::new(),
             umask: 0o022,
-            terminal: None,
-            network: None,
-            sockets: Vec::new(),
-            system_calls: Vec::new(),
-            budget: Budget::default(),
             local_sockets: true,
-            observe: None,
-            timed: false,
+            ..JobSpec::default()
         };
         let input = File::open("/dev/null").unwrap();
         let connection = self.connect().unwrap();

@@ -1,7 +1,7 @@
 //! Thousands of jobs in one container.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::support::need;
 use super::support::session::Session;
@@ -14,20 +14,11 @@ const AT_ONCE: usize = 4;
 
 /// Descriptors, threads, memory and dead children of the front end and of the agent's processes, once all is quiet.
 fn quiet(session: &Session) -> Vec<(&'static str, usize, survey::Holds, usize)> {
-    let limit = Instant::now() + Duration::from_secs(20);
-    let mut last = Vec::new();
-    loop {
-        thread::sleep(Duration::from_millis(250));
-        let agents = survey::agents(&session.world.home);
-        if agents == last || Instant::now() > limit {
-            break;
-        }
-        last = agents;
-    }
+    let agents = survey::settled(&session.world.home);
     let front_end = survey::holds(session.front_end()).expect("a front end");
     let mut all = vec![("front end", 1, front_end, survey::zombies(session.front_end()))];
     // Of the processes of the container the agent is the one that holds most.
-    let agents: Vec<_> = last.iter().filter_map(|pid| Some((*pid, survey::holds(*pid)?))).collect();
+    let agents: Vec<_> = agents.iter().filter_map(|pid| Some((*pid, survey::holds(*pid)?))).collect();
     let (pid, holds) =
         *agents.iter().max_by_key(|(_, holds)| (holds.private, holds.descriptors)).expect("an agent");
     all.push(("agent", agents.len(), holds, survey::zombies(pid)));

@@ -143,8 +143,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = self.world.sandbox(self.engine, self.project);
-        // By incremental compilation cargo gives parts of libraries other names each time.
-        command.args(words).env("CARGO_INCREMENTAL", "0");
+        command.args(words);
         command.envs(self.host.as_ref().map(|host| ("DOCKER_HOST", host)));
         command
     }
@@ -178,7 +177,7 @@ fn soak(place: &Place<'_>, victims: &[Victim], number: usize, mut daemon: Option
     let Place { world, project, engine, .. } = *place;
     let build_dir = world.status(engine, project).build_dir;
     let mut plain = world.plain(project);
-    plain.arg("build").env("CARGO_BUILD_BUILD_DIR", &build_dir).env("CARGO_INCREMENTAL", "0");
+    plain.arg("build").env("CARGO_BUILD_BUILD_DIR", &build_dir);
     run(&mut plain).success("cargo build");
     let expected = artifacts(project);
     assert!(!expected.is_empty());

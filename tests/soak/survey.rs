@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::AGENT_ARGUMENT;
 
@@ -81,4 +83,18 @@ pub fn zombies(parent: u32) -> usize {
 /// How many mounts this machine has.
 pub fn mounts() -> usize {
     fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count()
+}
+
+/// The [`agents`] of a world, once none is made or ended any more.
+pub fn settled(home: &Path) -> Vec<u32> {
+    let limit = Instant::now() + Duration::from_secs(20);
+    let mut last = agents(home);
+    loop {
+        thread::sleep(Duration::from_millis(300));
+        let now = agents(home);
+        if now == last || Instant::now() > limit {
+            return now;
+        }
+        last = now;
+    }
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cargo_sandbox::agent::client::AgentConnection;
-use cargo_sandbox::agent::protocol::{Access, Budget, JobSpec, Reply, Request, Rights};
+use cargo_sandbox::agent::protocol::{Access, JobSpec, Reply, Request, Rights};
 use cargo_sandbox::container::ContainerSpec;
 use cargo_sandbox::forward::{Allowed, Connection, Forwarder, Outcome, Plan};
 
@@ -27,18 +27,10 @@ pub fn run(
         env: vec![b"PATH=/usr/bin:/bin".to_vec()],
         cwd: b"/".to_vec(),
         descriptors: vec![0, 1, 2],
-        files: Vec::new(),
         access: access.map(|path| Access { path: path.into(), rights: Rights::ReadExecute }).to_vec(),
-        layered: Vec::new(),
         umask: 0o022,
-        terminal: None,
         network: plan.as_ref().map(Plan::job_network),
-        sockets: Vec::new(),
-        system_calls: Vec::new(),
-        budget: Budget::default(),
-        observe: None,
-        timed: false,
-        local_sockets: false,
+        ..JobSpec::default()
     };
     let (ours, theirs) = UnixStream::pair().unwrap();
     let forwarder = plan.map(|plan| Forwarder::start(&plan, ours).unwrap());

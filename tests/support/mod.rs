@@ -7,6 +7,7 @@
 //! - [`image`]: an image of the docker engine, made of this machine's files; [`debian`]: one of its packages.
 //! - [`checkout`]: a copy of this checkout.
 //! - [`planter`]: a macro that puts a library where a loader looks.
+//! - [`figures`]: what benchmarks measure.
 //! - [`session`]: a session that stays open.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
@@ -17,6 +18,7 @@
 pub mod checkout;
 pub mod debian;
 pub mod elf;
+pub mod figures;
 pub mod image;
 pub mod line;
 pub mod planter;
@@ -47,16 +49,6 @@ pub fn need<T>(found: Result<T, String>) -> Option<T> {
             note(&format!("skipped: {missing}"));
             None
         }
-    }
-}
-
-/// Writes the figures of a benchmark to `<name>.json` in the directory that `CSB_BENCH_JSON` names, if it does.
-pub fn figures(name: &str, all: &[serde_json::Value]) {
-    if let Some(directory) = std::env::var_os("CSB_BENCH_JSON") {
-        let directory = std::path::PathBuf::from(directory);
-        std::fs::create_dir_all(&directory).expect("a directory for the figures");
-        let text = serde_json::to_string_pretty(all).expect("JSON");
-        std::fs::write(directory.join(format!("{name}.json")), text).expect("a file for the figures");
     }
 }
 

@@ -149,7 +149,8 @@ pub struct World {
     pub user: User,
     pub home: PathBuf,
     pub toolchain: PathBuf,
-    /// Whether cargo keeps what it compiles by parts. What is built once or twice takes a quarter longer for that.
+    /// Whether cargo keeps what it compiles by parts. What is built once or twice takes a quarter longer for that, and parts of
+    /// libraries have other names each time.
     incremental: bool,
 }
 

@@ -290,6 +290,13 @@ pub fn search_path(sysroot: &Path, cargo_home: &Path, given: Option<&OsStr>) -> 
     all
 }
 
+/// The `PATH` of a cargo that this tool starts: [`search_path`].
+pub fn path_of_cargo(sysroot: &Path, cargo_home: &Path, given: Option<&OsStr>) -> OsString {
+    let all = search_path(sysroot, cargo_home, given);
+    // Only a part with a colon in it cannot be joined; then the user's own value stays as it was.
+    std::env::join_paths(all).unwrap_or_else(|_| given.unwrap_or_default().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::agent::protocol::{Access, Budget, JOB_HOME, JobSpec, Reply, Request, Rights};
+use crate::agent::protocol::{Access, JOB_HOME, JobSpec, Reply, Request, Rights};
 use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::cargo::configuration::{Configuration, Place};
@@ -218,18 +218,9 @@ fn prove(session: &Session) -> anyhow::Result<()> {
         env: vec![format!("HOME={JOB_HOME}").into_bytes()],
         cwd: b"/".to_vec(),
         descriptors: vec![1, 2],
-        files: Vec::new(),
         access: access.chain([Access { path: sysroot, rights: Rights::ReadExecute }]).collect(),
-        layered: Vec::new(),
-        local_sockets: false,
         umask: 0o022,
-        terminal: None,
-        network: None,
-        sockets: Vec::new(),
-        system_calls: Vec::new(),
-        budget: Budget::default(),
-        observe: None,
-        timed: false,
+        ..JobSpec::default()
     };
     let agent = session.containers.connect(session, Reachable::Nothing)?;
     let descriptor = std::os::fd::AsFd::as_fd(&output);
