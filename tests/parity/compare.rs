@@ -66,9 +66,14 @@ pub const SEQUENCE: &[Step] = &[
     Step { name: "9 verbose build", arguments: &["build", "-v"], touch: false, kind: Kind::Verbose },
 ];
 
-/// Whether the directories are read behind a step: all cold, and at the end.
+/// How many steps of a sequence say what a user sees; those behind them name every unit.
+pub fn shown(sequence: &[Step]) -> usize {
+    sequence.iter().take_while(|step| step.kind == Kind::Shown).count()
+}
+
+/// Whether the directories are read behind a step: all cold, when all is shown, and at the end.
 fn is_snapshot(sequence: &[Step], index: usize) -> bool {
-    index == 1 || index + 1 == sequence.len()
+    index == 1 || index + 1 == shown(sequence) || index + 1 == sequence.len()
 }
 
 /// Everything that one tool did, place by place; equal places are parity.
@@ -113,6 +118,8 @@ pub struct Bench<'a> {
     dir: PathBuf,
     seed: Seed,
     sequence: &'static [Step],
+    /// How many of them the tools are compared on. Plain cargo does all, once.
+    pub steps: usize,
     /// May be taken over from another user, who had the same paths.
     pub references: References,
 }
@@ -128,7 +135,8 @@ impl<'a> Bench<'a> {
         let world = World::in_turn(&format!("{purpose}-{}", project.name), user)?.incremental();
         world.copy(&seed.cargo_home, &world.home.join(".cargo"));
         let dir = world.work().join(project.name);
-        Ok(Self { project, world, dir, seed, sequence, references: References::default() })
+        let steps = sequence.len();
+        Ok(Self { project, world, dir, seed, sequence, steps, references: References::default() })
     }
 
     /// Runs the sequence with one tool. The state before is always the same: sources as published, no
@@ -136,7 +144,8 @@ impl<'a> Bench<'a> {
     pub fn outcome(&self, tool: &Tool<'_>, build_dir: &Path) -> Outcome {
         self.wipe();
         let mut outcome = Outcome { places: BTreeMap::new(), artifacts: 0, steps: Vec::new() };
-        for (index, step) in self.sequence.iter().enumerate() {
+        let steps = if matches!(tool, Tool::Plain) { self.sequence.len() } else { self.steps };
+        for (index, step) in self.sequence[..steps].iter().enumerate() {
             let tampered = matches!(tool, Tool::Tampered { touch_before_fresh: true, .. }) && index == 2;
             if step.touch || tampered {
                 self.touch(index);
@@ -299,9 +308,15 @@ impl Outcome {
     }
 }
 
-/// Every place where two outcomes are not the same.
+/// Every place where two outcomes are not the same, of the steps that the other has done.
 pub fn differences(plain: &Outcome, other: &Outcome) -> Vec<Difference> {
-    let places: BTreeSet<_> = plain.places.keys().chain(other.places.keys()).collect();
+    let done = |place: &str| {
+        let step = place.strip_prefix("after ").unwrap_or(place);
+        let mut names = other.steps.iter().map(|(name, _)| *name);
+        names.any(|name| step.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")))
+    };
+    let of_plain = plain.places.keys().filter(|place| done(place));
+    let places: BTreeSet<_> = of_plain.chain(other.places.keys()).collect();
     let of = |outcome: &Outcome, place: &str| outcome.places.get(place).cloned();
     places
         .into_iter()
@@ -311,10 +326,12 @@ pub fn differences(plain: &Outcome, other: &Outcome) -> Vec<Difference> {
 }
 
 fn summary(plain: &Outcome, other: &Outcome) -> String {
-    let total = |outcome: &Outcome| outcome.steps.iter().map(|(_, took)| took.as_secs_f64()).sum::<f64>();
+    let number = other.steps.len();
+    let total = |outcome: &Outcome| {
+        outcome.steps.iter().take(number).map(|(_, took)| took.as_secs_f64()).sum::<f64>()
+    };
     format!(
-        "{} commands, {} places, {} final artifacts; {:.1} s against cargo's {:.1} s",
-        other.steps.len(),
+        "{number} commands, {} places, {} final artifacts; {:.1} s against cargo's {:.1} s",
         other.places.len(),
         other.artifacts,
         total(other),

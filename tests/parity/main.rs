@@ -1,6 +1,5 @@
 //! Is `cargo-sandbox` the same as cargo? For each project: exit code, stdout, stderr, final artifacts and
-//! build dir by bytes, and the units that were rebuilt, on both engines, as root and as an ordinary user
-//! (`CSB_PARITY=full`: in every pair of these also what takes minutes).
+//! build dir by bytes, and the units that were rebuilt, on both engines, as root and as an ordinary user.
 //!
 //! The projects are a table in `projects.rs`; [`any_directory`] compares one of your own:
 //! `CSB_PARITY_DIR=/path/to/project CSB_PARITY_TOUCH=src/main.rs cargo test --test parity any_directory`.
@@ -17,19 +16,18 @@ mod suites;
 mod support;
 mod table;
 
-use compare::{Bench, References, SEQUENCE, Tool, differences};
+use compare::{Bench, References, SEQUENCE, Tool, differences, shown};
 use projects::{Extent, PROJECTS, Project, Source, full};
 use support::tool::Engine;
 use support::world::User;
 use support::{ci, need, note};
 
-/// The engines that a user compares a project on.
-fn engines_of(project: &Project, engines: &[Engine], user: usize) -> Vec<Engine> {
-    if project.extent != Extent::Long || full() {
-        return engines.to_vec();
-    }
+/// How many steps are compared by this user on this engine: what is shown in every pair of these, and every unit by name
+/// where that takes seconds, or else by each user on one engine, another one in every second project.
+fn steps(project: &Project, user: usize, engine: usize) -> usize {
     let place = PROJECTS.iter().position(|other| other.name == project.name).unwrap_or(0);
-    engines.iter().copied().cycle().skip(place + user).take(1).collect()
+    let whole = project.extent == Extent::Short || full() || (place + user) % Engine::ALL.len() == engine;
+    if whole { SEQUENCE.len() } else { shown(SEQUENCE) }
 }
 
 /// Compares one project on everything that this machine has.
@@ -46,7 +44,8 @@ fn parity(project: &Project) {
     for (index, user) in users.iter().enumerate() {
         let Some(mut bench) = need(Bench::new(project, user, "parity", SEQUENCE)) else { continue };
         bench.references = std::mem::take(&mut references);
-        for engine in engines_of(project, &engines, index) {
+        for (place, engine) in engines.iter().copied().enumerate() {
+            bench.steps = steps(project, index, place);
             let build_dir = bench.build_dir(engine);
             let comparison = bench.compare(&Tool::Sandbox(engine), &build_dir);
             let who = format!("{} on {engine} as {}", project.name, user.name);
@@ -58,6 +57,7 @@ fn parity(project: &Project) {
         }
         // By the wrapper alone, in a build dir that this tool did not make; the short projects show it.
         let by_wrapper = engines.iter().filter(|_| project.extent == Extent::Short);
+        bench.steps = shown(SEQUENCE);
         for engine in by_wrapper {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());
             let who = format!("{} by the wrapper alone on {engine} as {}", project.name, user.name);

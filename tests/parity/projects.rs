@@ -23,10 +23,10 @@ pub struct Project {
 /// What a project is compared on, by the time that it takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Seconds: by every user on every engine, by the wrapper alone as well.
+    /// Seconds: every step by every user on every engine, and by the wrapper alone as well.
     Short,
-    /// Minutes: by every user on every engine with `CSB_PARITY=full`; in CI by each user on one engine, another one in every
-    /// second project, so that all pairs come.
+    /// Minutes: what is shown by every user on every engine; each unit by name by each user on one engine, and in every pair
+    /// with `CSB_PARITY=full`.
     Long,
 }
 
