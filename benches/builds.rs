@@ -1,9 +1,9 @@
-//! What a build costs: cargo itself, `cargo-sandbox` on each engine, and `--audit`, in one run and in turns, so that a slow
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, and `docker run cargo`, in one run and in turns, so that a slow
 //! moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs`, `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
-//! changed; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole machine, since jobs are
+//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run`) in which ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole machine, since jobs are
 //! nobody's children here: let nothing else run.
 //!
 //! | phase | |
@@ -19,12 +19,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+mod peers;
 #[path = "../tests/parity/projects.rs"]
 #[allow(dead_code, reason = "the table is for the parity tests")]
 mod projects;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use peers::Docker;
 use projects::{Extent, Project, Source};
 use support::figures;
 use support::tool::Engine;
@@ -53,7 +55,7 @@ struct Way {
 impl Way {
     fn run(&self, words: &[&str]) -> Took {
         let mut command = (self.command)();
-        command.args(self.options).args(words).env("CARGO_NET_OFFLINE", "true");
+        command.args(self.options).args(words);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let (started, busy) = (Instant::now(), busy());
         let status = command.status().expect("a program");
@@ -104,7 +106,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     world.copy(&seed.cargo_home, &world.home.join(".cargo"));
     let plain = move || {
         let mut command = world.plain(place);
-        command.env("CARGO_TARGET_DIR", world.home.join("plain"));
+        command.env("CARGO_TARGET_DIR", world.home.join("plain")).env("CARGO_NET_OFFLINE", "true");
         command
     };
     let mut ways = vec![Way {
@@ -114,24 +116,48 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         stop: Box::new(|| {}),
         took: Default::default(),
     }];
+    let wanted = std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run".to_owned());
+    let wanted = |way: &str| wanted.split(',').any(|one| one == way);
     for engine in Engine::ALL {
+        let (own, names) = match engine {
+            Engine::Docker => ("docker", ["docker", "docker, `--audit`"]),
+            Engine::Native => ("native", ["native", "native, `--audit`"]),
+        };
+        if !wanted(own) {
+            continue;
+        }
         if let Err(why) = engine.here() {
             println!("\nskipped: {engine} engine: {why}");
             assert!(!support::ci(), "missing in CI: {why}");
             continue;
         }
-        let names = match engine {
-            Engine::Docker => ["docker", "docker, `--audit`"],
-            Engine::Native => ["native", "native, `--audit`"],
-        };
-        for (name, options) in names.into_iter().zip([&[][..], &["--audit"]]) {
+        let recorded = if wanted("audit") { names.len() } else { 1 };
+        for (name, options) in names.into_iter().zip([&[][..], &["--audit"]]).take(recorded) {
             ways.push(Way {
                 name,
-                command: Box::new(move || world.sandbox(engine, place)),
+                command: Box::new(move || {
+                    let mut command = world.sandbox(engine, place);
+                    command.env("CARGO_NET_OFFLINE", "true");
+                    command
+                }),
                 options,
                 stop: Box::new(move || world.stop(engine, place)),
                 took: Default::default(),
             });
+        }
+    }
+    if wanted("run") {
+        match Docker::here() {
+            Ok(docker) => ways.push(Way {
+                name: "`docker run cargo`",
+                command: Box::new(move || {
+                    docker.instead(&plain(), &[world.home.as_path(), place, &world.toolchain])
+                }),
+                options: &[],
+                stop: Box::new(|| {}),
+                took: Default::default(),
+            }),
+            Err(why) => println!("\nskipped: `docker run cargo`: {why}"),
         }
     }
     let changed = place.join(project.touched);

@@ -9,20 +9,20 @@
 //! Where several are started at once, a start's time is that of all of them divided by their number: on two
 //! processors eight cannot be faster than each other.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+mod peers;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use peers::{Docker, silent};
 use support::figures::{self, percentile};
-use support::program;
-use support::run::run;
 use support::session::Session;
 use support::tool::Engine;
 use support::world::{User, base};
@@ -55,6 +55,15 @@ impl Way {
     fn wrapped(session: Session) -> Self {
         let way = Self::new(format!("wrapped, {} engine", session.engine), 1, session.runner(TRUE));
         Self { session: Some(session), ..way }
+    }
+
+    /// What `outer` confines.
+    fn within(name: &str, every: usize, outer: impl Fn() -> Command + Sync + 'static) -> Self {
+        Self::new(name, every, move || {
+            let mut command = outer();
+            command.arg(TRUE);
+            command
+        })
     }
 
     /// Starts some at once; the microseconds of all, divided by their number.
@@ -98,64 +107,6 @@ impl Way {
     }
 }
 
-fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(program);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_clear();
-    command
-}
-
-fn bubblewrap() -> Result<Way, String> {
-    let bwrap = program("bwrap")?;
-    let words =
-        ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "--die-with-parent"];
-    Ok(Way::new("bubblewrap", 1, move || {
-        let mut bwrap = command(&bwrap);
-        bwrap.args(words).arg(TRUE);
-        bwrap
-    }))
-}
-
-/// A container made from an empty image and the host's own system directories.
-struct DockerContainer {
-    docker: PathBuf,
-    id: String,
-}
-
-impl DockerContainer {
-    const IMAGE: &str = "cargo-sandbox-bench";
-
-    fn start() -> Result<Self, String> {
-        Engine::Docker.here()?;
-        let docker = program("docker")?;
-        let script =
-            format!("tar --create --files-from=/dev/null | {} import - {}", docker.display(), Self::IMAGE);
-        run(Command::new("sh").args(["-c", &script])).success("an empty image");
-        let mut start = Command::new(&docker);
-        start.args(["run", "--detach", "--rm", "--network=none"]);
-        for dir in ["/usr", "/bin", "/lib", "/lib64"].into_iter().filter(|dir| Path::new(dir).exists()) {
-            start.arg(format!("--volume={dir}:{dir}:ro"));
-        }
-        let output = run(start.args([Self::IMAGE, "/bin/sleep", "600"])).success("docker run");
-        Ok(Self { docker, id: output.stdout.trim().to_owned() })
-    }
-
-    fn way(&self) -> Way {
-        let (docker, id) = (self.docker.clone(), self.id.clone());
-        Way::new("docker exec", 10, move || {
-            let mut exec = command(&docker);
-            exec.args(["exec", &id, TRUE]);
-            exec
-        })
-    }
-}
-
-impl Drop for DockerContainer {
-    fn drop(&mut self) {
-        run(Command::new(&self.docker).args(["kill", &self.id]));
-        run(Command::new(&self.docker).args(["image", "rm", "--force", Self::IMAGE]));
-    }
-}
-
 /// Medians of what `--sandbox-trace` has written down of programs.
 fn stages(trace: &Path) {
     let jobs = figures::trace(trace);
@@ -179,7 +130,7 @@ fn main() -> ExitCode {
         failed |= support::ci();
     };
     let mut traces = Vec::new();
-    let mut ways = vec![Way::new("bare", 1, || command(TRUE))];
+    let mut ways = vec![Way::new("bare", 1, || silent(TRUE))];
     for engine in Engine::ALL {
         let trace = variable("CSB_BENCH_STAGES").map(|_| base().join(format!("trace-{engine}")));
         let options = trace.iter().flat_map(|file| ["--sandbox-trace", file.to_str().expect("a plain path")]);
@@ -192,13 +143,14 @@ fn main() -> ExitCode {
             Err(why) => skip(&format!("wrapped, {engine} engine"), &why),
         }
     }
-    match bubblewrap() {
-        Ok(way) => ways.push(way),
+    match peers::bubblewrap() {
+        Ok(bubblewrap) => ways.push(Way::within("bubblewrap", 1, bubblewrap)),
         Err(why) => skip("bubblewrap", &why),
     }
-    let container = DockerContainer::start();
+    let docker = Docker::here();
+    let container = docker.as_ref().map(Docker::container);
     match &container {
-        Ok(container) => ways.push(container.way()),
+        Ok(container) => ways.push(Way::within("docker exec", 10, container.exec())),
         Err(why) => skip("docker exec", why),
     }
     // The first start of each pays for what is then in the page cache; a way that does not work is left out.

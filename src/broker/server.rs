@@ -60,7 +60,7 @@ impl Broker {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn start(session: Session, wrapper: Vec<u8>, directory: &Path) -> io::Result<()> {
+    pub fn start(session: Arc<Session>, wrapper: Vec<u8>, directory: &Path) -> io::Result<()> {
         Self::listen_on(listen(directory)?, session, wrapper)
     }
 
@@ -68,8 +68,8 @@ impl Broker {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn listen_on(listener: UnixListener, session: Session, wrapper: Vec<u8>) -> io::Result<()> {
-        let broker = Self { session: Arc::new(session), wrapper, idle_workers: AtomicUsize::new(0) };
+    pub fn listen_on(listener: UnixListener, session: Arc<Session>, wrapper: Vec<u8>) -> io::Result<()> {
+        let broker = Self { session, wrapper, idle_workers: AtomicUsize::new(0) };
         spawn_worker(Arc::new(broker), Arc::new(listener))
     }
 }

@@ -208,8 +208,16 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     }
     prepared.session.says_of_questions = command.quiet && command.subcommand == "run";
     let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
-    let session_directory = start_broker(prepared.session)?;
-    let status = cargo.with_broker(&directories, &session_directory, &prepared.triples)?;
+    let session = Arc::new(prepared.session);
+    let ahead = needs_container(command, &directories).then(|| {
+        let session = Arc::clone(&session);
+        std::thread::spawn(move || session.containers.start_ahead(&session))
+    });
+    let session_directory = start_broker(session)?;
+    let status = cargo.with_broker(&directories, &session_directory, &prepared.triples);
+    // What has begun must come to an end: half of a container would stay behind.
+    ahead.map(std::thread::JoinHandle::join);
+    let status = status?;
     drop(session_directory);
     let accepted = report.finish()?;
     if status.code() == Some(i32::from(EXIT_FAILURE)) {
@@ -224,8 +232,16 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     Ok(exit_code(status))
 }
 
+/// Whether a command is about to have jobs: it compiles, and nothing has been compiled yet.
+fn needs_container(command: &CargoCommand, directories: &ProjectDirectories) -> bool {
+    let is_empty =
+        || std::fs::read_dir(directories.build()).map_or(true, |mut entries| entries.next().is_none());
+    command.kind == CommandKind::Compile && is_empty()
+}
+
 /// Starts the broker of a session; its socket is in the directory that is returned.
-pub(super) fn start_broker(session: Session) -> anyhow::Result<SessionDirectory> {
+pub(super) fn start_broker(session: impl Into<Arc<Session>>) -> anyhow::Result<SessionDirectory> {
+    let session = session.into();
     let wrapper = install_wrapper(&own_executable()?, &session.directories)?;
     let directory = SessionDirectory::create(&session.directories.sessions())
         .context("failed to make a directory for this session")?;

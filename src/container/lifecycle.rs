@@ -32,6 +32,8 @@ pub struct Containers {
     current: Mutex<Option<Current>>,
     /// The same for jobs that have the host's network: theirs is another container.
     on_host_network: Mutex<Option<Current>>,
+    /// Why none could be started before a job asked for one: the first job's failure.
+    failed_ahead: Mutex<Option<anyhow::Error>>,
 }
 
 /// A container that is used.
@@ -80,7 +82,13 @@ const READY: usize = 2;
 impl Containers {
     /// Containers made to `world` by the engines that the user selects.
     pub fn new(engines: Engines, world: World) -> Self {
-        Self { engines, world, current: Mutex::new(None), on_host_network: Mutex::new(None) }
+        Self {
+            engines,
+            world,
+            current: Mutex::new(None),
+            on_host_network: Mutex::new(None),
+            failed_ahead: Mutex::new(None),
+        }
     }
 
     /// Containers that cannot be started, for tests of what comes before.
@@ -143,6 +151,9 @@ impl Containers {
         {
             return Ok(agent);
         }
+        if let Some(error) = self.failed_ahead.lock().ok().and_then(|mut failed| failed.take()) {
+            return Err(error);
+        }
         self.world.prepare(session)?;
         // A container that is there already needs no look for an engine.
         for kind in self.engines.preference() {
@@ -167,6 +178,25 @@ impl Containers {
         };
         *current = Some(Current::of(kind, spec));
         Ok(agent)
+    }
+
+    /// Starts a container for a command that is about to need one, while cargo still finds out for what. The first job waits
+    /// for it.
+    pub fn start_ahead(&self, session: &Session) {
+        match self.connect(session, Reachable::Nothing) {
+            Ok(agent) => {
+                if let Ok(mut current) = self.current.lock()
+                    && let Some(current) = current.as_mut()
+                {
+                    current.ready.push(agent);
+                }
+            }
+            Err(error) => {
+                if let Ok(mut failed) = self.failed_ahead.lock() {
+                    *failed = Some(error);
+                }
+            }
+        }
     }
 
     /// Connects for the next job, when nobody waits.

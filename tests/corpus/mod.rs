@@ -8,11 +8,16 @@
 //! CSB_CORPUS=all cargo test --test parity the_rest
 //! CSB_CORPUS=ring,cxx cargo test --test parity the_rest
 //! CSB_TEST_LIMIT=3600 CSB_CORPUS=librocksdb-sys cargo test --test parity the_rest
+//! CSB_CORPUS_TOGETHER=12 CSB_CORPUS=all cargo test --test parity the_rest
 //! ```
+//!
+//! The last builds twelve crates as the dependencies of one program, so that what they need themselves is built once, and each
+//! by itself where those twelve are not the same as under cargo.
 
 mod results;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -67,54 +72,59 @@ fn table() -> Vec<Entry> {
 
 const SEQUENCE: &[Step] = &[Step { name: "1 build", arguments: &["build"], touch: false, kind: Kind::Shown }];
 
-impl Entry {
-    /// A program that depends on it.
-    fn project(&self) -> Project {
-        let Self { name, version, default_features, features, files, .. } = self;
-        let dependencies = format!(
-            "{name} = {{ version = \"={version}\", default-features = {default_features}, features = {features:?} }}\n"
+/// A program that depends on these.
+fn program(entries: &[&Entry]) -> Project {
+    let mut dependencies = String::new();
+    let mut all = BTreeMap::new();
+    for Entry { name, version, default_features, features, files, .. } in entries {
+        let _infallible = writeln!(
+            dependencies,
+            "{name} = {{ version = \"={version}\", default-features = {default_features}, features = {features:?} }}"
         );
-        Project {
-            name: self.name.clone().leak(),
-            source: Source::Program {
-                dependencies: dependencies.leak(),
-                files: Vec::from_iter(files.clone()).leak(),
-            },
-            touched: "src/main.rs",
-            exit: 0,
-            extent: Extent::Short,
-        }
+        all.extend(files.clone());
     }
+    Project {
+        name: entries[0].name.clone().leak(),
+        source: Source::Program { dependencies: dependencies.leak(), files: Vec::from_iter(all).leak() },
+        touched: "src/main.rs",
+        exit: 0,
+        extent: Extent::Short,
+    }
+}
 
+/// Builds such a program both ways: what came of it, and more about that.
+fn compare(entries: &[&Entry], user: &User, engine: Engine) -> (&'static str, String) {
+    let project = program(entries);
+    let bench = Bench::new(&project, user, "corpus", SEQUENCE);
+    let mut bench = match bench {
+        Ok(bench) => bench,
+        Err(error) => return ("not fetched", error.lines().next().unwrap_or_default().to_owned()),
+    };
+    let build_dir = bench.build_dir(engine);
+    let comparison = bench.compare_anyway(&Tool::Sandbox(engine), &build_dir);
+    world::remove(&base().join("seed").join(project.name));
+    let verdict = match (comparison.differences.is_empty(), comparison.plain_exit.as_str()) {
+        (true, "0") => "same",
+        (true, _) => "same failure",
+        (false, _) => "different",
+    };
+    if verdict == "different" {
+        println!("{}: {comparison}", project.name);
+    }
+    let places: Vec<_> = comparison.differences.iter().map(|difference| difference.place.as_str()).collect();
+    let summary = if places.is_empty() { comparison.summary.clone() } else { places.join(", ") };
+    (verdict, summary.chars().take(200).collect())
+}
+
+impl Entry {
     /// Builds it both ways.
     fn compare(&self, user: &User, engine: Engine) -> Found {
         let missing = self.missing();
         if !missing.is_empty() {
             return self.found("missing", &format!("needs the Debian packages {}", missing.join(" ")));
         }
-        let project = self.project();
-        let bench = Bench::new(&project, user, "corpus", SEQUENCE);
-        let mut bench = match bench {
-            Ok(bench) => bench,
-            Err(error) => return self.found("not fetched", error.lines().next().unwrap_or_default()),
-        };
-        let build_dir = bench.build_dir(engine);
-        let sandbox = Tool::Sandbox(engine);
-        let comparison = bench.compare_anyway(&sandbox, &build_dir);
-        let seed = base().join("seed").join(project.name);
-        world::remove(&seed);
-        let verdict = match (comparison.differences.is_empty(), comparison.plain_exit.as_str()) {
-            (true, "0") => "same",
-            (true, _) => "same failure",
-            (false, _) => "different",
-        };
-        if verdict == "different" {
-            println!("{}: {comparison}", self.name);
-        }
-        let places: Vec<_> =
-            comparison.differences.iter().map(|difference| difference.place.as_str()).collect();
-        let summary = if places.is_empty() { comparison.summary.clone() } else { places.join(", ") };
-        self.found(verdict, &summary.chars().take(200).collect::<String>())
+        let (verdict, note) = compare(&[self], user, engine);
+        self.found(verdict, &note)
     }
 
     fn missing(&self) -> Vec<&str> {
@@ -164,15 +174,26 @@ fn the_rest() {
         return;
     }
     let Some(user) = need(User::ordinary()) else { return };
+    let together = std::env::var("CSB_CORPUS_TOGETHER").map_or(1, |number| number.parse().expect("a number"));
     let mut results = Results::read();
-    for entry in table() {
-        let asked = wanted == "all" || wanted.split(',').any(|name| name == entry.name);
-        if !asked || (wanted == "all" && results.has(&entry.name, &entry.version)) {
-            continue;
+    let asked = |entry: &&Entry| match wanted.as_str() {
+        "all" => !results.has(&entry.name, &entry.version),
+        names => names.split(',').any(|name| name == entry.name),
+    };
+    let table = table();
+    let entries: Vec<&Entry> = table.iter().filter(asked).collect();
+    for group in entries.chunks(together) {
+        let whole = group.len() > 1 && group.iter().all(|entry| entry.missing().is_empty());
+        let at_once =
+            whole.then(|| compare(group, &user, Engine::Native)).filter(|(verdict, _)| *verdict == "same");
+        for entry in group {
+            let found = match &at_once {
+                Some((verdict, note)) => entry.found(verdict, &format!("{} together: {note}", group.len())),
+                None => entry.compare(&user, Engine::Native),
+            };
+            note(&format!("{} {}: {}: {}", entry.name, entry.version, found.verdict, found.note));
+            results.add(found);
         }
-        let found = entry.compare(&user, Engine::Native);
-        note(&format!("{} {}: {}: {}", entry.name, entry.version, found.verdict, found.note));
-        results.add(found);
     }
 }
 

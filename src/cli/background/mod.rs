@@ -145,7 +145,7 @@ impl Background {
     fn serve(self) -> ExitCode {
         let directories = self.session.directories.clone();
         disable_rustc_info(&directories);
-        let started = Broker::listen_on(self.listener, self.session, self.wrapper);
+        let started = Broker::listen_on(self.listener, Arc::new(self.session), self.wrapper);
         let ended = started.and_then(|()| self.process.wait_for_end());
         if directories.is_shared() {
             let _absent = std::fs::remove_file(directories.build().join(RUSTC_INFO));
