@@ -29,7 +29,11 @@ fn a_cold_build_starts_its_container_before_the_first_job() {
         world.write(&project.join("Cargo.toml"), &missing);
         let output = run(world.sandbox(engine, &project).arg("check"));
         assert_eq!(output.code(), 101, "{engine}: {}", output.stderr);
-        assert!(output.stderr.contains("failed to load manifest for dependency `missing`"), "{}", output.stderr);
+        assert!(
+            output.stderr.contains("failed to load manifest for dependency `missing`"),
+            "{}",
+            output.stderr
+        );
         let ahead = world.status(engine, &project).running;
         assert_eq!(ahead.len(), 1, "{engine}");
 
