@@ -8,9 +8,12 @@
 //!
 //! Where several are started at once, a start's time is that of all of them divided by their number: on two
 //! processors eight cannot be faster than each other.
+//!
+//! A second table is of containers: `run` of a program that does nothing, in a container that is there and in one that is
+//! started for it. The difference is what a start costs to its first job.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +28,7 @@ use peers::{Docker, silent};
 use support::figures::{self, percentile};
 use support::session::Session;
 use support::tool::Engine;
-use support::world::{User, base};
+use support::world::{User, World, base};
 
 const TRUE: &str = "/bin/true";
 
@@ -120,6 +123,38 @@ fn stages(trace: &Path) {
     }
 }
 
+/// Rounds of containers for one of programs: they take a hundred times as long.
+const CONTAINERS: usize = 10;
+
+/// Milliseconds of a `run` in a container that is there, and in one that is started for it.
+fn containers(engine: Engine, rounds: usize) -> Result<[Vec<f64>; 2], String> {
+    engine.here()?;
+    let world = World::new(&format!("bench-container-{engine}"), &User::me())?;
+    let project = world.work().join("nothing");
+    world.write(
+        &project.join("Cargo.toml"),
+        "[package]\nname = \"nothing\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n",
+    );
+    world.write(&project.join("src/main.rs"), "fn main() {}\n");
+    let took = || {
+        let mut command = world.sandbox(engine, &project);
+        command.args(["run", "--quiet"]).stdin(Stdio::null()).stdout(Stdio::null());
+        let started = Instant::now();
+        let status = command.status().map_err(|error| error.to_string())?;
+        let took = started.elapsed().as_secs_f64() * 1e3;
+        if status.success() { Ok(took) } else { Err(status.to_string()) }
+    };
+    took()?;
+    let mut all = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        all[0].push(took()?);
+        world.stop(engine, &project);
+        all[1].push(took()?);
+    }
+    world.stop(engine, &project);
+    Ok(all)
+}
+
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let rounds = variable("CSB_BENCH_ROUNDS").map_or(200, |number| number.parse().expect("a number"));
@@ -200,6 +235,24 @@ fn main() -> ExitCode {
             if way.session.is_some() && limit.is_some_and(|limit| more > limit) {
                 println!("too slow: {} costs {more:.0} µs over a bare start", way.name);
                 failed = true;
+            }
+        }
+    }
+    println!("\n| container | rounds | there | started for it | more |");
+    println!("|---|---|---|---|---|");
+    for engine in Engine::ALL {
+        match containers(engine, rounds.div_ceil(CONTAINERS)) {
+            Ok([there, started]) => {
+                let [warm, cold] = [&there, &started].map(|took| percentile(took.clone(), 50));
+                let (rounds, more) = (there.len(), cold - warm);
+                println!("| {engine} engine | {rounds} | {warm:.1} ms | {cold:.1} ms | {more:+.1} ms |");
+                all.push(json!({
+                    "way": format!("container, {engine} engine"), "more_ms": more, "there_ms": there, "started_ms": started,
+                }));
+            }
+            Err(why) => {
+                println!("skipped: container, {engine} engine: {why}");
+                failed |= support::ci();
             }
         }
     }
