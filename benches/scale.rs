@@ -1,6 +1,6 @@
 //! How the cost of a job grows with the number of crates: `check` of made workspaces, by cargo and by each engine.
 //!
-//! `cargo bench --bench scale` prints a table as Markdown. `CSB_BENCH_CRATES` (`100,500`) is how many crates, each a member that
+//! `cargo bench --bench scale` prints a table and a plot as Markdown. `CSB_BENCH_CRATES` (`100,500`) is how many crates, each a member that
 //! depends on the one before it by tens, so that there is always something to do at once; `CSB_BENCH_JSON` names a directory.
 //! *Decide* is what the broker needs to know what a job may do, *confine* what the job's own rules take (`--sandbox-trace`), both
 //! medians; *rules* is the most that one job has.
@@ -101,6 +101,26 @@ fn measure(crates: usize, engines: &[Engine]) -> Result<Vec<Value>, String> {
     Ok(rows)
 }
 
+/// The milliseconds that each way takes per crate, as a diagram of Mermaid's.
+fn plot(all: &[Value]) {
+    let crates: Vec<_> =
+        all.iter().filter(|row| row["way"] == "cargo").map(|row| row["crates"].to_string()).collect();
+    println!("\n```mermaid\nxychart-beta\n    x-axis \"crates\" [{}]", crates.join(", "));
+    println!("    y-axis \"milliseconds per crate\"");
+    let mut ways: Vec<_> = all.iter().filter_map(|row| row["way"].as_str()).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    for way in ways {
+        let of_way = all.iter().filter(|row| row["way"] == way);
+        let each = of_way.filter_map(|row| Some(row["seconds"].as_f64()? / row["crates"].as_f64()? * 1000.0));
+        println!(
+            "    line \"{way}\" [{}]",
+            each.map(|each| format!("{each:.1}")).collect::<Vec<_>>().join(", ")
+        );
+    }
+    println!("```");
+}
+
 fn main() -> ExitCode {
     let crates = std::env::var("CSB_BENCH_CRATES").unwrap_or_else(|_| "100,500".to_owned());
     let mut failed = false;
@@ -126,6 +146,7 @@ fn main() -> ExitCode {
             }
         }
     }
+    plot(&all);
     figures::write("scale", &all);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -136,17 +136,17 @@ impl Places {
 /// Judges a line of a script's standard output, which is given without its end.
 pub fn filter(line: &[u8], places: &Places) -> Verdict {
     // cargo prints all of it where the script fails, or when it is asked to say much.
-    let visible = if is_message(line) { shown(line, Keep::Text) } else { shown(line, Keep::Colours) };
+    let visible = |keep| shown(line, if is_message(line) { Keep::Text } else { keep });
     // cargo ignores a line that is no UTF-8, but for showing a message in it.
-    let Ok(text) = std::str::from_utf8(line) else { return visible };
-    let Some((key, value)) = directive(text) else { return visible };
+    let Ok(text) = std::str::from_utf8(line) else { return visible(Keep::Colours) };
+    let Some((key, value)) = directive(text) else { return visible(Keep::Colours) };
     let objection = match key {
         "rustc-env" => value.split_once('=').and_then(|(name, _)| variable(name)),
         "rustc-link-search" => library(places, value),
         "rustc-flags" => flags(value).into_iter().find_map(|path| library(places, path)),
         _ => None,
     };
-    objection.map_or(visible, Verdict::Refuse)
+    objection.map_or_else(|| visible(Keep::Values), Verdict::Refuse)
 }
 
 /// Judges a line of a script's standard error, which cargo prints as it prints the other.
@@ -348,6 +348,9 @@ mod tests {
         for line in ["\u{1b}[2J", "cargo:root=\u{1b}[2J", "cargo:rustc-env=A=\u{1b}[2J"] {
             assert_eq!(replaced(line), line.replace('\u{1b}', "\\x1b"));
         }
+        assert_eq!(judge(b"cargo:rustc-env=STEP=\x1c"), Verdict::Pass, "the value is the byte");
+        assert_eq!(replaced("\u{1c}"), "\\x1c");
+        assert_eq!(replaced("cargo::warning=\u{1c}"), "cargo::warning=\\x1c");
         assert_eq!(complaint(b"\x1b[2J\r"), Verdict::Replace(b"\\x1b[2J\r".to_vec()));
     }
 }

@@ -9,6 +9,8 @@ pub enum Keep {
     Text,
     /// Colours, and ends of lines: what compilers print.
     Colours,
+    /// The same, and what no terminal does anything at: packages put numbers into values as single bytes (sasl2-sys).
+    Values,
 }
 
 /// The same text with what a terminal would obey made visible; nothing where there is none of it.
@@ -18,14 +20,19 @@ pub fn made_visible(text: &[u8], keep: Keep) -> Option<Vec<u8>> {
     for chunk in text.utf8_chunks() {
         let mut rest = chunk.valid();
         while let Some(character) = rest.chars().next() {
-            let kept = if keep == Keep::Colours { colour(rest) } else { 0 };
+            let kept = if keep == Keep::Text { 0 } else { colour(rest) };
             if kept > 0 {
                 visible.extend_from_slice(&rest.as_bytes()[..kept]);
                 rest = &rest[kept..];
                 continue;
             }
             rest = &rest[character.len_utf8()..];
-            if is_obeyed(character) && !(character == '\n' && keep == Keep::Colours) {
+            let stays = match keep {
+                Keep::Text => false,
+                Keep::Colours => character == '\n',
+                Keep::Values => character == '\n' || is_ignored(character),
+            };
+            if is_obeyed(character) && !stays {
                 changed = true;
                 let code = u32::from(character);
                 let mut shown = String::new();
@@ -67,6 +74,12 @@ fn is_obeyed(character: char) -> bool {
     (character.is_control() && character != '\t') || direction
 }
 
+/// Control characters that stand for nothing on a screen. Without those that move the cursor, ring, ask for an answer (ENQ),
+/// choose another set of characters (SO, SI), or begin or end a sequence (ESC, CAN, SUB, DEL) (ECMA-48).
+fn is_ignored(character: char) -> bool {
+    matches!(character, '\u{1}'..='\u{4}' | '\u{6}' | '\u{10}'..='\u{17}' | '\u{19}' | '\u{1c}'..='\u{1f}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +106,19 @@ mod tests {
             ("\u{202e}abc", "\\u{202e}abc"),
         ] {
             assert_eq!(shown(text, Keep::Colours).as_deref(), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_as_bytes_stay_in_values_alone() {
+        let bytes = "\u{1}\u{2}\u{1c}\u{1f}";
+        assert_eq!(shown(bytes, Keep::Values), None);
+        assert_eq!(shown(bytes, Keep::Text).unwrap(), "\\x01\\x02\\x1c\\x1f");
+        assert_eq!(shown(bytes, Keep::Colours).unwrap(), "\\x01\\x02\\x1c\\x1f");
+        for obeyed in
+            ["\u{5}", "\u{7}", "\u{8}", "\r", "\u{e}", "\u{18}", "\u{1a}", "\u{1b}[2J", "\u{7f}", "\u{9b}2J"]
+        {
+            assert!(shown(obeyed, Keep::Values).is_some(), "{obeyed:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The life of a project's containers: started with the first job, shared by all commands, replaced when what
+//! The life of a project's containers: started with the first job or shortly before it, shared by all commands, replaced when what
 //! they are made to changes.
 
 use std::collections::BTreeSet;

@@ -321,7 +321,7 @@ fn a_job_ends_when_its_time_is_up() {
 /// As with [`a_job_ends_when_its_time_is_up`], also where jobs have no namespaces of their own.
 #[test]
 fn a_job_with_too_many_processes_ends_alone() {
-    for command in [Command::new(PROGRAM), Agent::as_nobody(), Agent::flat()] {
+    let attempt = |command| {
         let agent = Agent::start_as(command, |config| config.limits.processes = 30);
         let (output, writer) = io::pipe().unwrap();
         let input = File::open("/dev/null").unwrap();
@@ -333,7 +333,13 @@ fn a_job_with_too_many_processes_ends_alone() {
         assert!(matches!(reply, Reply::Exceeded(Exceeded::Processes { limit: 30, .. })), "{reply:?}");
         assert_eq!(modest.read_reply().unwrap(), exited(0));
         assert_eq!(io::read_to_string(output).unwrap(), "done\n");
-    }
+    };
+    // Each has its five seconds at the same time.
+    std::thread::scope(|scope| {
+        for command in [Command::new(PROGRAM), Agent::as_nobody(), Agent::flat()] {
+            scope.spawn(|| attempt(command));
+        }
+    });
 }
 
 #[test]

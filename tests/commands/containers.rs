@@ -19,6 +19,31 @@ fn nothing_to_build_starts_no_container() {
     });
 }
 
+/// Where nothing is built yet it is started beside cargo, which here never comes to a job.
+#[test]
+fn a_cold_build_starts_its_container_before_the_first_job() {
+    each_engine("ahead", |world, engine| {
+        let project = package(world, "project");
+        let manifest = fs::read_to_string(project.join("Cargo.toml")).expect("a manifest");
+        let missing = format!("{manifest}\n[dependencies]\nmissing = {{ path = \"missing\" }}\n");
+        world.write(&project.join("Cargo.toml"), &missing);
+        let output = run(world.sandbox(engine, &project).arg("check"));
+        assert_eq!(output.code(), 101, "{engine}: {}", output.stderr);
+        assert!(
+            output.stderr.contains("failed to load manifest for dependency `missing`"),
+            "{}",
+            output.stderr
+        );
+        let ahead = world.status(engine, &project).running;
+        assert_eq!(ahead.len(), 1, "{engine}");
+
+        world.write(&project.join("Cargo.toml"), &manifest);
+        run(world.sandbox(engine, &project).arg("check")).success("check");
+        assert_eq!(world.status(engine, &project).running, ahead, "{engine}: the same container");
+        world.stop(engine, &project);
+    });
+}
+
 #[test]
 fn a_container_is_shared_by_commands_and_replaced_when_its_description_changes() {
     each_engine("shared", |world, engine| {

@@ -120,7 +120,8 @@ fn a_git_dependency_in_a_directory_that_is_named_is_fetched() {
         world.write(&project.join("Cargo.toml"), &(manifest + &dependency));
 
         // A repository may name any other one of the user's.
-        let output = run(world.sandbox(ENGINE, &project).arg("fetch"));
+        // It is tried once: cargo waits before it tries again.
+        let output = run(world.sandbox(ENGINE, &project).arg("fetch").env("CARGO_NET_RETRY", "0"));
         assert_eq!(output.code(), 101, "{}", output.stderr);
         let mut named = world.sandbox(ENGINE, &project);
         run(named.arg("--sandbox-read").arg(&library).arg("build")).success("build with --sandbox-read");

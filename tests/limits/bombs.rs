@@ -79,7 +79,7 @@ const SHARED_MEMORY: Bomb = Bomb {
 const ENDLESS: Bomb = Bomb {
     name: "endless",
     body: r#"
-    std::thread::sleep(std::time::Duration::from_secs(8));
+    std::thread::sleep(std::time::Duration::from_secs(6));
     panic!("PASSED");
 "#,
     limits: &["wall-time=3s"],
