@@ -11,8 +11,8 @@
 //! CSB_CORPUS_TOGETHER=12 CSB_CORPUS=all cargo test --test parity the_rest
 //! ```
 //!
-//! The last builds twelve crates as the dependencies of one program, so that what they need themselves is built once, and each
-//! by itself where those twelve are not the same as under cargo.
+//! The last builds twelve crates as the dependencies of one program, so that what they need themselves is built once, and halves
+//! of them, down to each by itself, where that is not the same as under cargo.
 
 mod results;
 
@@ -183,18 +183,29 @@ fn the_rest() {
     let table = table();
     let entries: Vec<&Entry> = table.iter().filter(asked).collect();
     for group in entries.chunks(together) {
-        let whole = group.len() > 1 && group.iter().all(|entry| entry.missing().is_empty());
-        let at_once =
-            whole.then(|| compare(group, &user, Engine::Native)).filter(|(verdict, _)| *verdict == "same");
-        for entry in group {
-            let found = match &at_once {
-                Some((verdict, note)) => entry.found(verdict, &format!("{} together: {note}", group.len())),
-                None => entry.compare(&user, Engine::Native),
-            };
-            note(&format!("{} {}: {}: {}", entry.name, entry.version, found.verdict, found.note));
-            results.add(found);
+        build(group, &user, &mut results);
+    }
+}
+
+/// Builds these in one program, or halves of them where that is not the same as under cargo.
+fn build(entries: &[&Entry], user: &User, results: &mut Results) {
+    let mut add = |entry: &Entry, found: Found| {
+        note(&format!("{} {}: {}: {}", entry.name, entry.version, found.verdict, found.note));
+        results.add(found);
+    };
+    if let [entry] = entries {
+        return add(entry, entry.compare(user, Engine::Native));
+    }
+    if entries.iter().all(|entry| entry.missing().is_empty()) {
+        let (verdict, more) = compare(entries, user, Engine::Native);
+        if verdict == "same" {
+            let more = format!("{} together: {more}", entries.len());
+            return entries.iter().for_each(|entry| add(entry, entry.found(verdict, &more)));
         }
     }
+    let (one, other) = entries.split_at(entries.len() / 2);
+    build(one, user, results);
+    build(other, user, results);
 }
 
 #[test]
