@@ -1,10 +1,11 @@
-//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, and `docker run cargo`, in one run and in turns, so that a slow
-//! moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, and `docker run cargo`, in one run and in
+//! turns, so that a slow moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs`, `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
-//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run`) in which ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole machine, since jobs are
-//! nobody's children here: let nothing else run.
+//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run`) in which ways beside cargo; `CSB_BENCH_JSON` names a
+//! directory for every single figure. Processor time is that of the whole machine, since jobs are nobody's children here: let
+//! nothing else run.
 //!
 //! | phase | |
 //! |---|---|

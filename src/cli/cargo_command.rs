@@ -209,11 +209,9 @@ fn in_project(vetted: &Vetted<'_>, root: &Path) -> anyhow::Result<u8> {
     prepared.session.says_of_questions = command.quiet && command.subcommand == "run";
     let report = Report::begin(&vetted.options.report, &prepared.session, command)?;
     let session = Arc::new(prepared.session);
-    let ahead = needs_container(command, &directories).then(|| {
-        let session = Arc::clone(&session);
-        std::thread::spawn(move || session.containers.start_ahead(&session))
-    });
-    let session_directory = start_broker(session)?;
+    let session_directory = start_broker(Arc::clone(&session))?;
+    let ahead = needs_container(command, &directories)
+        .then(|| std::thread::spawn(move || session.containers.start_ahead(&session)));
     let status = cargo.with_broker(&directories, &session_directory, &prepared.triples);
     // What has begun must come to an end: half of a container would stay behind.
     ahead.map(std::thread::JoinHandle::join);

@@ -1,5 +1,5 @@
-//! The life of a project's containers: started with the first job or shortly before it, shared by all commands, replaced when what
-//! they are made to changes.
+//! The life of a project's containers: started with the first job or shortly before it, shared by all commands, replaced when
+//! what they are made to changes.
 
 use std::collections::BTreeSet;
 use std::fs::File;

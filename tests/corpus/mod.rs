@@ -32,6 +32,9 @@ use crate::support::{ci, need, note};
 
 const TABLE: &str = include_str!("table.toml");
 
+/// Where exceptions are explained.
+const PAGE: &str = include_str!("../../docs/compatibility.md");
+
 /// What CI builds: each stands for a class of habits, and takes seconds.
 const SAMPLE: &[&str] = &["rustix", "anyhow", "libsqlite3-sys", "built", "linkme"];
 
@@ -216,6 +219,8 @@ fn the_table_is_sound() {
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a crate is there twice");
     assert!(table.iter().all(|entry| !entry.why.is_empty()));
+    let number = format!("`tests/corpus/table.toml` has {} crates", table.len());
+    assert!(PAGE.contains(&number), "docs/compatibility.md: {number}");
 }
 
 /// What was found must be of the table, all of it, and nothing may stand there without an explanation.
@@ -235,5 +240,7 @@ fn the_results_are_of_the_table() {
             result.version
         );
         assert!(!result.note.is_empty(), "{}", result.name);
+        let explained = PAGE.contains(&format!("`{}`", result.name));
+        assert!(result.verdict == "same" || explained, "{}: nothing says why", result.name);
     }
 }
