@@ -455,12 +455,15 @@ impl Ipc {
         };
         assert!(ids.iter().all(|id| *id >= 0), "System V IPC");
         let queue = CString::new(format!("/csb-escapes-{number:08x}")).expect("no zero in it");
-        // SAFETY: a name that ends with a zero byte, a mode, and no attributes.
+        // A small one: of the usual size a user has nine (RLIMIT_MSGQUEUE, getrlimit(2)), those of runs that were killed with them.
+        // SAFETY: all zero is a value of these numbers.
+        let mut small: libc::mq_attr = unsafe { std::mem::zeroed() };
+        (small.mq_maxmsg, small.mq_msgsize) = (1, 64);
+        // SAFETY: a name that ends with a zero byte, a mode, and attributes that live until the call returns.
         let descriptor = unsafe {
-            let none = std::ptr::null_mut::<libc::mq_attr>();
-            libc::mq_open(queue.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o666, none)
+            libc::mq_open(queue.as_ptr(), libc::O_CREAT | libc::O_RDWR, 0o666, std::ptr::from_mut(&mut small))
         };
-        assert!(descriptor >= 0, "POSIX message queues");
+        assert!(descriptor >= 0, "POSIX message queues: {}", std::io::Error::last_os_error());
         // SAFETY: the descriptor was just made. The mode above is cut by the umask.
         unsafe {
             libc::fchmod(descriptor, 0o666);
