@@ -23,10 +23,12 @@ use support::world::User;
 use support::{ci, need, note};
 
 /// How many steps are compared by this user on this engine: what is shown in every pair of these, and every unit by name
-/// where that takes seconds, or else by each user on one engine, another one in every second project.
+/// where that takes seconds, or else in one pair, another one in each project.
 fn steps(project: &Project, user: usize, engine: usize) -> usize {
+    const PAIRS: usize = 2 * Engine::ALL.len();
     let place = PROJECTS.iter().position(|other| other.name == project.name).unwrap_or(0);
-    let whole = project.extent == Extent::Short || full() || (place + user) % Engine::ALL.len() == engine;
+    let whole =
+        project.extent == Extent::Short || full() || place % PAIRS == user * Engine::ALL.len() + engine;
     if whole { SEQUENCE.len() } else { shown(SEQUENCE) }
 }
 

@@ -25,8 +25,8 @@ pub struct Project {
 pub enum Extent {
     /// Seconds: every step by every user on every engine, and by the wrapper alone as well.
     Short,
-    /// Minutes: what is shown by every user on every engine; each unit by name by each user on one engine, and in every pair
-    /// with `CSB_PARITY=full`.
+    /// Minutes: what is shown by every user on every engine; each unit by name in one pair of these, and in all with
+    /// `CSB_PARITY=full`.
     Long,
 }
 
