@@ -57,8 +57,8 @@ fn parity(project: &Project) {
             }
             println!("{who}\n{}", comparison.times);
         }
-        // By the wrapper alone, in a build dir that this tool did not make; the short projects show it.
-        let by_wrapper = engines.iter().filter(|_| project.extent == Extent::Short);
+        // By the wrapper alone, in a build dir that this tool did not make; the short projects and an ordinary user show it.
+        let by_wrapper = engines.iter().filter(|_| project.extent == Extent::Short && (index == 0 || full()));
         bench.steps = shown(SEQUENCE);
         for engine in by_wrapper {
             let comparison = bench.compare(&Tool::Wrapped(*engine), &bench.own_build_dir());

@@ -1,8 +1,10 @@
 //! The projects that are compared, and how they come here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use crate::support::run::run;
 use crate::support::world::{self, User, base, shared};
@@ -23,7 +25,7 @@ pub struct Project {
 /// What a project is compared on, by the time that it takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Seconds: every step by every user on every engine, and by the wrapper alone as well.
+    /// Seconds: every step by every user on every engine, and what is shown by the wrapper alone as well.
     Short,
     /// Minutes: what is shown by every user on every engine; each unit by name in one pair of these, and in all with
     /// `CSB_PARITY=full`.
@@ -181,11 +183,14 @@ impl Project {
         let dir = base().join("seed").join(self.name);
         let seed = Seed { project: dir.join("project"), cargo_home: dir.join("cargo-home") };
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // The repository's own projects may have changed since; what is published does not.
+        // The repository's own projects may have changed since, but not while these tests run, of which one may copy it just
+        // now; what is published does not.
+        static FRESH: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+        let is_fresh = !FRESH.lock().expect("a set").insert(self.name);
         let recipe = self.recipe();
         let stamp = dir.join("complete");
         let complete = fs::read_to_string(&stamp).is_ok_and(|old| old == recipe);
-        if complete && !matches!(self.source, Source::Here(_)) {
+        if complete && (is_fresh || !matches!(self.source, Source::Here(_))) {
             return Ok(seed);
         }
         world::remove(&dir);
