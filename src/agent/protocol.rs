@@ -108,9 +108,8 @@ pub struct JobSpec {
     /// What the job may touch, beyond its private `/tmp`. Empty directories of the table in the documentation
     /// are not implied: what is not listed is refused.
     pub access: Vec<Access>,
-    /// Directories that the job may write as if they were its own: what it writes there is in a layer over them
-    /// that is gone with the job. Where the kernel makes no such layer they stay as the container shows them.
-    pub layered: Vec<Vec<u8>>,
+    /// Layers over directories. Where the kernel makes no such layer they stay as the container shows them.
+    pub layered: Vec<Layered>,
     /// The job's `umask(2)`: cargo's, so that files get the modes that they have without a container.
     pub umask: u32,
     /// Which of [`Self::descriptors`] is a terminal made for this job, to control its session. Never the user's.
@@ -135,6 +134,26 @@ pub struct JobSpec {
     pub observe: Option<Closeness>,
     /// Tell when it came how far ([`Reply::Moments`]).
     pub timed: bool,
+}
+
+/// A directory with a layer over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layered {
+    /// The directory.
+    pub directory: Vec<u8>,
+    /// What is over it.
+    pub layer: Layer,
+}
+
+/// What is over a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layer {
+    /// The job may write there as if the directory were its own; what it writes is gone with it.
+    Lost,
+    /// The same, but what it writes is kept in this directory, which nothing else uses at the time.
+    Kept(Vec<u8>),
+    /// What an earlier job's layer has kept in this directory, read-only.
+    Shown(Vec<u8>),
 }
 
 /// A loopback of one job's own, and what is on it. Whoever holds the listening sockets decides where connections lead.

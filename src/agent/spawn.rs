@@ -28,7 +28,9 @@ use super::limits::{self, JobLimits};
 use super::moments::{self, Moments};
 use super::observe::{self, Closeness, Handover, Observer, Seat};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Access, Budget, Exceeded, JobNetwork, JobSpec, MAX_LISTENERS, Reply, SystemCall};
+use super::protocol::{
+    Access, Budget, Exceeded, JobNetwork, JobSpec, Layered, MAX_LISTENERS, Reply, SystemCall,
+};
 use super::report::{self, Probe};
 use super::signals::Reach;
 use super::world::{self, Place};
@@ -90,7 +92,7 @@ pub struct Program {
     access: Vec<Access>,
     descriptors: Vec<RawFd>,
     files: Vec<(String, Vec<u8>)>,
-    layered: Vec<Vec<u8>>,
+    layered: Vec<Layered>,
     local_sockets: bool,
     network: Option<JobNetwork>,
     sockets: Vec<Vec<u8>>,

@@ -1,12 +1,12 @@
 //! The private parts of a job's world that are files: `/proc`, `/tmp`, `/dev/shm`, and what comes with the
 //! request.
 
-use std::ffi::CStr;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -20,13 +20,16 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use super::Overlay;
 use super::failure::{AtStep, Failure, Step};
 use super::process::{self, Cloned};
-use super::protocol::{JOB_FILES, JOB_HOME};
+use super::protocol::{JOB_FILES, JOB_HOME, Layer, Layered};
 use crate::mountinfo;
 
 const NO_DATA: Option<&CStr> = None;
 
 /// The private directory of a job whose `/tmp` shows mounts of the container.
 const APART: &str = "/tmp/.job";
+
+/// Where a layer has what was written.
+const UPPER: &str = "upper";
 
 /// How much sooner the kernel kills a job than its agent (`oom_score_adj`): a tenth of the container's memory.
 const SOONER_THAN_AGENT: i32 = 100;
@@ -198,34 +201,53 @@ pub fn make_private_home(place: &Place) -> Result<(), Failure> {
     DirBuilder::new().mode(0o700).create(place.home()).at(Step::Files)
 }
 
-/// Puts a layer over each directory that takes what the job writes there (overlayfs, Linux 5.11 for user
-/// namespaces). A convenience and no defence: where it cannot be made, the directory stays read-only.
-pub fn make_layers(place: &Place, directories: &[Vec<u8>]) {
-    for (number, directory) in directories.iter().enumerate() {
-        // These separate what the kernel is told.
-        if directory.iter().any(|byte| b",:\\".contains(byte)) {
-            continue;
-        }
-        let _readable_all_the_same = make_layer(&place.tmp().join(format!(".layer-{number}")), directory);
+/// Puts a layer over each directory that takes what the job writes there, or shows what an earlier one took (overlayfs,
+/// Linux 5.11 for user namespaces). A convenience and no defence: where it cannot be made, the directory stays as it is.
+pub fn make_layers(place: &Place, layered: &[Layered]) {
+    for (number, Layered { directory, layer }) in layered.iter().enumerate() {
+        let own = |own: &Path| make_layer(own, directory);
+        let _readable_all_the_same = match layer {
+            Layer::Lost => own(&place.tmp().join(format!(".layer-{number}"))),
+            Layer::Kept(kept) => own(Path::new(OsStr::from_bytes(kept))),
+            Layer::Shown(kept) => show_layer(Path::new(OsStr::from_bytes(kept)), directory),
+        };
     }
 }
 
 fn make_layer(own: &Path, directory: &[u8]) -> io::Result<()> {
-    let (upper, work) = (own.join("upper"), own.join("work"));
+    let (upper, work) = (own.join(UPPER), own.join("work"));
     fs::create_dir_all(&upper)?;
     fs::create_dir_all(&work)?;
-    let parts: [&[u8]; 7] = [
-        b"lowerdir=",
-        directory,
-        b",upperdir=",
-        upper.as_os_str().as_bytes(),
-        b",workdir=",
-        work.as_os_str().as_bytes(),
-        b",userxattr\0",
-    ];
-    let data = parts.concat();
-    let data = CStr::from_bytes_with_nul(&data).map_err(io::Error::other)?;
-    Ok(mount("overlay", directory, "overlay", MountFlags::NOSUID | MountFlags::NODEV, Some(data))?)
+    let data = layer_options(&[
+        (b"lowerdir=", &[directory]),
+        (b",upperdir=", &[upper.as_os_str().as_bytes()]),
+        (b",workdir=", &[work.as_os_str().as_bytes()]),
+    ])?;
+    mount("overlay", directory, "overlay", MountFlags::NOSUID | MountFlags::NODEV, Some(&*data))?;
+    // The kernel makes a directory in it that nobody may look into, so that whoever removes all of it later cannot.
+    fs::set_permissions(work.join("work"), Permissions::from_mode(0o700))
+}
+
+fn show_layer(kept: &Path, directory: &[u8]) -> io::Result<()> {
+    let upper = kept.join(UPPER);
+    let data = layer_options(&[(b"lowerdir=", &[upper.as_os_str().as_bytes(), directory])])?;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    Ok(mount("overlay", directory, "overlay", flags, Some(&*data))?)
+}
+
+/// Options of an overlay, each with its directories.
+fn layer_options(options: &[(&[u8], &[&[u8]])]) -> io::Result<CString> {
+    let mut data = Vec::new();
+    for (option, directories) in options {
+        // These separate what the kernel is told.
+        if directories.concat().iter().any(|byte| b",:\\".contains(byte)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        data.extend_from_slice(option);
+        data.extend_from_slice(&directories.join(&b':'));
+    }
+    data.extend_from_slice(b",userxattr");
+    CString::new(data).map_err(io::Error::other)
 }
 
 /// Writes the files that came with a job's request, where the job cannot change them.

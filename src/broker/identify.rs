@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec};
+use crate::agent::protocol::{Access, Budget, JOB_FILES, JobSpec, Layer, Layered};
 
 use crate::cargo::installed::coverage::Coverage;
 use crate::policy::kind::Kind;
@@ -14,6 +14,7 @@ use crate::policy::network::{Network, PublishedPort};
 
 use super::access;
 use super::environment;
+use super::generated;
 use super::grants;
 use super::packages::{Linked, Subject};
 use super::request::Request;
@@ -191,6 +192,16 @@ pub enum Refusal {
     /// A build script's output directory that is not where cargo puts it.
     #[error("`OUT_DIR` of `{}` is not in the build directory", .0.display())]
     OutDir(PathBuf),
+    /// No place for what a build script writes into its own package.
+    #[error(
+        "failed to make a directory for the source code that the build script of `{package}` writes: {source}"
+    )]
+    Generated {
+        /// Whose.
+        package: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A program that is no artifact of this project.
     #[error("`{}` is not in the target or build directory of this project, and is not run", .0.display())]
     Program(PathBuf),
@@ -263,6 +274,7 @@ fn compile(
     argv.extend_from_slice(before);
     argv.extend(arguments.given);
     let mut subject = None;
+    let mut layered = None;
     let mut measured = session.coverage.is_some();
     let (kind, package, access, after) =
         if parsed.query && parsed.out_dir.is_none() && parsed.output.is_none() {
@@ -277,7 +289,9 @@ fn compile(
                 return Err(Refusal::Path(stem.into()));
             }
             let access = access::rustc(session, &origin, &parsed, request)?;
-            subject = Some(Subject::of_compiler(session, request, &origin, &parsed, Kind::Compile));
+            let compiled = Subject::of_compiler(session, request, &origin, &parsed, Kind::Compile);
+            layered = generated::layer_of_compiler(session, &compiled.package, &origin, request);
+            subject = Some(compiled);
             if parsed.is_build_script(&build) {
                 let directory = parsed.out_dir.clone().unwrap_or_default();
                 (
@@ -302,7 +316,8 @@ fn compile(
     if kind == JobKind::Query && session.origin(&request.cwd).is_none() {
         spec.cwd = session.project.root.as_os_str().as_bytes().to_vec();
     }
-    let spec = JobSpec { files: arguments.files, ..spec };
+    let layered = layered.into_iter().collect();
+    let spec = JobSpec { files: arguments.files, layered, ..spec };
     Ok(Job { after, subject, ..Job::new(kind, package, spec) })
 }
 
@@ -314,12 +329,15 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     parsed.out_dir = parsed.out_dir.or(parsed.output.take());
     let query = parsed.query && parsed.input.is_none();
     let mut subject = None;
+    let mut layered = None;
     let (package, access) = if query {
         ("the toolchain".to_owned(), access::query(session))
     } else {
         let origin = source_origin(session, request, &parsed)?;
         let kind = if parsed.test { Kind::Doctest } else { Kind::Rustdoc };
-        subject = Some(Subject::of_compiler(session, request, &origin, &parsed, kind));
+        let read = Subject::of_compiler(session, request, &origin, &parsed, kind);
+        layered = generated::layer_of_compiler(session, &read.package, &origin, request);
+        subject = Some(read);
         (package_name(session, request, &origin), access::rustdoc(session, &origin, &parsed, request)?)
     };
     let mut argv = vec![program.clone().into_os_string()];
@@ -328,7 +346,8 @@ fn rustdoc(session: &Session, request: &Request, given: &[OsString]) -> Result<J
     let spec = spec(session, request, kind, program, argv, access);
     // Documentation tests are programs of the project.
     let budget = if parsed.test { session.budgets.program } else { spec.budget };
-    let spec = JobSpec { files: arguments.files, local_sockets: parsed.test, budget, ..spec };
+    let layered = layered.into_iter().collect();
+    let spec = JobSpec { files: arguments.files, layered, local_sockets: parsed.test, budget, ..spec };
     Ok(Job { subject, ..Job::new(kind, package, spec) })
 }
 
@@ -356,18 +375,24 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let origin = session.origin(&request.cwd).ok_or_else(|| outside(session, &request.cwd))?;
     let linked = Linked::of_script(session, place, &access::root_of_script(session, place)?);
     let access = access::build_script(session, &origin, place, &linked, request)?;
-    let mut layered = match &origin {
-        Origin::Package(directory) => vec![directory.as_os_str().as_bytes().to_vec()],
+    let subject = Subject::of_script(session, request, &origin);
+    let layered =
+        |directory: &Path, layer| Layered { directory: directory.as_os_str().as_bytes().to_vec(), layer };
+    let mut layers = match &origin {
+        Origin::Package(directory) => {
+            let layer = generated::layer_of_script(session, &subject.package, request);
+            let failed = |source| Refusal::Generated { package: subject.package.to_string(), source };
+            vec![layered(directory, layer.map_err(failed)?)]
+        }
         // What a member's script writes into the repository must not vanish without a word, and cargo refuses to
         // package what its own script changes.
         Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => Vec::new(),
     };
-    layered.extend(linked.shared.iter().map(|directory| directory.as_os_str().as_bytes().to_vec()));
+    layers.extend(linked.shared.iter().map(|directory| layered(directory, Layer::Lost)));
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
-    let spec = JobSpec { layered, ..spec };
+    let spec = JobSpec { layered: layers, ..spec };
     let package = package_name(session, request, &origin);
-    let subject = Some(Subject::of_script(session, request, &origin));
-    Ok(Job { subject, ..Job::new(JobKind::BuildScript, package, spec) })
+    Ok(Job { subject: Some(subject), ..Job::new(JobKind::BuildScript, package, spec) })
 }
 
 /// The runner: a program that was built here.

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod escapes;
 pub mod exceeded;
 mod foreground;
+pub mod generated;
 pub mod grants;
 pub mod identify;
 pub mod jobserver;

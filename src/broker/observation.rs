@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::agent::observe::{Closeness, Event, Reach, event};
-use crate::agent::protocol::{Budget, JobNetwork, JobSpec, Request as AgentRequest, Rights};
+use crate::agent::protocol::{Budget, JobNetwork, JobSpec, Layer, Layered, Request as AgentRequest, Rights};
 use crate::policy::kind::Kind;
 use crate::policy::network::Network;
 use crate::report::package::{self, PackageId};
@@ -234,10 +234,15 @@ fn again(spec: &JobSpec, took: Duration) -> JobSpec {
     let seconds = 3 * took.as_secs() + 10;
     let most = spec.budget.seconds.map_or(seconds, |limit| limit.min(seconds));
     spec.budget = Budget { seconds: Some(most), ..spec.budget };
+    for layered in &mut spec.layered {
+        if matches!(layered.layer, Layer::Kept(_)) {
+            layered.layer = Layer::Lost;
+        }
+    }
     for access in &spec.access {
         let writes = matches!(access.rights, Rights::WriteAll | Rights::WritePlain);
-        if writes && !spec.layered.contains(&access.path) {
-            spec.layered.push(access.path.clone());
+        if writes && !spec.layered.iter().any(|layered| layered.directory == access.path) {
+            spec.layered.push(Layered { directory: access.path.clone(), layer: Layer::Lost });
         }
     }
     spec
@@ -386,7 +391,8 @@ mod tests {
     fn a_second_run_leaves_nothing_and_takes_nothing() {
         let first = job(JobKind::BuildScript, "/b/script", &[]).spec;
         let second = again(&first, Duration::from_secs(2));
-        assert_eq!(second.layered, [b"/b/out".to_vec()]);
+        let lost = |path: &[u8]| Layered { directory: path.to_vec(), layer: Layer::Lost };
+        assert_eq!(second.layered, [lost(b"/b/out")]);
         assert_eq!((second.env, second.descriptors), (vec![b"A=1".to_vec()], vec![0, 1, 2]));
         assert_eq!(second.budget, Budget { seconds: Some(16), disk_writes: Some(1), ..Budget::default() });
         assert_eq!(second.access, first.access, "the same confinement");

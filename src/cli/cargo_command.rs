@@ -546,6 +546,7 @@ fn forget_scripts(directories: &ProjectDirectories) {
     for path in [
         directories.shims(),
         directories.scripts(),
+        directories.generated(),
         directories.inside(),
         directories.editor(),
         directories.packages(),

@@ -165,6 +165,9 @@ impl World {
         mounts.extend(Nested::of(session).iter().flat_map(Nested::mounts));
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));
+        if session.policy.keeps_source() {
+            mounts.push(Mount::writable(session.directories.generated()));
+        }
         let places = socket_places(session, &mounts);
         mounts.extend(places);
         mounts.retain(|mount| !self.shown.iter().any(|shown| shown.target == mount.target));

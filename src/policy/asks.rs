@@ -170,6 +170,12 @@ fn effects(
             })
             .collect()
         }
+        "generates-source" if rules.generates_source.as_ref().is_some_and(|value| *value.get_ref()) => {
+            vec![one(
+                "true".into(),
+                format!("{who} write source code that their own package is compiled with"),
+            )]
+        }
         "limits" => {
             let Some(limits) = rules.limits.as_ref().map(|limits| &limits.get_ref().0) else {
                 return Vec::new();

@@ -41,6 +41,8 @@ pub struct Effective {
     pub calls: Vec<Said<SystemCall>>,
     /// Ports that this machine gets.
     pub ports: Vec<Said<PublishedPort>>,
+    /// Who says that what a build script writes into its own package is kept for the compilers of that package.
+    pub generates_source: Option<Place>,
 }
 
 /// Why a job does not run.
@@ -74,6 +76,7 @@ impl Policy {
             limits: self.base.limits(kind).iter().map(|(name, value)| (*name, built_in(*value))).collect(),
             calls: Vec::new(),
             ports: Vec::new(),
+            generates_source: None,
         };
         for layer in &self.layers {
             for (name, value, by) in layer.limits(kind) {
@@ -196,6 +199,11 @@ impl Effective {
                 self.limits.insert(name, Said { value, by: table.at("limits") });
             }
         }
+        if let Some(generates) = rules.generates_source.as_ref().map(|value| *value.get_ref())
+            && (may_widen || !generates)
+        {
+            self.generates_source = generates.then(|| table.at("generates-source"));
+        }
         if !may_widen {
             return;
         }
@@ -241,6 +249,7 @@ impl Effective {
             && within(&self.env, &other.env)
             && within(&self.calls, &other.calls)
             && within(&self.ports, &other.ports)
+            && (self.generates_source.is_none() || other.generates_source.is_some())
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Rules {
     pub seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
     /// Ports of `run` that this machine gets.
     pub ports: Option<List<PublishedPort>>,
+    /// What build scripts write into their own package is kept for its compilers.
+    pub generates_source: Option<Spanned<bool>>,
     /// Such jobs do not run.
     pub deny: Option<Spanned<bool>>,
     /// They run, whatever is said in general.
@@ -155,6 +157,7 @@ by_kind! {
         limits: Option<Spanned<JobLimitSettings>>,
         seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
         ports: Option<List<PublishedPort>>,
+        generates_source: Option<Spanned<bool>>,
         deny: Option<Spanned<bool>>,
         allow: Option<Spanned<bool>>,
     }
@@ -163,9 +166,35 @@ by_kind! {
 impl PackageRules {
     /// What holds for all kinds of job.
     pub fn of_all(&self) -> Rules {
-        let Self { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow, .. } =
-            self.clone();
-        Rules { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow }
+        let Self {
+            network,
+            sockets,
+            read,
+            write,
+            execute,
+            env,
+            limits,
+            seccomp,
+            ports,
+            generates_source,
+            deny,
+            allow,
+            ..
+        } = self.clone();
+        Rules {
+            network,
+            sockets,
+            read,
+            write,
+            execute,
+            env,
+            limits,
+            seccomp,
+            ports,
+            generates_source,
+            deny,
+            allow,
+        }
     }
 }
 
@@ -274,7 +303,7 @@ impl PolicyFile {
     /// The first such place.
     pub fn check(&self, text: &str) -> Result<(), Mistake> {
         for table in self.tables() {
-            let Rules { deny, allow, ports, .. } = &table.rules;
+            let Rules { deny, allow, ports, generates_source, .. } = &table.rules;
             if let (Some(deny), Some(allow)) = (deny, allow)
                 && deny.get_ref() == allow.get_ref()
             {
@@ -285,6 +314,12 @@ impl PolicyFile {
                 let message = "only programs of `run` have ports that are published\n\nhint: move `ports` to a table of \
                                the kind `run`";
                 return Err(Mistake::at(text, ports.span().start, message.into()));
+            }
+            let is_of_script = table.kind == Some(Kind::BuildScript);
+            if let Some(generates) = generates_source.as_ref().filter(|_| !is_of_script) {
+                let message = "only build scripts generate source\n\nhint: move `generates-source` to a table of the kind \
+                               `build-script`";
+                return Err(Mistake::at(text, generates.span().start, message.into()));
             }
         }
         Ok(())
@@ -328,7 +363,7 @@ mod tests {
              [limits]\nmemory = \"2G\"\ntmp = \"1G\"\n\
              [defaults.test]\nnetwork = \"none\"\nwrite = [\"tests/snapshots\"]\n\
              [packages.\"ring@0.17\".build-script]\nread = [\"/opt/x\"]\nexecute = [\"/opt/y\"]\nenv = [\"RING_X\"]\n\
-             network = [\"a.example:443\"]\nsockets = [\"/run/mysqld/mysqld.sock\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\n\
+             network = [\"a.example:443\"]\nsockets = [\"/run/mysqld/mysqld.sock\"]\nlimits = { memory = \"1G\", wall-time = \"5min\" }\nseccomp = [\"ptrace\"]\ngenerates-source = true\n\
              [packages.app]\nread = [\"/opt/z\"]\n[packages.app.run]\nports = [\"8080\", \"8081:80\"]\n\
              [packages.\"evil*\"]\ndeny = true\n[packages.x]\nmacro = { allow = true }\n",
         )
@@ -393,6 +428,7 @@ mod tests {
             ("[packages.a]\nallow = true\ndeny = true", "line 2, column 9", "both"),
             ("[packages.a.test]\nports = [\"80\"]", "line 2, column 9", "kind `run`"),
             ("[packages.a.run]\nports = [\"80\", \"http\"]", "line 2, column 16", "no port"),
+            ("[packages.a]\ngenerates-source = true", "line 2, column 20", "build-script"),
         ] {
             let error = PolicyFile::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(place) && error.contains(word), "{text}:\n{error}");

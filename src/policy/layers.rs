@@ -203,6 +203,13 @@ impl Policy {
         tables.flat_map(|table| table.rules.seccomp.iter().flat_map(|calls| calls.get_ref())).copied()
     }
 
+    /// Whether what some build script writes into its own package is kept.
+    pub fn keeps_source(&self) -> bool {
+        let layers = self.layers.iter().filter(|layer| layer.trusted);
+        let mut tables = layers.flat_map(|layer| &layer.tables);
+        tables.any(|table| table.rules.generates_source.as_ref().is_some_and(|value| *value.get_ref()))
+    }
+
     /// Who says a limit that all containers of the project have; none: it is built in.
     pub fn origin(&self, name: LimitName) -> Option<&Place> {
         self.base.origin(name)
@@ -295,7 +302,20 @@ fn layer(written: &Written, places: &Places) -> Result<Layer, Impossible> {
 
 /// The keys that a table has, and where each value starts.
 pub(super) fn spans(rules: &Rules) -> Vec<(&'static str, usize)> {
-    let Rules { network, sockets, read, write, execute, env, limits, seccomp, ports, deny, allow } = rules;
+    let Rules {
+        network,
+        sockets,
+        read,
+        write,
+        execute,
+        env,
+        limits,
+        seccomp,
+        ports,
+        generates_source,
+        deny,
+        allow,
+    } = rules;
     let all = [
         ("network", network.as_ref().map(|value| value.span())),
         ("sockets", sockets.as_ref().map(|value| value.span())),
@@ -306,6 +326,7 @@ pub(super) fn spans(rules: &Rules) -> Vec<(&'static str, usize)> {
         ("limits", limits.as_ref().map(|value| value.span())),
         ("seccomp", seccomp.as_ref().map(|value| value.span())),
         ("ports", ports.as_ref().map(|value| value.span())),
+        ("generates-source", generates_source.as_ref().map(|value| value.span())),
         ("deny", deny.as_ref().map(|value| value.span())),
         ("allow", allow.as_ref().map(|value| value.span())),
     ];

@@ -36,8 +36,20 @@ impl Numbers {
 const SELECTORS: &[&str] = &["a", "a@1", "a@>=2", "b", "b*", "*", "a*@1"];
 const NETWORKS: &[&str] =
     &["'none'", "'loopback'", "'host'", "['x.example:1']", "['x.example:1', 'y.example:2']", "[]"];
-const KEYS: &[&str] =
-    &["network", "sockets", "read", "write", "execute", "env", "limits", "seccomp", "ports", "deny", "allow"];
+const KEYS: &[&str] = &[
+    "network",
+    "sockets",
+    "read",
+    "write",
+    "execute",
+    "env",
+    "limits",
+    "seccomp",
+    "ports",
+    "generates-source",
+    "deny",
+    "allow",
+];
 const LIMITS: &[&str] = &["memory", "processes", "open-files", "file-size", "disk-writes", "wall-time"];
 
 /// A table's keys, each at most once; a policy that contradicts itself is refused, which is another test's business.
@@ -69,6 +81,7 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
             "seccomp" => numbers.pick(&["['ptrace']", "['kcmp', 'ptrace']", "[]"]).to_owned(),
             "ports" if kind == "run" => "['8080', '81:80']".to_owned(),
             "ports" => continue,
+            "generates-source" if kind != "build-script" => continue,
             "allow" if text.contains("deny") => continue,
             _ => numbers.pick(&["true", "false"]).to_owned(),
         };

@@ -34,6 +34,17 @@ pub struct Key {
     pub example: &'static str,
 }
 
+impl Key {
+    /// The only kind of job whose tables can have it; none: all.
+    pub fn only(&self) -> Option<Kind> {
+        match self.name {
+            "ports" => Some(Kind::Run),
+            "generates-source" => Some(Kind::BuildScript),
+            _ => None,
+        }
+    }
+}
+
 /// Every key that a table of rules can have, in the order of the page.
 pub const KEYS: &[Key] = &[
     Key {
@@ -108,6 +119,16 @@ pub const KEYS: &[Key] = &[
                machine's first.",
         trust: "widens",
         example: "[\"8080\", \"8081:80\"]",
+    },
+    Key {
+        name: "generates-source",
+        takes: "`true` or `false`",
+        does: "In tables of the kind `build-script` alone: what the script writes into the directory of its own package, which \
+               else is gone with it, is kept for the compilers of that package in this project. No other project and no \
+               other package sees it. cargo does not run the script again by itself: `cargo-sandbox clean -p <package>` has \
+               it do so.",
+        trust: "widens",
+        example: "true",
     },
     Key {
         name: "deny",
@@ -274,7 +295,7 @@ fn top() -> serde_json::Map<String, Value> {
 fn document(title: &str, description: &str, keys: serde_json::Map<String, Value>) -> Value {
     let kinds = |keys: &mut serde_json::Map<String, Value>| {
         for kind in Kind::ALL {
-            let rules = if kind == Kind::Run { "run" } else { "rules" };
+            let rules = if KEYS.iter().any(|key| key.only() == Some(kind)) { kind.name() } else { "rules" };
             keys.insert(
                 kind.name().into(),
                 json!({ "$ref": format!("#/$defs/{rules}"), "description": kind.words() }),
@@ -283,9 +304,17 @@ fn document(title: &str, description: &str, keys: serde_json::Map<String, Value>
     };
     let mut defaults = serde_json::Map::new();
     kinds(&mut defaults);
-    let mut package = rules(false);
+    let mut package = rules(None);
     kinds(&mut package);
     let table = |properties: serde_json::Map<String, Value>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let mut definitions = json!({
+        "defaults": table(defaults),
+        "package": table(package),
+        "rules": table(rules(None)),
+    });
+    for kind in KEYS.iter().filter_map(Key::only) {
+        definitions[kind.name()] = table(rules(Some(kind)));
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
@@ -293,18 +322,13 @@ fn document(title: &str, description: &str, keys: serde_json::Map<String, Value>
         "type": "object",
         "additionalProperties": false,
         "properties": keys,
-        "$defs": {
-            "defaults": table(defaults),
-            "package": table(package),
-            "rules": table(rules(false)),
-            "run": table(rules(true)),
-        },
+        "$defs": definitions,
     })
 }
 
-/// The keys of a table of rules.
-fn rules(ports: bool) -> serde_json::Map<String, Value> {
-    let keys = KEYS.iter().filter(|key| ports || key.name != "ports");
+/// The keys of a table of rules: those for all kinds of job, and those for one alone.
+fn rules(kind: Option<Kind>) -> serde_json::Map<String, Value> {
+    let keys = KEYS.iter().filter(|key| key.only().is_none_or(|only| kind == Some(only)));
     keys.map(|key| {
         let mut value = value(key.name);
         value["description"] = key.does.into();
@@ -396,7 +420,8 @@ mod tests {
     #[test]
     fn every_example_is_read() {
         for key in KEYS {
-            let text = format!("[packages.x.run]\n{} = {}\n", key.name, key.example);
+            let kind = key.only().unwrap_or(Kind::Run);
+            let text = format!("[packages.x.{kind}]\n{} = {}\n", key.name, key.example);
             PolicyFile::parse(&text).unwrap_or_else(|mistake| panic!("{text}{mistake}"));
         }
         for key in TOP {
@@ -408,7 +433,7 @@ mod tests {
         }
         let all: String = KEYS
             .iter()
-            .filter(|key| key.name != "deny")
+            .filter(|key| key.name != "deny" && key.only().is_none_or(|kind| kind == Kind::Run))
             .map(|key| format!("{} = {}\n", key.name, key.example))
             .collect();
         PolicyFile::parse(&format!("[packages.x.run]\n{all}")).unwrap();
@@ -417,10 +442,13 @@ mod tests {
     #[test]
     fn the_schema_knows_the_same_keys() {
         let schema = schema();
-        for (table, more) in [("run", vec!["ports"]), ("rules", vec![])] {
+        let of_one_kind = KEYS.iter().filter(|key| key.only().is_some()).count();
+        for (table, more) in
+            [("run", vec!["ports"]), ("build-script", vec!["generates-source"]), ("rules", vec![])]
+        {
             let keys: Vec<&String> =
                 schema["$defs"][table]["properties"].as_object().unwrap().keys().collect();
-            assert_eq!(keys.len(), KEYS.len() - 1 + more.len(), "{table}");
+            assert_eq!(keys.len(), KEYS.len() - of_one_kind + more.len(), "{table}");
             assert!(more.iter().all(|more| keys.iter().any(|key| key == more)));
         }
         assert_eq!(schema["$defs"]["defaults"]["properties"].as_object().unwrap().len(), Kind::ALL.len());

@@ -83,7 +83,7 @@ impl StateDirectory {
     }
 }
 
-/// A project's directories. Jobs see [`Self::build`] and [`Self::scripts`] only.
+/// A project's directories. Jobs see [`Self::build`] and [`Self::scripts`] only, and what is said of others here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectDirectories {
     path: PathBuf,
@@ -168,6 +168,12 @@ impl ProjectDirectories {
         self.of_build("shims")
     }
 
+    /// What build scripts wrote into their own packages, in layers (`generates-source` of a policy): below the path that the
+    /// script's own directory has below the build directory. Jobs have no rule for it; the host reads nothing there.
+    pub fn generated(&self) -> PathBuf {
+        self.of_build("generated")
+    }
+
     /// The wrapper under the names of its roles.
     pub fn bin(&self) -> PathBuf {
         self.path.join("bin")
@@ -244,8 +250,10 @@ impl ProjectDirectories {
             self.profiles(),
             self.path.join("scripts"),
             self.path.join("shims"),
+            self.path.join("generated"),
             self.scripts(),
             self.shims(),
+            self.generated(),
             self.bin(),
             self.sessions(),
             self.containers(),

@@ -54,9 +54,15 @@ struct Entry {
     /// What the program that depends on it has beside its manifest, where it does more than to depend on it.
     #[serde(default)]
     files: BTreeMap<String, String>,
+    /// What the user's own policy has to say; without, it is not the same.
+    #[serde(default)]
+    policy: String,
     /// What makes it worth being here.
     why: String,
 }
+
+/// What is said of a crate that is the same with its policy.
+const BY_POLICY: &str = "same by policy";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +109,7 @@ fn compare(entries: &[&Entry], user: &User, engine: Engine) -> (&'static str, St
         Ok(bench) => bench,
         Err(error) => return ("not fetched", error.lines().next().unwrap_or_default().to_owned()),
     };
+    bench.configure(&entries.iter().map(|entry| entry.policy.as_str()).collect::<String>());
     let build_dir = bench.build_dir(engine);
     let comparison = bench.compare_anyway(&Tool::Sandbox(engine), &build_dir);
     world::remove(&base().join("seed").join(project.name));
@@ -126,8 +133,10 @@ impl Entry {
         if !missing.is_empty() {
             return self.found("missing", &format!("needs the Debian packages {}", missing.join(" ")));
         }
-        let (verdict, note) = compare(&[self], user, engine);
-        self.found(verdict, &note)
+        match compare(&[self], user, engine) {
+            ("same", note) if !self.policy.is_empty() => self.found(BY_POLICY, &note),
+            (verdict, note) => self.found(verdict, &note),
+        }
     }
 
     fn missing(&self) -> Vec<&str> {
@@ -199,7 +208,7 @@ fn build(entries: &[&Entry], user: &User, results: &mut Results) {
     if let [entry] = entries {
         return add(entry, entry.compare(user, Engine::Native));
     }
-    if entries.iter().all(|entry| entry.missing().is_empty()) {
+    if entries.iter().all(|entry| entry.missing().is_empty() && entry.policy.is_empty()) {
         let (verdict, more) = compare(entries, user, Engine::Native);
         if verdict == "same" {
             let more = format!("{} together: {more}", entries.len());
@@ -242,5 +251,10 @@ fn the_results_are_of_the_table() {
         assert!(!result.note.is_empty(), "{}", result.name);
         let explained = PAGE.contains(&format!("`{}`", result.name));
         assert!(result.verdict == "same" || explained, "{}: nothing says why", result.name);
+    }
+    for entry in table.iter().filter(|entry| !entry.policy.is_empty()) {
+        let found = results.all().iter().find(|result| result.name == entry.name).expect("built");
+        assert_eq!(found.verdict, BY_POLICY, "{}", entry.name);
+        assert!(PAGE.contains(entry.policy.trim()), "docs/compatibility.md: the policy of {}", entry.name);
     }
 }

@@ -251,6 +251,14 @@ impl<'a> Bench<'a> {
         self.world.status(engine, &self.dir).build_dir
     }
 
+    /// Writes the user's own configuration; none: there is none.
+    pub fn configure(&self, text: &str) {
+        let path = self.world.home.join(".config/cargo-sandbox/config.toml");
+        if !text.is_empty() {
+            self.world.write(&path, text);
+        }
+    }
+
     /// A build dir for runs in which no sandbox has a say.
     pub fn own_build_dir(&self) -> PathBuf {
         self.world.home.join(".cache/build")

@@ -14,6 +14,7 @@ mod network;
 mod page;
 mod scripts;
 mod sockets;
+mod source;
 mod trust;
 
 use std::fs;

@@ -215,7 +215,8 @@ impl World {
             .env("LANG", "C.UTF-8")
             .current_dir(self.work());
         if !self.incremental {
-            command.env("CARGO_INCREMENTAL", "0");
+            // Nor is anything debugged: a tenth of the time of small programs.
+            command.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         }
         command
     }
