@@ -25,7 +25,7 @@ pub fn layer_of_script(session: &Session, package: &Package, request: &Request) 
     match is_kept(session, package).then(|| place(session, request)).flatten() {
         Some(place) => {
             make_anew(&place)?;
-            Ok(Layer::Kept(place.into_os_string().as_bytes().to_vec()))
+            Ok(Layer::Kept(place.as_os_str().as_bytes().to_vec()))
         }
         None => Ok(Layer::Lost),
     }

@@ -66,6 +66,15 @@ pub const SEQUENCE: &[Step] = &[
     Step { name: "9 verbose build", arguments: &["build", "-v"], touch: false, kind: Kind::Verbose },
 ];
 
+/// What takes less time to compile, which is most of what these comparisons take. What is short has none of it.
+const QUICK: [(&str, &str); 5] = [
+    ("CARGO_PROFILE_DEV_DEBUG", "0"),
+    ("CARGO_PROFILE_DEV_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_DEV_PANIC", "abort"),
+    ("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false"),
+    ("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false"),
+];
+
 /// How many steps of a sequence say what a user sees; those behind them name every unit.
 pub fn shown(sequence: &[Step]) -> usize {
     sequence.iter().take_while(|step| step.kind == Kind::Shown).count()
@@ -159,8 +168,7 @@ impl<'a> Bench<'a> {
                 command.env("CARGO_BUILD_BUILD_DIR", build_dir);
             }
             if self.project.extent == Extent::Long && !full() {
-                // A quarter of the time. What is short has such.
-                command.env("CARGO_PROFILE_DEV_DEBUG", "0");
+                command.envs(QUICK);
             }
             if let Tool::Tampered { variables, .. } = tool {
                 command.envs(variables.iter().copied());
