@@ -188,12 +188,14 @@ fn neighbour(world: &World) -> PathBuf {
     project
 }
 
-/// Runs the bomb in both ways, in every world, beside another project's build.
+/// Runs the bomb in both ways (in one as root), in every world, beside another project's build.
 fn explode(bomb: &Bomb, check: impl Fn(&Output, Way) + Sync) {
     control(bomb);
     each_engine_at_once(&format!("bomb-{}", bomb.name), |world, engine| {
         let neighbour = neighbour(world);
-        for way in Way::ALL {
+        // Root's files are others' in the container, whichever way the code comes to run.
+        let ways = if world.user.uid == 0 { &Way::ALL[..1] } else { &Way::ALL };
+        for way in ways.iter().copied() {
             let project = project(world, way, bomb.body);
             let mut command = world.sandbox(engine, &project);
             let bombing = spawn(command.args(options(bomb.limits)).arg("build"));

@@ -6,6 +6,9 @@ use crate::support::tool::Engine;
 use crate::support::world::{User, World};
 use crate::support::{ci, need, note, tree};
 
+/// To optimize takes most of the time.
+const QUICK: [(&str, &str); 1] = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")];
+
 #[test]
 fn an_installed_program_is_cargos_byte_for_byte() {
     if !ci() && !crate::full() {
@@ -18,11 +21,11 @@ fn an_installed_program_is_cargos_byte_for_byte() {
     // The index must be asked for the newest version, and the archives are there.
     let words = ["install", "--locked", "--version", "0.13.0", "pulldown-cmark", "--root"];
     let plain = world.home.join("plain");
-    run(world.plain(&world.work()).args(words).arg(&plain)).success("cargo install");
+    run(world.plain(&world.work()).envs(QUICK).args(words).arg(&plain)).success("cargo install");
     let expected = tree::read(&plain, &|_| true);
     for engine in Engine::ALL.into_iter().filter_map(|engine| need(engine.here())) {
         let root = world.home.join(engine.to_string());
-        let output = run(world.sandbox(engine, &world.work()).args(words).arg(&root));
+        let output = run(world.sandbox(engine, &world.work()).envs(QUICK).args(words).arg(&root));
         let said = output.success("cargo-sandbox install").stderr;
         assert!(tree::read(&root, &|_| true) == expected, "not the same on {engine}:\n{said}");
     }
