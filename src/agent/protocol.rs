@@ -145,6 +145,13 @@ pub struct Layered {
     pub layer: Layer,
 }
 
+impl Layered {
+    /// A layer over this directory.
+    pub fn new(directory: &Path, layer: Layer) -> Self {
+        Self { directory: directory.as_os_str().as_bytes().to_vec(), layer }
+    }
+}
+
 /// What is over a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layer {

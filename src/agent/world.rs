@@ -174,21 +174,9 @@ pub fn try_private_mounts(tmp_bytes: u64) -> io::Result<()> {
 /// # Errors
 /// Names the directory that could not be covered.
 pub fn lay_over(overlays: &[Overlay]) -> io::Result<()> {
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     for Overlay { over, target } in overlays {
-        let failed =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", target.display()));
-        let (first, second) = (over.as_os_str().as_bytes(), target.as_os_str().as_bytes());
-        // These separate what the kernel is told.
-        if [first, second].concat().iter().any(|byte| b",:\\".contains(byte)) {
-            return Err(failed(io::Error::other(format!(
-                "`{}` has a letter that a mount cannot",
-                over.display()
-            ))));
-        }
-        let data = [b"lowerdir=", first, b":", second, b",userxattr\0"].concat();
-        let data = CStr::from_bytes_with_nul(&data).map_err(io::Error::other).map_err(failed)?;
-        mount("overlay", target, "overlay", flags, Some(data)).map_err(|error| failed(error.into()))?;
+        show_over(over, target)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", target.display())))?;
     }
     Ok(())
 }
@@ -209,7 +197,10 @@ pub fn make_layers(place: &Place, layered: &[Layered]) {
         let _readable_all_the_same = match layer {
             Layer::Lost => own(&place.tmp().join(format!(".layer-{number}"))),
             Layer::Kept(kept) => own(Path::new(OsStr::from_bytes(kept))),
-            Layer::Shown(kept) => show_layer(Path::new(OsStr::from_bytes(kept)), directory),
+            Layer::Shown(kept) => {
+                let kept = Path::new(OsStr::from_bytes(kept)).join(UPPER);
+                show_over(&kept, Path::new(OsStr::from_bytes(directory)))
+            }
         };
     }
 }
@@ -228,11 +219,12 @@ fn make_layer(own: &Path, directory: &[u8]) -> io::Result<()> {
     fs::set_permissions(work.join("work"), Permissions::from_mode(0o700))
 }
 
-fn show_layer(kept: &Path, directory: &[u8]) -> io::Result<()> {
-    let upper = kept.join(UPPER);
-    let data = layer_options(&[(b"lowerdir=", &[upper.as_os_str().as_bytes(), directory])])?;
+/// Shows what one directory has over another, in the place of that one and read-only.
+fn show_over(over: &Path, target: &Path) -> io::Result<()> {
+    let directories = [over.as_os_str().as_bytes(), target.as_os_str().as_bytes()];
+    let data = layer_options(&[(b"lowerdir=", &directories)])?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(mount("overlay", directory, "overlay", flags, Some(&*data))?)
+    Ok(mount("overlay", target, "overlay", flags, Some(&*data))?)
 }
 
 /// Options of an overlay, each with its directories.
@@ -240,8 +232,9 @@ fn layer_options(options: &[(&[u8], &[&[u8]])]) -> io::Result<CString> {
     let mut data = Vec::new();
     for (option, directories) in options {
         // These separate what the kernel is told.
-        if directories.concat().iter().any(|byte| b",:\\".contains(byte)) {
-            return Err(io::ErrorKind::InvalidInput.into());
+        if let Some(wrong) = directories.iter().find(|path| path.iter().any(|byte| b",:\\".contains(byte))) {
+            let wrong = String::from_utf8_lossy(wrong);
+            return Err(io::Error::other(format!("`{wrong}` has a letter that a mount cannot")));
         }
         data.extend_from_slice(option);
         data.extend_from_slice(&directories.join(&b':'));

@@ -41,7 +41,7 @@ pub fn layer_of_compiler(
     let Origin::Package(directory) = origin else { return None };
     let place = is_kept(session, package).then(|| place(session, request)).flatten()?;
     let layer = Layer::Shown(place.as_os_str().as_bytes().to_vec());
-    place.is_dir().then(|| Layered { directory: directory.as_os_str().as_bytes().to_vec(), layer })
+    place.is_dir().then(|| Layered::new(directory, layer))
 }
 
 fn is_kept(session: &Session, package: &Package) -> bool {

@@ -376,21 +376,19 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let linked = Linked::of_script(session, place, &access::root_of_script(session, place)?);
     let access = access::build_script(session, &origin, place, &linked, request)?;
     let subject = Subject::of_script(session, request, &origin);
-    let layered =
-        |directory: &Path, layer| Layered { directory: directory.as_os_str().as_bytes().to_vec(), layer };
-    let mut layers = match &origin {
+    let mut layered = match &origin {
         Origin::Package(directory) => {
             let layer = generated::layer_of_script(session, &subject.package, request);
             let failed = |source| Refusal::Generated { package: subject.package.to_string(), source };
-            vec![layered(directory, layer.map_err(failed)?)]
+            vec![Layered::new(directory, layer.map_err(failed)?)]
         }
         // What a member's script writes into the repository must not vanish without a word, and cargo refuses to
         // package what its own script changes.
         Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => Vec::new(),
     };
-    layers.extend(linked.shared.iter().map(|directory| layered(directory, Layer::Lost)));
+    layered.extend(linked.shared.iter().map(|directory| Layered::new(directory, Layer::Lost)));
     let spec = spec(session, request, JobKind::BuildScript, program, request.argv.clone(), access);
-    let spec = JobSpec { layered: layers, ..spec };
+    let spec = JobSpec { layered, ..spec };
     let package = package_name(session, request, &origin);
     Ok(Job { subject: Some(subject), ..Job::new(JobKind::BuildScript, package, spec) })
 }

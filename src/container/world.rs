@@ -166,6 +166,7 @@ impl World {
         mounts.push(Mount::read_only(session.directories.scripts()));
         mounts.push(Mount::writable(session.directories.mounted()));
         if session.policy.keeps_source() {
+            session.directories.create_generated()?;
             mounts.push(Mount::writable(session.directories.generated()));
         }
         let places = socket_places(session, &mounts);

@@ -236,6 +236,15 @@ impl ProjectDirectories {
         self.path.join("empty")
     }
 
+    /// Creates [`Self::generated`], which few projects need.
+    ///
+    /// # Errors
+    /// When it cannot be created, or belongs to somebody else.
+    pub fn create_generated(&self) -> io::Result<()> {
+        private_directory(&self.path.join("generated"))?;
+        private_directory(&self.generated())
+    }
+
     /// Creates what is missing.
     ///
     /// # Errors
@@ -250,10 +259,8 @@ impl ProjectDirectories {
             self.profiles(),
             self.path.join("scripts"),
             self.path.join("shims"),
-            self.path.join("generated"),
             self.scripts(),
             self.shims(),
-            self.generated(),
             self.bin(),
             self.sessions(),
             self.containers(),
