@@ -1,9 +1,9 @@
-//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, and `docker run cargo`, in one run and in
-//! turns, so that a slow moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo` and build-wrap, in one run
+//! and in turns, so that a slow moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
-//! projects of `tests/parity/projects.rs`, `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
-//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run`) in which ways beside cargo; `CSB_BENCH_JSON` names a
+//! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
+//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`) in which ways beside cargo; `CSB_BENCH_JSON` names a
 //! directory for every single figure. Processor time is that of the whole machine, since jobs are nobody's children here: let
 //! nothing else run.
 //!
@@ -24,11 +24,12 @@ mod peers;
 #[path = "../tests/parity/projects.rs"]
 #[allow(dead_code, reason = "the table is for the parity tests")]
 mod projects;
+mod real;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use peers::Docker;
-use projects::{Extent, Project, Source};
+use projects::{Extent, Project, Seed, Source};
 use support::figures;
 use support::tool::Engine;
 use support::world::{User, World};
@@ -117,7 +118,8 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         stop: Box::new(|| {}),
         took: Default::default(),
     }];
-    let wanted = std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run".to_owned());
+    let wanted =
+        std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run,build-wrap".to_owned());
     let wanted = |way: &str| wanted.split(',').any(|one| one == way);
     for engine in Engine::ALL {
         let (own, names) = match engine {
@@ -161,6 +163,12 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
             Err(why) => println!("\nskipped: `docker run cargo`: {why}"),
         }
     }
+    if wanted("build-wrap") {
+        match build_wrap(world, &seed, plain) {
+            Ok(way) => ways.push(way),
+            Err(why) => println!("\nskipped: build-wrap: {why}"),
+        }
+    }
     let changed = place.join(project.touched);
     // The first round pays for what is in the page cache then.
     for round in 0..=rounds {
@@ -173,6 +181,26 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     }
     ways.iter().for_each(|way| (way.stop)());
     Ok(rows(project.name, &ways))
+}
+
+/// build-wrap, in a home directory whose configuration asks for it, without which it does nothing.
+fn build_wrap(world: &World, seed: &Seed, plain: impl Fn() -> Command + 'static) -> Result<Way, String> {
+    let configuration = peers::build_wrap()?;
+    let home = world.home.join("build-wrap");
+    let cargo_home = home.join(".cargo");
+    world.copy(&seed.cargo_home, &cargo_home);
+    world.write(&cargo_home.join("config.toml"), &configuration);
+    Ok(Way {
+        name: "build-wrap",
+        command: Box::new(move || {
+            let mut command = plain();
+            command.env("HOME", &home).env("CARGO_HOME", &cargo_home);
+            command
+        }),
+        options: &[],
+        stop: Box::new(|| {}),
+        took: Default::default(),
+    })
 }
 
 fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
@@ -220,8 +248,12 @@ fn main() -> ExitCode {
     let rounds = variable("CSB_BENCH_ROUNDS").map_or(5, |number| number.parse().expect("a number"));
     let names = variable("CSB_BENCH_PROJECTS").unwrap_or_else(|| "hello-native,hexyl".to_owned());
     let more = others(&variable("CSB_BENCH_DIRS").unwrap_or_default()).leak();
+    let named = |name| match name {
+        "real" => real::REAL.iter().collect(),
+        name => vec![real::named(name).unwrap_or_else(|| Project::named(name))],
+    };
     let named: Vec<&Project> =
-        names.split(',').filter(|name| !name.is_empty()).map(Project::named).chain(more.iter()).collect();
+        names.split(',').filter(|name| !name.is_empty()).flat_map(named).chain(more.iter()).collect();
     println!("| project | phase | | median | times cargo | more | processor, times cargo |");
     println!("|---|---|---|---|---|---|---|");
     let mut all = Vec::new();

@@ -28,6 +28,14 @@ pub fn bubblewrap() -> Result<impl Fn() -> Command + Send + Sync + 'static, Stri
     })
 }
 
+/// The configuration of cargo's that has build-wrap (of crates.io) run build scripts, and nothing else, in bubblewrap. It
+/// stands in for the linker.
+pub fn build_wrap() -> Result<String, String> {
+    let linker = program("build-wrap")?;
+    program("bwrap")?;
+    Ok(format!("[target.'cfg(all())']\nlinker = {linker:?}\n"))
+}
+
 /// Docker's client, and an empty image of which each container shows the host's own system directories.
 pub struct Docker {
     docker: PathBuf,

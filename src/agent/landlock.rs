@@ -37,10 +37,15 @@ pub fn kernel_abi() -> i32 {
     i32::try_from(abi).unwrap_or(0).max(0)
 }
 
+/// What the kernel says of the processors (sysfs(5)): how many there are, their caches. Compilers, build scripts and
+/// tests ask it where `/proc/cpuinfo` does not tell.
+pub const PROCESSORS: &str = "/sys/devices/system/cpu";
+
 /// What every job may touch. Device nodes and terminals also take `ioctl(2)`, or a program could not tell a
 /// terminal from a file.
 const BASE: &[(&str, Base)] = &[
     ("/proc", Base::Read),
+    (PROCESSORS, Base::Read),
     ("/dev/null", Base::Device),
     ("/dev/zero", Base::Device),
     ("/dev/full", Base::Device),

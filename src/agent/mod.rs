@@ -34,7 +34,8 @@ use serde::{Deserialize, Serialize};
 
 pub use entry::main;
 pub use landlock::{
-    OLDEST_ABI as OLDEST_LANDLOCK_ABI, SCOPING_ABI as SCOPING_LANDLOCK_ABI, kernel_abi as landlock_abi,
+    OLDEST_ABI as OLDEST_LANDLOCK_ABI, PROCESSORS, SCOPING_ABI as SCOPING_LANDLOCK_ABI,
+    kernel_abi as landlock_abi,
 };
 pub use limits::JobLimits;
 pub use network::raise_loopback;

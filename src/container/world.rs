@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::agent::PROCESSORS;
 use crate::broker::Session;
 use crate::broker::nested::Nested;
 use crate::policy::bar::Bar;
@@ -136,6 +137,9 @@ impl World {
         network: Reachable,
     ) -> anyhow::Result<ContainerSpec> {
         let mut mounts = self.system.mounts.clone();
+        if Path::new(PROCESSORS).is_dir() {
+            mounts.push(Mount::read_only(PROCESSORS));
+        }
         mounts.extend(self.packages.iter().map(|packages| Mount::read_only(&packages.path)));
         mounts.push(Mount::read_only(&session.toolchain.sysroot));
         mounts.push(Mount::read_only(session.registry_sources()));

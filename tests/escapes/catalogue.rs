@@ -272,6 +272,7 @@ pub const CASES: &[Case] = &[
     case(WRITES, "write-system", "changes a system program or `/etc/hosts`", ALL, Word, &[LANDLOCK, READ_ONLY]).root(),
     case(WRITES, "write-core-pattern", "names a program that the kernel starts on the host (`core_pattern`)", ALL, Word, &[LANDLOCK, READ_ONLY, CAPABILITIES]).root(),
     case(WRITES, "write-kernel-setting", "changes settings of the kernel in `/proc/sys`", ALL, Word, &[LANDLOCK, READ_ONLY, CAPABILITIES]).root(),
+    case(WRITES, "write-processor-setting", "changes settings of the processors in `/sys`", ALL, Word, &[LANDLOCK, READ_ONLY]).root(),
     case(WRITES, "write-control-group", "changes control groups, whose `release_agent` runs on the host", ALL, Word, &[LANDLOCK, NOT_SHOWN]).root(),
     case(WRITES, "write-victims-memory-score", "has the kernel kill a host process first when memory is short", ALL, Word, &[PROCESSES]),
     case(WRITES, "write-workspace-source", "changes the workspace's source", ALL, Token, &[LANDLOCK, READ_ONLY]),

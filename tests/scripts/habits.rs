@@ -53,6 +53,11 @@ fn main() {
     say("called", format!("{} {}", var("RUSTC"), var("RUSTDOC")));
     say("path", var("PATH"));
 
+    // The processors and their caches, as autoconf's macros and allocators look them up.
+    let processors = Path::new("/sys/devices/system/cpu");
+    let caches = |cpu: &str| fs::read_dir(processors.join(cpu).join("cache")).map_or(0, |entries| entries.count());
+    say("processors", format!("{} {}", fs::read_to_string(processors.join("online")).unwrap().trim(), caches("cpu0")));
+
     // A cargo below, with a build script of its own, in a directory that is written for it.
     let nested = out.join("nested");
     fs::create_dir_all(nested.join("src")).unwrap();
@@ -143,9 +148,10 @@ fn habits_have_the_same_result_as_under_cargo() {
         std::fs::remove_file(&mark).expect("control: what is built below writes to the home directory");
         let here = run(&mut line::sandbox(world, engine, &project, "run")).success("cargo-sandbox run");
         assert_eq!(here.stdout, plain.stdout);
-        let path = plain.stdout.lines().find(|line| line.starts_with("path: ")).expect("a path");
+        let line_of = |name| plain.stdout.lines().find(|line| line.starts_with(name)).expect("of the script");
+        let (path, processors) = (line_of("path: "), line_of("processors: "));
         let expected = format!(
-            "probe: true false\nwrapper: None\ncalled: rustc rustdoc\n{path}\nnested cargo: nested\nmake: true\njobserver: true\n\
+            "probe: true false\nwrapper: None\ncalled: rustc rustdoc\n{path}\n{processors}\nnested cargo: nested\nmake: true\njobserver: true\n\
              configure: works\ncmake: true\nlinks: \"libhabit.so.1\" true\nread-only: 444 template filled\nlinked 3 5\n"
         );
         assert_eq!(here.stdout, expected);

@@ -32,6 +32,7 @@ pub const ATTACKS: &[Attack] = &[
     ("write-system", |_| writable("/usr/bin/env").or_else(|_| writable("/etc/hosts"))),
     ("write-core-pattern", |_| writable("/proc/sys/kernel/core_pattern")),
     ("write-kernel-setting", |_| writable("/proc/sys/vm/drop_caches")),
+    ("write-processor-setting", |_| writable("/sys/devices/system/cpu/cpu0/uevent")),
     ("write-control-group", |_| {
         let groups = fs::read_dir("/sys/fs/cgroup").map_err(said)?.flatten();
         let files = groups.flat_map(|entry| ["release_agent", "cgroup.procs"].map(|name| entry.path().join(name)));
