@@ -236,7 +236,7 @@ impl Project {
                 let patches: String =
                     members.iter().map(|(name, _)| format!("{name} = {{ path = {name:?} }}\n")).collect();
                 let manifest = format!(
-                    "[workspace]\nresolver = \"2\"\nmembers = [{}]\n\n[patch.crates-io]\n{patches}",
+                    "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[patch.crates-io]\n{patches}",
                     list.join(", ")
                 );
                 fs::write(seed.project.join("Cargo.toml"), manifest).map_err(|error| error.to_string())?;
