@@ -35,6 +35,9 @@ const TABLE: &str = include_str!("table.toml");
 /// Where exceptions are explained.
 const PAGE: &str = include_str!("../../docs/compatibility.md");
 
+/// `-sys` crates that are not in the table, each with its reason.
+const LEFT_OUT: &str = include_str!("left-out.tsv");
+
 /// What CI builds: each stands for a class of habits, and takes seconds.
 const SAMPLE: &[&str] = &["rustix", "anyhow", "libsqlite3-sys", "built", "linkme"];
 
@@ -228,6 +231,12 @@ fn the_table_is_sound() {
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a crate is there twice");
     assert!(table.iter().all(|entry| !entry.why.is_empty()));
+    for line in LEFT_OUT.lines().skip(1) {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [name, version, reason] = fields[..] else { panic!("{line}") };
+        assert!(!version.is_empty() && !reason.is_empty(), "{line}");
+        assert!(names.binary_search(&name).is_err(), "{name} is in the table");
+    }
     let number = format!("`tests/corpus/table.toml` has {} crates", table.len());
     assert!(PAGE.contains(&number), "docs/compatibility.md: {number}");
 }

@@ -58,6 +58,9 @@ fn main() {
     let caches = |cpu: &str| fs::read_dir(processors.join(cpu).join("cache")).map_or(0, |entries| entries.count());
     say("processors", format!("{} {}", fs::read_to_string(processors.join("online")).unwrap().trim(), caches("cpu0")));
 
+    // What fontconfig starts from.
+    say("fonts", fs::read_to_string("/etc/fonts/fonts.conf").map_or(0, |text| text.len()).to_string());
+
     // A cargo below, with a build script of its own, in a directory that is written for it.
     let nested = out.join("nested");
     fs::create_dir_all(nested.join("src")).unwrap();
@@ -149,9 +152,9 @@ fn habits_have_the_same_result_as_under_cargo() {
         let here = run(&mut line::sandbox(world, engine, &project, "run")).success("cargo-sandbox run");
         assert_eq!(here.stdout, plain.stdout);
         let line_of = |name| plain.stdout.lines().find(|line| line.starts_with(name)).expect("of the script");
-        let (path, processors) = (line_of("path: "), line_of("processors: "));
+        let [path, processors, fonts] = ["path: ", "processors: ", "fonts: "].map(line_of);
         let expected = format!(
-            "probe: true false\nwrapper: None\ncalled: rustc rustdoc\n{path}\n{processors}\nnested cargo: nested\nmake: true\njobserver: true\n\
+            "probe: true false\nwrapper: None\ncalled: rustc rustdoc\n{path}\n{processors}\n{fonts}\nnested cargo: nested\nmake: true\njobserver: true\n\
              configure: works\ncmake: true\nlinks: \"libhabit.so.1\" true\nread-only: 444 template filled\nlinked 3 5\n"
         );
         assert_eq!(here.stdout, expected);

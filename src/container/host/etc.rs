@@ -18,7 +18,7 @@ use super::UserIdentity;
 use crate::container::spec::StableHasher;
 
 /// Raised whenever this module writes something else for the same host.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Single files that are copied where the host has them, and why a build may read them.
 const FILES: &[(&str, &str)] = &[
@@ -38,6 +38,10 @@ const FILES: &[(&str, &str)] = &[
     ("ssl/cert.pem", "public certificates, as some libraries look for them"),
     ("pki/tls/cert.pem", "the same, for Red Hat"),
     ("pki/tls/openssl.cnf", "as ssl/openssl.cnf"),
+    ("R/Renviron", "R does not start without it, where /usr/lib/R/etc has links here"),
+    ("R/ldpaths", "as R/Renviron"),
+    ("R/Makeconf", "how R compiles packages"),
+    ("R/repositories", "as R/Makeconf"),
 ];
 
 /// Directories that are copied with their links, and why.
@@ -48,6 +52,7 @@ const TREES: &[(&str, &str)] = &[
     ("pki/tls/certs", "public certificates, for Red Hat"),
     ("pki/ca-trust/extracted", "public certificates, what the above link to"),
     ("ca-certificates/extracted", "public certificates, for Arch"),
+    ("fonts", "fontconfig finds no font without it"),
 ];
 
 /// Longest file that is copied: the largest bundle of certificates in use is a tenth of it.
