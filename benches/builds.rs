@@ -195,6 +195,8 @@ fn build_wrap(world: &World, seed: &Seed, plain: impl Fn() -> Command + 'static)
         command: Box::new(move || {
             let mut command = plain();
             command.env("HOME", &home).env("CARGO_HOME", &cargo_home);
+            // It compiles a program of its own for each build script, of crates that it fetches once.
+            command.env_remove("CARGO_NET_OFFLINE");
             command
         }),
         options: &[],

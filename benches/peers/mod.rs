@@ -31,7 +31,8 @@ pub fn bubblewrap() -> Result<impl Fn() -> Command + Send + Sync + 'static, Stri
 /// The configuration of cargo's that has build-wrap (of crates.io) run build scripts, and nothing else, in bubblewrap. It
 /// stands in for the linker.
 pub fn build_wrap() -> Result<String, String> {
-    let linker = program("build-wrap")?;
+    // Where `cargo install` puts it.
+    let linker = which::which("build-wrap").map_err(|error| error.to_string())?;
     program("bwrap")?;
     Ok(format!("[target.'cfg(all())']\nlinker = {linker:?}\n"))
 }
