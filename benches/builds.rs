@@ -251,7 +251,7 @@ fn main() -> ExitCode {
     let names = variable("CSB_BENCH_PROJECTS").unwrap_or_else(|| "hello-native,hexyl".to_owned());
     let more = others(&variable("CSB_BENCH_DIRS").unwrap_or_default()).leak();
     let named = |name| match name {
-        "real" => real::REAL.iter().collect(),
+        "real" => real::all().collect(),
         name => vec![real::named(name).unwrap_or_else(|| Project::named(name))],
     };
     let named: Vec<&Project> =

@@ -6,6 +6,7 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crate::agent::PROCESSORS;
 use crate::broker::session::normalized;
 use crate::cargo::configuration::Configuration;
 use crate::cargo::install_root::{self, install_root};
@@ -21,7 +22,7 @@ const SYSTEM_READS: &[(&str, &str)] = &[
     ("/etc", "name service, certificates, git's configuration; secrets in it are not the user's to read"),
     ("/proc", "a process's own; Landlock refuses the memory and environment of processes outside the domain"),
     ("/sys/fs/cgroup", "the number of CPUs that may be used"),
-    ("/sys/devices/system/cpu", "as /sys/fs/cgroup"),
+    (PROCESSORS, "as /sys/fs/cgroup"),
     ("/var/lib/ca-certificates", "certificates on openSUSE"),
     ("/run/systemd/resolve", "name service"),
     ("/run/NetworkManager", "name service"),
