@@ -106,11 +106,13 @@ fn place_exists(mount: &Mount, earlier: &[Mount]) -> Result<(), EngineError> {
     Err(EngineError::failed(message))
 }
 
-/// `source` itself and every mount below it, parents first.
+/// `source` itself and every mount below it, parents first. Below `/sys` there are only those with which the engine of the
+/// container that this process is in covers a part of it, as it does for the container that it is asked for.
 fn below(source: &Path, present: &[MountEntry]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = present
         .iter()
         .map(|entry| &entry.target)
+        .filter(|_| !source.starts_with("/sys"))
         .filter(|target| target.starts_with(source) && *target != source)
         .cloned()
         .collect();
@@ -127,9 +129,15 @@ pub(super) fn foreign<'a>(mounts: &'a [Mount], shown: &str) -> Option<&'a Mount>
     let (own, shown) = (mountinfo::parse(&own), mountinfo::parse(shown));
     mounts.iter().find(|mount| {
         let there = shown.iter().rev().find(|entry| entry.target == mount.target);
-        let there = there.map(|entry| (entry.device.clone(), entry.root.clone()));
+        let there = there.map(|entry| (file_system(entry), entry.root.clone()));
         there.is_none() || there != place(&mount.source, &own)
     })
+}
+
+/// What tells an entry's file system from others on this kernel, which is the same on both sides (its boot id is compared).
+/// Each network namespace has a sysfs of its own number, and the same processors in it (sysfs(5), fs/sysfs/mount.c).
+fn file_system(entry: &MountEntry) -> String {
+    if entry.kind == "sysfs" { entry.kind.clone() } else { entry.device.clone() }
 }
 
 /// The file system that a path is on, and where on it.
@@ -139,7 +147,7 @@ fn place(path: &Path, own: &[MountEntry]) -> Option<(String, PathBuf)> {
     let entry = own.iter().find(|entry| entry.id == found.stx_mnt_id)?;
     let rest = path.strip_prefix(&entry.target).ok()?;
     // Without a slash at its end.
-    Some((entry.device.clone(), entry.root.join(rest).components().collect()))
+    Some((file_system(entry), entry.root.join(rest).components().collect()))
 }
 
 /// Whether a mount can still be reached by its path: another one may cover it, or a directory above it.
@@ -174,6 +182,8 @@ mod tests {
     fn mounts_below_a_source_come_after_it_and_once() {
         let present = [entry("/a/c/d"), entry("/a/c"), entry("/ab"), entry("/a"), entry("/a/c")];
         assert_eq!(below(Path::new("/a"), &present), ["/a", "/a/c", "/a/c/d"].map(PathBuf::from));
+        let present = [entry("/sys"), entry("/sys/devices/covered")];
+        assert_eq!(below(Path::new("/sys/devices"), &present), ["/sys/devices"].map(PathBuf::from));
     }
 
     #[test]
@@ -190,6 +200,12 @@ mod tests {
         assert_eq!(foreign(&mounts, &shown("0:0", &root)), Some(&mounts[0]));
         assert_eq!(foreign(&mounts, &shown(&device, "/elsewhere".as_ref())), Some(&mounts[0]));
         assert_eq!(foreign(&mounts, ""), Some(&mounts[0]));
+
+        let mounts = [Mount::read_only("/sys/devices")];
+        let shown = |kind: &str, root: &str| format!("1 2 0:0 {root} /sys/devices ro - {kind} x rw\n");
+        assert_eq!(foreign(&mounts, &shown("sysfs", "/devices")), None);
+        assert_eq!(foreign(&mounts, &shown("sysfs", "/")), Some(&mounts[0]));
+        assert_eq!(foreign(&mounts, &shown("tmpfs", "/devices")), Some(&mounts[0]));
     }
 
     #[test]
