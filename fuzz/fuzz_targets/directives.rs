@@ -1,14 +1,15 @@
 //! What build scripts and macros say to cargo: whatever passes holds nothing that the filters exist for.
 #![no_main]
 
-use cargo_sandbox::broker::directives::{Places, Verdict, filter};
+use cargo_sandbox::broker::directives::{Grants, Verdict, filter};
 use cargo_sandbox::broker::messages::{Sources, printed};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let places = Places { package: "/package".into(), allowed: vec!["/package".into(), "/build".into()] };
-    let passed = match filter(line, &places) {
+    let directories = vec!["/package".into(), "/build".into()];
+    let grants = Grants { package: "/package".into(), directories, variables: vec!["LD_LIBRARY_PATH".into()] };
+    let passed = match filter(line, &grants) {
         Verdict::Pass => line.to_vec(),
         Verdict::Replace(instead) => instead,
         Verdict::Refuse(_) => Vec::new(),
@@ -21,7 +22,8 @@ fuzz_target!(|line: &[u8]| {
         if let Some(variable) = text.strip_prefix(start).filter(|_| std::str::from_utf8(&passed).is_ok())
             && let Some((name, _)) = variable.split_once('=')
         {
-            assert!(!name.starts_with("LD_") && name != "PATH" && name != "RUSTC", "{text:?}");
+            let loaders = name.starts_with("LD_") && name != "LD_LIBRARY_PATH";
+            assert!(!loaders && name != "PATH" && name != "RUSTC", "{text:?}");
         }
     }
     if text.starts_with("cargo:warning=") || text.starts_with("cargo::warning=") {

@@ -25,10 +25,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     /// A variable that is not for a package to set.
-    #[error(
-        "sets `{name}` by `cargo::rustc-env`, which {why}\n\nhint: if the package needs this, set the variable \
-         yourself for the command that needs it"
-    )]
+    #[error("sets `{name}` by `cargo::rustc-env`, which {why}\n\nhint: {}", hint(name))]
     Variable {
         /// Which.
         name: String,
@@ -108,6 +105,10 @@ const VARIABLES: &[(Name, &str)] = &[
     (Name::Is("CONTAINER_HOST"), "names the daemon that makes containers"),
 ];
 
+/// Variables that nothing but dynamically linked programs obeys, and so nothing but jobs: what cargo starts on this machine is a static
+/// wrapper. A policy may let a package's build script set them, by which some have programs find a library that they have built.
+pub const LIBRARY_PATHS: [&str; 3] = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+
 /// Directories that hold the system's and vendors' libraries and nothing of the user's. Whether one is there
 /// makes no difference: packages name those of other systems too.
 const SYSTEM: &[&str] =
@@ -118,32 +119,34 @@ const KINDS: &[&str] = &["native=", "dependency=", "crate=", "framework=", "all=
 
 /// What a build script may name.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct Grants {
     /// The package's directory, which relative paths are relative to.
     pub package: PathBuf,
     /// The build directory, the toolchain, the package's source and the like, canonical.
-    pub allowed: Vec<PathBuf>,
+    pub directories: Vec<PathBuf>,
+    /// Those of [`LIBRARY_PATHS`] that a policy lets it set.
+    pub variables: Vec<String>,
 }
 
-impl Places {
+impl Grants {
     fn allow(&self, path: &str) -> bool {
         let Some(path) = normalized(&self.package.join(path)) else { return false };
         let system = SYSTEM.iter().any(|system| path.starts_with(system));
-        system || self.allowed.iter().any(|allowed| path.starts_with(allowed))
+        system || self.directories.iter().any(|allowed| path.starts_with(allowed))
     }
 }
 
 /// Judges a line of a script's standard output, which is given without its end.
-pub fn filter(line: &[u8], places: &Places) -> Verdict {
+pub fn filter(line: &[u8], grants: &Grants) -> Verdict {
     // cargo prints all of it where the script fails, or when it is asked to say much.
     let visible = |keep| shown(line, if is_message(line) { Keep::Text } else { keep });
     // cargo ignores a line that is no UTF-8, but for showing a message in it.
     let Ok(text) = std::str::from_utf8(line) else { return visible(Keep::Colours) };
     let Some((key, value)) = directive(text) else { return visible(Keep::Colours) };
     let objection = match key {
-        "rustc-env" => value.split_once('=').and_then(|(name, _)| variable(name)),
-        "rustc-link-search" => library(places, value),
-        "rustc-flags" => flags(value).into_iter().find_map(|path| library(places, path)),
+        "rustc-env" => value.split_once('=').and_then(|(name, _)| variable(grants, name)),
+        "rustc-link-search" => library(grants, value),
+        "rustc-flags" => flags(value).into_iter().find_map(|path| library(grants, path)),
         _ => None,
     };
     objection.map_or_else(|| visible(Keep::Values), Verdict::Refuse)
@@ -161,8 +164,24 @@ pub(super) fn directive(text: &str) -> Option<(&str, &str)> {
     Some((key, value.trim_end()))
 }
 
-fn variable(name: &str) -> Option<Objection> {
+fn variable(grants: &Grants, name: &str) -> Option<Objection> {
+    if LIBRARY_PATHS.contains(&name) && grants.variables.iter().any(|granted| granted == name) {
+        return None;
+    }
     obeyed_variable(name).map(|why| Objection::Variable { name: name.to_owned(), why })
+}
+
+/// What to do where a package needs a variable that is refused.
+fn hint(name: &str) -> String {
+    match LIBRARY_PATHS.contains(&name) {
+        true => format!(
+            "if you trust the package with this, let a table `[packages.<name>.build-script]` of your configuration, or of the \
+             repository's cargo-sandbox.toml, say `sets-env = [\"{name}\"]`"
+        ),
+        false => {
+            "if the package needs this, set the variable yourself for the command that needs it".to_owned()
+        }
+    }
 }
 
 /// What obeys a variable, if it is one that neither a package nor a repository sets.
@@ -175,11 +194,11 @@ pub fn obeyed_variable(name: &str) -> Option<&'static str> {
     known.map(|(_, why)| *why)
 }
 
-fn library(places: &Places, value: &str) -> Option<Objection> {
+fn library(grants: &Grants, value: &str) -> Option<Objection> {
     let path = KINDS.iter().find_map(|kind| value.strip_prefix(kind)).unwrap_or(value);
     // An empty one is the package's directory.
-    (!places.allow(path)).then(|| {
-        let path = places.package.join(path);
+    (!grants.allow(path)).then(|| {
+        let path = grants.package.join(path);
         Objection::Library(normalized(&path).unwrap_or(path))
     })
 }
@@ -217,10 +236,11 @@ fn shown(line: &[u8], keep: Keep) -> Verdict {
     })
 }
 
-/// Whether a path is one that a line may name; for tests of other modules.
+/// A package's directory and others; for tests of other modules.
 #[cfg(test)]
-pub fn places(package: &str, allowed: &[&std::path::Path]) -> Places {
-    Places { package: package.into(), allowed: allowed.iter().map(|path| (*path).to_owned()).collect() }
+pub fn grants(package: &str, directories: &[&std::path::Path]) -> Grants {
+    let directories = directories.iter().map(|path| (*path).to_owned()).collect();
+    Grants { package: package.into(), directories, variables: Vec::new() }
 }
 
 #[cfg(test)]
@@ -228,7 +248,7 @@ mod tests {
     use super::*;
 
     fn judge(line: &[u8]) -> Verdict {
-        filter(line, &places("/c/src/p-1", &["/b".as_ref(), "/t".as_ref(), "/c/src/p-1".as_ref()]))
+        filter(line, &grants("/c/src/p-1", &["/b".as_ref(), "/t".as_ref(), "/c/src/p-1".as_ref()]))
     }
 
     fn refused(line: &str) -> bool {
@@ -258,6 +278,22 @@ mod tests {
                 let Verdict::Refuse(objection) = judge(line.as_bytes()) else { panic!("{line:?} passes") };
                 assert!(objection.to_string().contains(name), "{objection}");
             }
+        }
+    }
+
+    #[test]
+    fn a_policy_grants_library_paths_alone() {
+        let grants = Grants {
+            variables: ["LD_LIBRARY_PATH", "LD_PRELOAD"].map(String::from).into(),
+            ..grants("/p", &[])
+        };
+        let said = |name: &str| filter(format!("cargo::rustc-env={name}=x").as_bytes(), &grants);
+        assert_eq!(said("LD_LIBRARY_PATH"), Verdict::Pass);
+        for (name, hint) in
+            [("LD_PRELOAD", "yourself"), ("DYLD_LIBRARY_PATH", "`sets-env = [\"DYLD_LIBRARY_PATH\"]`")]
+        {
+            let Verdict::Refuse(objection) = said(name) else { panic!("{name} passes") };
+            assert!(objection.to_string().contains(hint), "{objection}");
         }
     }
 

@@ -53,6 +53,7 @@ pub fn apply(session: &Session, request: &Request, job: &mut Job) -> Result<(), 
     job.spec.system_calls.sort_unstable();
     job.spec.system_calls.dedup();
     job.ports = effective.ports.iter().map(|said| said.value).collect();
+    job.sets = effective.sets_env.iter().map(|said| said.value.clone()).collect();
     job.network = effective.network.value.clone();
     if matches!(job.network, Network::Only(_) | Network::Host)
         && request.variable("CARGO_NET_OFFLINE").is_none()

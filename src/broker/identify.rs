@@ -106,6 +106,8 @@ pub struct Job {
     pub sockets: Vec<PathBuf>,
     /// Ports of it that this machine gets.
     pub ports: Vec<PublishedPort>,
+    /// Variables of the loader's that it may set for its package ([`LIBRARY_PATHS`](super::directives::LIBRARY_PATHS)).
+    pub sets: Vec<String>,
     /// Limits that a policy sets for it, and where.
     pub limited: Vec<(LimitName, Option<u64>, Place)>,
 }
@@ -123,6 +125,7 @@ impl Job {
             network,
             sockets: Vec::new(),
             ports: Vec::new(),
+            sets: Vec::new(),
             limited: Vec::new(),
         }
     }

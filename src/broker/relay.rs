@@ -166,13 +166,13 @@ impl AsFd for Relay {
 
 #[cfg(test)]
 mod tests {
-    use super::super::directives::{filter, places};
+    use super::super::directives::{filter, grants};
     use super::*;
 
     fn relay() -> (Relay, File, File) {
         let (cargo, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let places = places("/p", &[]);
-        let (relay, script) = Relay::new(&to, Box::new(move |line| filter(line, &places))).unwrap();
+        let grants = grants("/p", &[]);
+        let (relay, script) = Relay::new(&to, Box::new(move |line| filter(line, &grants))).unwrap();
         (relay, script.into(), cargo.into())
     }
 

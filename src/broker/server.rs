@@ -22,7 +22,7 @@ use crate::caller::Stat;
 use crate::publish::channel::provide;
 use crate::wire::{BROKER_SOCKET, Reply};
 
-use super::directives::{Places, complaint, filter};
+use super::directives::{Grants, complaint, filter};
 use super::exceeded;
 use super::identify::{After, Job, JobKind, identify, role};
 use super::jobserver::Fifo;
@@ -341,10 +341,12 @@ impl Broker {
         };
         let judges: Vec<(i32, Judge)> = match job.kind {
             JobKind::BuildScript => {
-                let places = Places { package: request.cwd.clone(), allowed: readable().collect() };
+                let package = request.cwd.clone();
+                let grants =
+                    Grants { package, directories: readable().collect(), variables: job.sets.clone() };
                 let judge = move |line: &[u8]| {
                     said.by_script(line);
-                    filter(line, &places)
+                    filter(line, &grants)
                 };
                 vec![(1, Box::new(judge)), (2, Box::new(complaint))]
             }

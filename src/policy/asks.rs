@@ -176,6 +176,20 @@ fn effects(
                 format!("{who} write source code that their own package is compiled with"),
             )]
         }
+        "sets-env" => {
+            let list = rules.sets_env.iter().flat_map(|list| list.get_ref());
+            list.map(|spanned| {
+                let name = spanned.get_ref().name();
+                Effect {
+                    at: Some(spanned.span().start),
+                    value: quoted(name),
+                    effect: format!(
+                        "{who} set `{name}`, by which compilers and programs of their own package load libraries"
+                    ),
+                }
+            })
+            .collect()
+        }
         "limits" => {
             let Some(limits) = rules.limits.as_ref().map(|limits| &limits.get_ref().0) else {
                 return Vec::new();

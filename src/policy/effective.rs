@@ -43,6 +43,8 @@ pub struct Effective {
     pub ports: Vec<Said<PublishedPort>>,
     /// Who says that what a build script writes into its own package is kept for the compilers of that package.
     pub generates_source: Option<Place>,
+    /// Variables of the loader's that a build script may set for its package.
+    pub sets_env: Vec<Said<String>>,
 }
 
 /// Why a job does not run.
@@ -77,6 +79,7 @@ impl Policy {
             calls: Vec::new(),
             ports: Vec::new(),
             generates_source: None,
+            sets_env: Vec::new(),
         };
         for layer in &self.layers {
             for (name, value, by) in layer.limits(kind) {
@@ -224,6 +227,9 @@ impl Effective {
         self.calls.extend(calls.map(|call| Said { value: *call, by: by("seccomp") }));
         let ports = rules.ports.iter().flat_map(|ports| ports.get_ref());
         self.ports.extend(ports.map(|port| Said { value: *port.get_ref(), by: by("ports") }));
+        let sets = rules.sets_env.iter().flat_map(|sets| sets.get_ref());
+        self.sets_env
+            .extend(sets.map(|name| Said { value: name.get_ref().name().to_owned(), by: by("sets-env") }));
     }
 
     /// Lowers a limit where it is higher.
@@ -249,6 +255,7 @@ impl Effective {
             && within(&self.env, &other.env)
             && within(&self.calls, &other.calls)
             && within(&self.ports, &other.ports)
+            && within(&self.sets_env, &other.sets_env)
             && (self.generates_source.is_none() || other.generates_source.is_some())
     }
 }

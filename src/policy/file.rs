@@ -19,7 +19,7 @@ use super::native::Native;
 use super::network::{Network, PublishedPort};
 use super::package::Selector;
 use super::sockets::SocketPath;
-use super::words::{GrantedPath, ImageName, Variable, word};
+use super::words::{GrantedPath, ImageName, LibraryPath, Variable, word};
 
 /// A policy as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Rules {
     pub ports: Option<List<PublishedPort>>,
     /// What build scripts write into their own package is kept for its compilers.
     pub generates_source: Option<Spanned<bool>>,
+    /// Variables of the loader's that a build script may set for the compilers and programs of its package.
+    pub sets_env: Option<List<LibraryPath>>,
     /// Such jobs do not run.
     pub deny: Option<Spanned<bool>>,
     /// They run, whatever is said in general.
@@ -158,6 +160,7 @@ by_kind! {
         seccomp: Option<Spanned<BTreeSet<SystemCall>>>,
         ports: Option<List<PublishedPort>>,
         generates_source: Option<Spanned<bool>>,
+        sets_env: Option<List<LibraryPath>>,
         deny: Option<Spanned<bool>>,
         allow: Option<Spanned<bool>>,
     }
@@ -177,6 +180,7 @@ impl PackageRules {
             seccomp,
             ports,
             generates_source,
+            sets_env,
             deny,
             allow,
             ..
@@ -192,6 +196,7 @@ impl PackageRules {
             seccomp,
             ports,
             generates_source,
+            sets_env,
             deny,
             allow,
         }
@@ -303,7 +308,7 @@ impl PolicyFile {
     /// The first such place.
     pub fn check(&self, text: &str) -> Result<(), Mistake> {
         for table in self.tables() {
-            let Rules { deny, allow, ports, generates_source, .. } = &table.rules;
+            let Rules { deny, allow, ports, generates_source, sets_env, .. } = &table.rules;
             if let (Some(deny), Some(allow)) = (deny, allow)
                 && deny.get_ref() == allow.get_ref()
             {
@@ -320,6 +325,11 @@ impl PolicyFile {
                 let message = "only build scripts generate source\n\nhint: move `generates-source` to a table of the kind \
                                `build-script`";
                 return Err(Mistake::at(text, generates.span().start, message.into()));
+            }
+            if let Some(sets) = sets_env.as_ref().filter(|_| !is_of_script) {
+                let message = "only build scripts set variables for their package\n\nhint: move `sets-env` to a table of the \
+                               kind `build-script`";
+                return Err(Mistake::at(text, sets.span().start, message.into()));
             }
         }
         Ok(())
@@ -429,6 +439,8 @@ mod tests {
             ("[packages.a.test]\nports = [\"80\"]", "line 2, column 9", "kind `run`"),
             ("[packages.a.run]\nports = [\"80\", \"http\"]", "line 2, column 16", "no port"),
             ("[packages.a]\ngenerates-source = true", "line 2, column 20", "build-script"),
+            ("[packages.a.run]\nsets-env = []", "line 2, column 12", "build-script"),
+            ("[packages.a.build-script]\nsets-env = ['LD_PRELOAD']", "line 2, column 13", "LD_LIBRARY_PATH"),
         ] {
             let error = PolicyFile::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(place) && error.contains(word), "{text}:\n{error}");

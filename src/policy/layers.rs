@@ -313,6 +313,7 @@ pub(super) fn spans(rules: &Rules) -> Vec<(&'static str, usize)> {
         seccomp,
         ports,
         generates_source,
+        sets_env,
         deny,
         allow,
     } = rules;
@@ -327,6 +328,7 @@ pub(super) fn spans(rules: &Rules) -> Vec<(&'static str, usize)> {
         ("seccomp", seccomp.as_ref().map(|value| value.span())),
         ("ports", ports.as_ref().map(|value| value.span())),
         ("generates-source", generates_source.as_ref().map(|value| value.span())),
+        ("sets-env", sets_env.as_ref().map(|value| value.span())),
         ("deny", deny.as_ref().map(|value| value.span())),
         ("allow", allow.as_ref().map(|value| value.span())),
     ];

@@ -47,6 +47,7 @@ const KEYS: &[&str] = &[
     "seccomp",
     "ports",
     "generates-source",
+    "sets-env",
     "deny",
     "allow",
 ];
@@ -81,7 +82,8 @@ fn rules(numbers: &mut Numbers, kind: &str) -> String {
             "seccomp" => numbers.pick(&["['ptrace']", "['kcmp', 'ptrace']", "[]"]).to_owned(),
             "ports" if kind == "run" => "['8080', '81:80']".to_owned(),
             "ports" => continue,
-            "generates-source" if kind != "build-script" => continue,
+            "generates-source" | "sets-env" if kind != "build-script" => continue,
+            "sets-env" => numbers.pick(&["['LD_LIBRARY_PATH']", "[]"]).to_owned(),
             "allow" if text.contains("deny") => continue,
             _ => numbers.pick(&["true", "false"]).to_owned(),
         };

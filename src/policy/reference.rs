@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
+use crate::broker::directives::LIBRARY_PATHS;
 use crate::container::engines::Selection;
 
 use super::bar::Weakness;
@@ -39,7 +40,7 @@ impl Key {
     pub fn only(&self) -> Option<Kind> {
         match self.name {
             "ports" => Some(Kind::Run),
-            "generates-source" => Some(Kind::BuildScript),
+            "generates-source" | "sets-env" => Some(Kind::BuildScript),
             _ => None,
         }
     }
@@ -129,6 +130,16 @@ pub const KEYS: &[Key] = &[
                it do so.",
         trust: "widens",
         example: "true",
+    },
+    Key {
+        name: "sets-env",
+        takes: "a list of names",
+        does: "In tables of the kind `build-script` alone: variables that the script may set by `cargo::rustc-env` for the \
+               compilers and programs of its own package, though the loader takes libraries from the directories that they \
+               name: `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH` and `DYLD_FALLBACK_LIBRARY_PATH`. They hold within the jobs of \
+               that package; cargo, and what it starts on this machine, takes nothing from there.",
+        trust: "widens",
+        example: "[\"LD_LIBRARY_PATH\"]",
     },
     Key {
         name: "deny",
@@ -381,6 +392,7 @@ fn value(key: &str) -> Value {
         "limits" => limits(JOB_LIMITS.into_iter(), ""),
         "seccomp" => strings(json!({ "enum": SystemCall::ALL.map(SystemCall::name) })),
         "ports" => strings(json!({ "type": "string", "pattern": "^[0-9]+(:[0-9]+)?$" })),
+        "sets-env" => strings(json!({ "enum": LIBRARY_PATHS })),
         _ => json!({ "type": "boolean" }),
     }
 }
@@ -443,9 +455,11 @@ mod tests {
     fn the_schema_knows_the_same_keys() {
         let schema = schema();
         let of_one_kind = KEYS.iter().filter(|key| key.only().is_some()).count();
-        for (table, more) in
-            [("run", vec!["ports"]), ("build-script", vec!["generates-source"]), ("rules", vec![])]
-        {
+        for (table, more) in [
+            ("run", vec!["ports"]),
+            ("build-script", vec!["generates-source", "sets-env"]),
+            ("rules", vec![]),
+        ] {
             let keys: Vec<&String> =
                 schema["$defs"][table]["properties"].as_object().unwrap().keys().collect();
             assert_eq!(keys.len(), KEYS.len() - of_one_kind + more.len(), "{table}");

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::broker::directives::obeyed_variable;
+use crate::broker::directives::{LIBRARY_PATHS, obeyed_variable};
 use crate::cargo::environment::is_decided;
 use crate::container::Image;
 
@@ -102,6 +102,38 @@ impl FromStr for Variable {
 }
 
 impl<'de> Deserialize<'de> for Variable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word(deserializer)
+    }
+}
+
+/// The name of a variable by which the loader finds libraries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LibraryPath(String);
+
+impl LibraryPath {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for LibraryPath {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if LIBRARY_PATHS.contains(&name) {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(format!(
+            "`{name}` is no variable that a policy lets a build script set\n\nhint: known are {}; what nothing obeys, a script \
+             sets without",
+            LIBRARY_PATHS.join(", ")
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for LibraryPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         word(deserializer)
     }

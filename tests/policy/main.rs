@@ -8,6 +8,7 @@ mod containers;
 mod database;
 mod files;
 mod known;
+mod library_paths;
 mod limits;
 mod macros;
 mod network;

@@ -143,6 +143,7 @@ fn lines(policy: &Policy, kind: Kind, job: &Effective) -> Vec<(String, String, S
     all.extend(job.env.iter().map(|said| line("env", said.value.clone(), &said.by)));
     all.extend(job.calls.iter().map(|said| line("seccomp", said.value.to_string(), &said.by)));
     all.extend(job.ports.iter().map(|said| line("ports", said.value.to_string(), &said.by)));
+    all.extend(job.sets_env.iter().map(|said| line("sets-env", said.value.clone(), &said.by)));
     all.extend(job.generates_source.iter().map(|by| line("generates-source", "true".into(), by)));
     for (name, said) in &job.limits {
         let value = format!("{name} = {}", name.show_optional(said.value));
