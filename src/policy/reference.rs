@@ -137,7 +137,7 @@ pub const KEYS: &[Key] = &[
         does: "In tables of the kind `build-script` alone: variables that the script may set by `cargo::rustc-env` for the \
                compilers and programs of its own package, though the loader takes libraries from the directories that they \
                name: `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH` and `DYLD_FALLBACK_LIBRARY_PATH`. They hold within the jobs of \
-               that package; cargo, and what it starts on this machine, takes nothing from there.",
+               that package: cargo and the wrapper obey no such variable.",
         trust: "widens",
         example: "[\"LD_LIBRARY_PATH\"]",
     },
