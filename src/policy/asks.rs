@@ -84,6 +84,21 @@ struct Effect {
     effect: String,
 }
 
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+/// Every entry of a list, by its text and what it lets happen.
+fn each<T>(list: &Option<List<T>>, shown: impl Fn(&T) -> (String, String)) -> Vec<Effect> {
+    let entries = list.iter().flat_map(|list| list.get_ref());
+    entries
+        .map(|spanned| {
+            let (text, effect) = shown(spanned.get_ref());
+            Effect { at: Some(spanned.span().start), value: quoted(&text), effect }
+        })
+        .collect()
+}
+
 /// The values of a key that need trust.
 fn effects(
     rules: &Rules,
@@ -92,36 +107,21 @@ fn effects(
     (network, denies, scripts): (bool, bool, BuildScripts),
     raises: &impl Fn(LimitName, Option<u64>) -> bool,
 ) -> Vec<Effect> {
-    let quoted = |text: &str| format!("\"{text}\"");
     let one = |value: String, effect: String| Effect { at: None, value, effect };
     let paths = |list: &Option<List<GrantedPath>>, what: &str| {
-        let list = list.iter().flat_map(|list| list.get_ref());
-        list.map(|path| {
-            let text = path.get_ref().as_str();
-            Effect {
-                at: Some(path.span().start),
-                value: quoted(text),
-                effect: format!("{who} {what} `{text}`"),
-            }
-        })
-        .collect()
+        each(list, |path| (path.as_str().to_owned(), format!("{who} {what} `{}`", path.as_str())))
     };
     match key {
         "read" => paths(&rules.read, "read"),
         "execute" => paths(&rules.execute, "read and execute"),
         "write" => paths(&rules.write, "read and write"),
-        "env" => {
-            let list = rules.env.iter().flat_map(|list| list.get_ref());
-            list.map(|spanned| {
-                let name = spanned.get_ref().name();
-                Effect {
-                    at: Some(spanned.span().start),
-                    value: quoted(name),
-                    effect: format!("{who} get the value that the variable `{name}` has in your environment"),
-                }
-            })
-            .collect()
-        }
+        "env" => each(&rules.env, |variable| {
+            let name = variable.name();
+            (
+                name.to_owned(),
+                format!("{who} get the value that the variable `{name}` has in your environment"),
+            )
+        }),
         "network" => match rules.network.as_ref().map(|value| value.get_ref()) {
             Some(Network::Host) => {
                 let effect = "reach all that you reach from this machine: the internet, your local network, and \
@@ -142,54 +142,37 @@ fn effects(
             }
             _ => Vec::new(),
         },
-        "sockets" => {
-            let list = rules.sockets.iter().flat_map(|list| list.get_ref());
-            list.map(|spanned| {
-                let socket = spanned.get_ref();
-                let effect = format!(
-                    "{who} connect to the Unix socket `{socket}`, in your name, and can send there what they read"
-                );
-                Effect { at: Some(spanned.span().start), value: quoted(&socket.to_string()), effect }
-            })
-            .collect()
-        }
+        "sockets" => each(&rules.sockets, |socket| {
+            let effect = format!(
+                "{who} connect to the Unix socket `{socket}`, in your name, and can send there what they read"
+            );
+            (socket.to_string(), effect)
+        }),
         "seccomp" => {
             let list = rules.seccomp.iter().flat_map(|list| list.get_ref());
             list.map(|call| one(quoted(call.name()), format!("{who} make the system call `{call}`")))
                 .collect()
         }
-        "ports" => {
-            let list = rules.ports.iter().flat_map(|list| list.get_ref());
-            list.map(|spanned| {
-                let port = spanned.get_ref();
-                let effect = format!(
-                    "{who} are reached at port {} of this machine's loopback, by whatever runs here",
-                    port.host
-                );
-                Effect { at: Some(spanned.span().start), value: quoted(&port.to_string()), effect }
-            })
-            .collect()
-        }
+        "ports" => each(&rules.ports, |port| {
+            let effect = format!(
+                "{who} are reached at port {} of this machine's loopback, by whatever runs here",
+                port.host
+            );
+            (port.to_string(), effect)
+        }),
         "generates-source" if rules.generates_source.as_ref().is_some_and(|value| *value.get_ref()) => {
             vec![one(
                 "true".into(),
                 format!("{who} write source code that their own package is compiled with"),
             )]
         }
-        "sets-env" => {
-            let list = rules.sets_env.iter().flat_map(|list| list.get_ref());
-            list.map(|spanned| {
-                let name = spanned.get_ref().name();
-                Effect {
-                    at: Some(spanned.span().start),
-                    value: quoted(name),
-                    effect: format!(
-                        "{who} set `{name}`, by which compilers and programs of their own package load libraries"
-                    ),
-                }
-            })
-            .collect()
-        }
+        "sets-env" => each(&rules.sets_env, |variable| {
+            let name = variable.name();
+            let effect = format!(
+                "{who} set `{name}`, by which compilers and programs of their own package load libraries"
+            );
+            (name.to_owned(), effect)
+        }),
         "limits" => {
             let Some(limits) = rules.limits.as_ref().map(|limits| &limits.get_ref().0) else {
                 return Vec::new();

@@ -14,10 +14,12 @@ use crate::container::engines::Selection;
 use super::calls::SystemCall;
 use super::invalid::Mistake;
 use super::kind::Kind;
+use super::layers::spans;
 use super::limits::{LimitName, LimitSettings};
 use super::native::Native;
 use super::network::{Network, PublishedPort};
 use super::package::Selector;
+use super::reference::only;
 use super::sockets::SocketPath;
 use super::words::{GrantedPath, ImageName, LibraryPath, Variable, word};
 
@@ -308,28 +310,20 @@ impl PolicyFile {
     /// The first such place.
     pub fn check(&self, text: &str) -> Result<(), Mistake> {
         for table in self.tables() {
-            let Rules { deny, allow, ports, generates_source, sets_env, .. } = &table.rules;
+            let Rules { deny, allow, .. } = &table.rules;
             if let (Some(deny), Some(allow)) = (deny, allow)
                 && deny.get_ref() == allow.get_ref()
             {
                 let message = format!("`{table}` says both `allow` and `deny`");
                 return Err(Mistake::at(text, allow.span().start, message));
             }
-            if let Some(ports) = ports.as_ref().filter(|_| table.kind != Some(Kind::Run)) {
-                let message = "only programs of `run` have ports that are published\n\nhint: move `ports` to a table of \
-                               the kind `run`";
-                return Err(Mistake::at(text, ports.span().start, message.into()));
-            }
-            let is_of_script = table.kind == Some(Kind::BuildScript);
-            if let Some(generates) = generates_source.as_ref().filter(|_| !is_of_script) {
-                let message = "only build scripts generate source\n\nhint: move `generates-source` to a table of the kind \
-                               `build-script`";
-                return Err(Mistake::at(text, generates.span().start, message.into()));
-            }
-            if let Some(sets) = sets_env.as_ref().filter(|_| !is_of_script) {
-                let message = "only build scripts set variables for their package\n\nhint: move `sets-env` to a table of the \
-                               kind `build-script`";
-                return Err(Mistake::at(text, sets.span().start, message.into()));
+            for (key, start) in spans(&table.rules) {
+                if let Some((kind, why)) = only(key)
+                    && table.kind != Some(kind)
+                {
+                    let message = format!("{why}\n\nhint: move `{key}` to a table of the kind `{kind}`");
+                    return Err(Mistake::at(text, start, message));
+                }
             }
         }
         Ok(())

@@ -38,11 +38,17 @@ pub struct Key {
 impl Key {
     /// The only kind of job whose tables can have it; none: all.
     pub fn only(&self) -> Option<Kind> {
-        match self.name {
-            "ports" => Some(Kind::Run),
-            "generates-source" | "sets-env" => Some(Kind::BuildScript),
-            _ => None,
-        }
+        only(self.name).map(|(kind, _)| kind)
+    }
+}
+
+/// The only kind of job whose tables can have a key, and why; none: all can.
+pub(super) fn only(key: &str) -> Option<(Kind, &'static str)> {
+    match key {
+        "ports" => Some((Kind::Run, "only programs of `run` have ports that are published")),
+        "generates-source" => Some((Kind::BuildScript, "only build scripts generate source")),
+        "sets-env" => Some((Kind::BuildScript, "only build scripts set variables for their package")),
+        _ => None,
     }
 }
 

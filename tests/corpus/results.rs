@@ -12,7 +12,8 @@ const HEAD: &str = "crate\tversion\tresult\tnote\n";
 pub struct Found {
     pub name: String,
     pub version: String,
-    /// `same`, `same failure`, `different`, `missing` (a package of the system's), `not fetched`.
+    /// `same`, `same by policy`, `same but for cxxbridge`, `same failure`, `different`, `missing` (a package of the system's),
+    /// `not fetched`.
     pub verdict: String,
     pub note: String,
 }

@@ -109,10 +109,12 @@ fn place_exists(mount: &Mount, earlier: &[Mount]) -> Result<(), EngineError> {
 /// `source` itself and every mount below it, parents first. Below `/sys` there are only those with which the engine of the
 /// container that this process is in covers a part of it, as it does for the container that it is asked for.
 fn below(source: &Path, present: &[MountEntry]) -> Vec<PathBuf> {
+    if source.starts_with("/sys") {
+        return vec![source.to_path_buf()];
+    }
     let mut paths: Vec<PathBuf> = present
         .iter()
         .map(|entry| &entry.target)
-        .filter(|_| !source.starts_with("/sys"))
         .filter(|target| target.starts_with(source) && *target != source)
         .cloned()
         .collect();
