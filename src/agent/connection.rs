@@ -128,6 +128,11 @@ pub fn hear(stream: &UnixStream) -> Said {
     }
 }
 
+/// Whether the peer has said something that was not taken.
+pub fn has_more(stream: &UnixStream) -> bool {
+    recv(stream, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK).is_ok_and(|(count, _)| count > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

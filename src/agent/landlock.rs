@@ -13,7 +13,7 @@ use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
 use super::failure::{AtStep, Failure, Step};
 use super::protocol::{Access, Rights};
@@ -151,14 +151,22 @@ fn open(path: &[u8], strict: bool) -> rustix::io::Result<OwnedFd> {
         return openat(CWD, path, flags, Mode::empty());
     }
     let mut opened = openat(CWD, "/", flags | OFlags::DIRECTORY, Mode::empty())?;
-    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        opened = openat(&opened, part, flags | OFlags::NOFOLLOW, Mode::empty())?;
-        let mode = fstat(&opened)?.st_mode;
-        if rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::Symlink {
-            return Err(rustix::io::Errno::LOOP);
-        }
+    let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
+    while let Some(part) = parts.next() {
+        // So that only the last part, and what is no directory, has to be looked at.
+        let way = if parts.peek().is_some() { OFlags::DIRECTORY } else { OFlags::empty() };
+        opened = match openat(&opened, part, flags | OFlags::NOFOLLOW | way, Mode::empty()) {
+            Err(rustix::io::Errno::NOTDIR) if is_link(statat(&opened, part, AtFlags::SYMLINK_NOFOLLOW)?) => {
+                return Err(rustix::io::Errno::LOOP);
+            }
+            next => next?,
+        };
     }
-    Ok(opened)
+    if is_link(fstat(&opened)?) { Err(rustix::io::Errno::LOOP) } else { Ok(opened) }
+}
+
+fn is_link(stat: Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 struct Rules {
@@ -211,7 +219,7 @@ impl Rules {
         };
         let stat = fstat(&file).at(Step::Landlock)?;
         let mut rights = rights & self.all;
-        if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::Directory {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             // The kernel refuses a rule that has rights of directories for a file.
             rights &= AccessFs::from_file(ABI::V9);
         }

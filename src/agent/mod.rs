@@ -5,6 +5,7 @@ pub mod client;
 mod connection;
 mod entry;
 mod failure;
+mod init;
 pub(crate) mod landlock;
 mod leader;
 mod limits;

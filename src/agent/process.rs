@@ -1,9 +1,11 @@
 //! The process calls that neither the standard library nor rustix has, and the state that an agent starts
 //! from.
 
+use std::ffi::c_void;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use rustix::process::{DumpableBehavior, Pid};
 
 /// Which side of a [`clone`] this is.
@@ -51,6 +53,52 @@ pub unsafe fn clone(namespaces: i32) -> io::Result<Cloned> {
         }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Size of the stack of a process that [lends memory](lend_memory), in bytes. Pages that it does not use are never there.
+const LENT_STACK: usize = 1 << 20;
+
+/// No page is larger, of the machines that this runs on.
+const LARGEST_PAGE: usize = 64 << 10;
+
+/// Does something in a new process that has the memory of this one, on a stack of its own, until it executes a program or ends; this
+/// one stands still until then, and only a signal that kills it ends that (vfork(2)). So nothing is copied, neither now nor
+/// page by page, and the new program has nothing to take down.
+///
+/// Descriptors, signals, credentials and everything else that the kernel keeps are the new process's own.
+///
+/// # Errors
+/// When there is no memory for the stack, or no process can be made.
+///
+/// # Safety
+/// The process must have one thread. What `work` borrows it may change for good.
+pub unsafe fn lend_memory<F: FnOnce()>(work: F) -> io::Result<Pid> {
+    extern "C" fn run<F: FnOnce()>(work: *mut c_void) -> libc::c_int {
+        // SAFETY: this is `work` below, which nobody else touches while that process stands still.
+        if let Some(work) = unsafe { (*work.cast::<Option<F>>()).take() } {
+            work();
+        }
+        exit_now(127)
+    }
+    let mut work = Some(work);
+    let top = new_stack()?;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is as large as it says and nobody else's; `work` lives until this process goes on.
+    let pid = unsafe { libc::clone(run::<F>, top, flags, (&raw mut work).cast()) };
+    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+}
+
+/// The upper end of a new stack, below which nothing is. It stays until the process ends.
+fn new_stack() -> io::Result<*mut c_void> {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
+    let size = LARGEST_PAGE + LENT_STACK;
+    // SAFETY: a new mapping, wherever the kernel likes.
+    let start =
+        unsafe { mmap_anonymous(std::ptr::null_mut(), size, ProtFlags::READ | ProtFlags::WRITE, flags) }?;
+    // SAFETY: its lowest part, which nobody has seen.
+    unsafe { mprotect(start, LARGEST_PAGE, MprotectFlags::empty()) }?;
+    // SAFETY: its end.
+    Ok(unsafe { start.byte_add(size) })
 }
 
 /// Waits for a child and returns its status as `waitpid(2)` gives it.

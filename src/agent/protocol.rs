@@ -26,6 +26,9 @@ pub const PROTOCOL_VERSION: u32 = 7;
 /// Longest message that is accepted, in bytes. Linux limits argv and environment together to 6 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
+/// Few messages are longer, in bytes.
+const FEW_ARE_LONGER: usize = 16 << 10;
+
 /// Most descriptors that one job may have (`SCM_MAX_FD` in the kernel is 253).
 pub const MAX_DESCRIPTORS: usize = 64;
 
@@ -335,8 +338,8 @@ pub fn read_message<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T
     if length > MAX_MESSAGE {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes")));
     }
-    // Grown as bytes come, so that a length alone cannot make this process allocate.
-    let mut body = Vec::new();
+    // Grown as bytes come, so that a length alone cannot make this process allocate more than most messages need.
+    let mut body = Vec::with_capacity(length.min(FEW_ARE_LONGER));
     stream.take(length as u64).read_to_end(&mut body)?;
     if body.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());

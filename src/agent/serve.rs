@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
 
-use super::connection::{Incoming, Outgoing, Progress, Said, hear};
+use super::connection::{Incoming, Outgoing, Progress, Said, has_more, hear};
 use super::failure::{AtStep as _, Failure, Step};
 use super::network;
 use super::peer::{Peers, may_connect};
@@ -371,6 +371,10 @@ impl Server {
                 done => return done,
             }
         }
+        if !connection.has_more() {
+            // It may have taken a request with it, for which the broker would wait for ever.
+            connection.stream = None;
+        }
         (false, connection.take_handed().map(Job::unused))
     }
 
@@ -466,9 +470,7 @@ impl Server {
             return;
         }
         let handed = connections.iter().any(Connection::is_handed);
-        let idle = connections.iter_mut().rev().find(
-            |connection| matches!(&connection.state, State::Receiving(incoming) if incoming.is_empty()),
-        );
+        let idle = connections.iter_mut().rev().find(|connection| connection.is_idle());
         let idle = idle.filter(|_| !handed);
         let stream = idle.as_ref().and_then(|connection| connection.stream.as_ref());
         let spare = self.place().and_then(|place| self.confinement.spare(place, stream)).ok();
@@ -480,10 +482,10 @@ impl Server {
     }
 
     fn wants_spare(&self, connections: &[Connection]) -> bool {
-        self.spares
-            && self.spare.is_none()
-            && self.confinement.tree == ProcessTree::Namespace
-            && (self.missed || !connections.iter().any(Connection::is_handed))
+        let handed = connections.iter().any(Connection::is_handed);
+        let for_one = !handed && connections.iter().any(Connection::is_idle);
+        let for_all = self.spare.is_none() && (self.missed || !handed);
+        self.spares && self.confinement.tree == ProcessTree::Namespace && (for_one || for_all)
     }
 
     fn place(&self) -> Result<Place, Failure> {
@@ -521,14 +523,14 @@ impl Server {
             State::Running(job, purpose, _) => {
                 let started = job.started();
                 let (reply, moments, remains) = job.finish(&others);
-                let reply = match (purpose, reply) {
+                let reply = reply.map(|reply| match (purpose, reply) {
                     (Purpose::Report(file), Reply::Exited { wait_status: 0 }) => self.enforced(file),
                     (_, Reply::Exited { wait_status }) => self
                         .ended_by(wait_status, started)
                         .map_or(Reply::Exited { wait_status }, Reply::Exceeded),
                     (_, reply) => reply,
-                };
-                let replies: Vec<Reply> = moments.map(Reply::Moments).into_iter().chain([reply]).collect();
+                });
+                let replies: Vec<Reply> = moments.map(Reply::Moments).into_iter().chain(reply).collect();
                 connection.reply(&replies);
                 Some(remains)
             }
@@ -584,6 +586,16 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// Whether nothing has come, and the peer is there.
+    fn is_idle(&self) -> bool {
+        self.stream.is_some() && matches!(&self.state, State::Receiving(incoming) if incoming.is_empty())
+    }
+
+    /// Whether something has come that nobody has taken.
+    fn has_more(&self) -> bool {
+        self.stream.as_ref().is_some_and(has_more)
     }
 
     fn is_handed(&self) -> bool {

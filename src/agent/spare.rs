@@ -13,12 +13,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 
 use super::client::AgentConnection;
-use super::connection::{Incoming, Progress};
+use super::connection::{Incoming, Outgoing, Progress};
 use super::failure::{AtStep as _, Failure, Step};
+use super::init::{Course, End, Init, Meanwhile, say};
 use super::moments;
 use super::process::{self, Child, Cloned};
-use super::protocol::{JobSpec, Request, read_message};
-use super::spawn::{Confinement, End, Job, Work, say};
+use super::protocol::{JobSpec, Reply, Request, encode, read_message};
+use super::spawn::{Confinement, Job, Work};
 use super::world::Place;
 use crate::received::WithDescriptors;
 
@@ -61,23 +62,52 @@ impl Confinement {
             .and_then(|()| process::close_all_but(kept).at(Step::Descriptors))
             .and_then(|()| self.surround(place, agent));
         match prepared {
-            Ok(()) => self.see_to_end(report, None, || self.become_job(sources, report, place)),
+            Ok(()) => {
+                let course = Course::default();
+                let meanwhile = Meanwhile::Lend { course: &course, connection: sources.connection };
+                Init { tree: self.tree, report, meanwhile }
+                    .see_to_end(|| self.become_job(sources, report, place, &course));
+            }
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
     }
 
     /// The process that becomes the job; returns only if it cannot.
-    fn become_job(&self, sources: Sources<'_>, report: &OwnedFd, place: &Place) {
+    fn become_job(&self, sources: Sources<'_>, report: &OwnedFd, place: &Place, course: &Course) {
         let ready = self.make_ready(place, Some(&self.filter), &self.common);
-        let Some((spec, descriptors)) = sources.receive(&self.common, report) else {
+        // Whether or not it can.
+        let _rehearsed = rehearse(place);
+        let Some((spec, descriptors)) = sources.receive(&self.common, course) else {
             // Nobody has a use for it any more.
             process::exit_now(0);
         };
         match ready.and_then(|ready| Ok((ready, Work::of(spec, descriptors.len(), place)?))) {
-            Ok((ready, work)) => self.confined_job(ready, &work, descriptors, None, report),
+            Ok((ready, work)) => self.confined_job(ready, &work, descriptors, None, report, Some(course)),
             Err(failure) => say(report, &End::Failed(failure)),
         }
+    }
+}
+
+/// Does once for nobody what comes next, and what the init does at the end, which has this memory too: each page of the program and of
+/// its data costs a turn of the kernel when it is first met, which the job then does not wait for.
+fn rehearse(place: &Place) -> Option<Work> {
+    let (broker, job) = UnixStream::pair().ok()?;
+    let variable = b"CARGO_REHEARSAL=/nothing".to_vec();
+    let spec = JobSpec {
+        program: b"/".to_vec(),
+        cwd: b"/".to_vec(),
+        argv: vec![variable.clone(); 32],
+        env: vec![variable; 64],
+        ..JobSpec::default()
+    };
+    AgentConnection::over(broker.try_clone().ok()?).send(&Request::Run(Box::new(spec)), &[]).ok()?;
+    let request = read_message(&mut WithDescriptors::of(&job)).ok()?;
+    let reply = encode(&Reply::Exited { wait_status: 0 }).ok()?;
+    Outgoing::new(reply).send(&job).ok()?;
+    match request {
+        Request::Run(spec) => Work::of(*spec, 0, place).ok(),
+        _ => None,
     }
 }
 
@@ -92,7 +122,7 @@ struct Sources<'a> {
 
 impl Sources<'_> {
     /// The job of this process; nothing where there will be none.
-    fn receive(self, common: &[PathBuf], report: &OwnedFd) -> Option<(JobSpec, Vec<OwnedFd>)> {
+    fn receive(self, common: &[PathBuf], course: &Course) -> Option<(JobSpec, Vec<OwnedFd>)> {
         let mut incoming = Incoming::default();
         let mut chunk = Vec::new();
         loop {
@@ -106,7 +136,7 @@ impl Sources<'_> {
             if let (Some(connection), [_, polled]) = (self.connection, all.as_slice())
                 && !polled.revents().is_empty()
             {
-                return self.take(connection, common, report);
+                return self.take(connection, common, course);
             }
             if all.iter().all(|polled| polled.revents().is_empty()) {
                 continue;
@@ -119,12 +149,12 @@ impl Sources<'_> {
         }
     }
 
-    /// Takes what a broker has sent. The agent hears of it, and watches the job from then on.
+    /// Takes what a broker has sent. The agent hears of it by the init, and watches the job from then on.
     fn take(
         self,
         connection: &UnixStream,
         common: &[PathBuf],
-        report: &OwnedFd,
+        course: &Course,
     ) -> Option<(JobSpec, Vec<OwnedFd>)> {
         // Nothing of what comes behind it, which is the agent's.
         let mut reader = WithDescriptors::of(connection);
@@ -132,7 +162,7 @@ impl Sources<'_> {
         let descriptors = reader.descriptors;
         match request {
             Request::Run(spec) if Spare::suits(&spec, common) => {
-                say(report, &End::Began(moments::now(), spec.budget));
+                course.taken.set(Some((moments::now(), spec.budget)));
                 Some((*spec, descriptors))
             }
             request => {
@@ -157,6 +187,7 @@ impl Spare {
             && spec.sockets.is_empty()
             && spec.system_calls.is_empty()
             && spec.observe.is_none()
+            && spec.terminal.is_none()
     }
 
     /// Gives it its job.

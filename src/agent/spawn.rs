@@ -20,22 +20,20 @@ use std::path::PathBuf;
 use std::ptr;
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal};
-use serde::{Deserialize, Serialize};
-
 use super::failure::{AtStep, Failure, Step};
+use super::init::{Course, End, Init, Meanwhile, say};
 use super::limits::{self, JobLimits};
 use super::moments::{self, Moments};
-use super::observe::{self, Closeness, Handover, Observer, Seat};
+use super::observe::{self, Closeness, Handover};
 use super::process::{self, Child, Cloned};
 use super::protocol::{
     Access, Budget, Exceeded, JobNetwork, JobSpec, Layered, MAX_LISTENERS, Reply, SystemCall,
 };
 use super::report::{self, Probe};
-use super::signals::Reach;
 use super::world::{self, Place};
 use super::{landlock, leader, network, seccomp, signals, sockets, tree};
 use crate::switch_off::{Defence, is_off};
+use rustix::process::{Pid, Signal};
 
 /// How a job's process tree is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,20 +164,6 @@ impl Work {
 /// The rules of a job that is ready for its own; none where the kernel has no Landlock, and none is needed.
 pub(super) type Ready = Option<landlock::Prepared>;
 
-/// How a job ended, as its init says it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum End {
-    /// Its wait status, and when its first process ended.
-    Exited(i32, u64),
-    Failed(Failure),
-    /// No end yet: when it had its request, where that did not come by the agent, and what it may use up.
-    Began(u64, Budget),
-    /// No end yet: when it was about to execute its program.
-    Executes(u64),
-    /// No end yet: it has stopped, as its terminal has jobs do.
-    Paused,
-}
-
 /// A job that was started and whose processes may live.
 #[derive(Debug)]
 pub struct Job {
@@ -249,61 +233,20 @@ impl Confinement {
                 // Where it may have none the job says so itself.
                 let filter = self.filter_of(work).unwrap_or(Cow::Borrowed(&self.filter));
                 let seat = seat.map(|seat| (seat, filter.into_owned()));
-                self.see_to_end(report, seat, || self.job(work, descriptors, handover, report, place));
+                let course = Course::default();
+                let meanwhile = match work {
+                    _ if seat.is_some() || self.tree == ProcessTree::Subreaper => Meanwhile::GoOn(seat),
+                    // The leader of its session stays in this program, for as long as the job lives.
+                    Work::Execute(program) if program.terminal.is_some() => Meanwhile::GoOn(None),
+                    Work::Execute(_) | Work::Probe => Meanwhile::Lend { course: &course, connection: None },
+                };
+                let told = matches!(meanwhile, Meanwhile::Lend { .. }).then_some(&course);
+                Init { tree: self.tree, report, meanwhile }
+                    .see_to_end(|| self.job(work, descriptors, handover, report, place, told));
             }
             Err(failure) => say(report, &End::Failed(failure)),
         }
         process::exit_now(0)
-    }
-
-    /// Starts the process of the job, as its init, and sees it to its end.
-    ///
-    /// From its seat the init observes the job, whose calls the filter judges.
-    pub(super) fn see_to_end(
-        &self,
-        report: &OwnedFd,
-        seat: Option<(Seat, seccomp::Filter)>,
-        job: impl FnOnce(),
-    ) {
-        signals::hold();
-        // SAFETY: one thread, as in the agent.
-        let end = match unsafe { process::clone(0) } {
-            Ok(Cloned::Child) => {
-                drop(seat);
-                signals::release();
-                job();
-                process::exit_now(127)
-            }
-            Ok(Cloned::Parent(Child { pid, pidfd })) => {
-                drop((pidfd, job));
-                let reach = match self.tree {
-                    ProcessTree::Namespace => Reach::Namespace,
-                    ProcessTree::Subreaper => Reach::Group,
-                };
-                signals::pass_on_to(pid, reach);
-                // Nothing of the job's, nothing of the agent's: a job that closes its output must really have
-                // closed it.
-                let own = report.as_raw_fd().cast_unsigned();
-                let [first, second] = seat.as_ref().map_or([own; 2], |(seat, _)| seat.descriptors());
-                let _ = process::close_all_but([own, first, second]);
-                // Without a listener the job's calls fail, and with them the job.
-                let observer = seat.and_then(|(seat, filter)| seat.listen(filter).ok());
-                let end = match self.tree {
-                    ProcessTree::Namespace => reap_until(pid, report),
-                    ProcessTree::Subreaper => tree::reap_until(pid, || say(report, &End::Paused)),
-                };
-                observer.into_iter().for_each(Observer::finish);
-                end
-            }
-            Err(error) => Some(End::Failed(Failure::new(Step::Tree, error))),
-        };
-        if let Some(end) = end {
-            say(report, &end);
-            // Of a job that has not started the agent waits for this process.
-            if matches!(end, End::Exited(..)) {
-                wait_for_agent(report);
-            }
-        }
     }
 
     /// Has a job's init, and all below it, be killed before the agent. Before it closes what it has of the agent's.
@@ -340,6 +283,7 @@ impl Confinement {
         handover: Option<Handover>,
         report: &OwnedFd,
         place: &Place,
+        course: Option<&Course>,
     ) {
         // Before the filter, which forbids mounts.
         let ready = match work {
@@ -362,7 +306,7 @@ impl Confinement {
         // One that is observed gets its filter later, and last.
         let now = filter.as_deref().ok().filter(|_| handover.is_none());
         match ready.and_then(|()| self.make_ready(place, now, &[])).and_then(|ready| filter.map(|_| ready)) {
-            Ok(ready) => self.confined_job(ready, work, descriptors, handover, report),
+            Ok(ready) => self.confined_job(ready, work, descriptors, handover, report, course),
             Err(failure) => say(report, &End::Failed(failure)),
         }
     }
@@ -423,9 +367,10 @@ impl Confinement {
         descriptors: Vec<OwnedFd>,
         handover: Option<Handover>,
         report: &OwnedFd,
+        course: Option<&Course>,
     ) {
         let mut report = report.as_raw_fd();
-        let Err(failure) = self.confine_and_run(ready, work, descriptors, handover, &mut report);
+        let Err(failure) = self.confine_and_run(ready, work, descriptors, handover, &mut report, course);
         // SAFETY: `report` is the number under which the pipe is open here.
         let report = unsafe { BorrowedFd::borrow_raw(report) };
         say(&report, &End::Failed(failure));
@@ -438,6 +383,7 @@ impl Confinement {
         descriptors: Vec<OwnedFd>,
         handover: Option<Handover>,
         report: &mut RawFd,
+        course: Option<&Course>,
     ) -> Result<Infallible, Failure> {
         let (numbers, access): (&[RawFd], &[Access]) = match work {
             Work::Execute(program) => (&program.descriptors, &program.access),
@@ -471,8 +417,12 @@ impl Confinement {
                     leader::lead(terminal)?;
                 }
                 if program.timed {
-                    // SAFETY: the pipe is open under this number until exec.
-                    say(&unsafe { BorrowedFd::borrow_raw(*report) }, &End::Executes(moments::now()));
+                    let now = moments::now();
+                    match course {
+                        Some(course) => course.executed.set(Some(now)),
+                        // SAFETY: the pipe is open under this number until exec.
+                        None => say(&unsafe { BorrowedFd::borrow_raw(*report) }, &End::Executes(now)),
+                    }
                 }
                 Err(program.execute())
             }
@@ -622,10 +572,10 @@ impl Job {
             match end {
                 End::Began(at, budget) => self.began = Some((*at, *budget)),
                 End::Executes(at) => self.executes = Some(*at),
-                End::Exited(..) | End::Failed(_) | End::Paused => {}
+                End::Exited(..) | End::Answered | End::Failed(_) | End::Paused => {}
             }
         }
-        ends.iter().any(|end| matches!(end, End::Exited(..)))
+        ends.iter().any(|end| matches!(end, End::Exited(..) | End::Answered))
     }
 
     fn ends(&self) -> Vec<End> {
@@ -638,8 +588,8 @@ impl Job {
         ends
     }
 
-    /// How the job ended, once it [is over](Self::is_over). `others` are the inits of other jobs.
-    pub fn finish(mut self, others: &[Pid]) -> (Reply, Option<Moments>, Remains) {
+    /// How the job ended, once it [is over](Self::is_over); no reply where the broker has one. `others` are the inits of other jobs.
+    pub fn finish(mut self, others: &[Pid]) -> (Option<Reply>, Option<Moments>, Remains) {
         let dead = is_ready(&self.init.pidfd);
         if dead {
             self.hear();
@@ -661,6 +611,7 @@ impl Job {
             _ => None,
         };
         let reply = match last {
+            Some(End::Answered) => return (None, None, Remains { init: self.init, end: self.end }),
             // It may have ended by itself at the same moment; then the limit has not ended it.
             None | Some(End::Exited(libc::SIGKILL, _)) if let Some(exceeded) = self.exceeded => {
                 Reply::Exceeded(exceeded)
@@ -673,7 +624,7 @@ impl Job {
                 Reply::Exited { wait_status: libc::SIGKILL }
             }
         };
-        (reply, moments, Remains { init: self.init, end: self.end })
+        (Some(reply), moments, Remains { init: self.init, end: self.end })
     }
 }
 
@@ -707,57 +658,6 @@ fn is_ready(descriptor: &OwnedFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready == 1)
-}
-
-/// Reaps whatever ends in this namespace until the job does, then kills and reaps all that is left.
-fn reap_until(job: Pid, report: &OwnedFd) -> Option<End> {
-    let mut end = None;
-    loop {
-        match rustix::process::wait(rustix::process::WaitOptions::UNTRACED) {
-            Ok(Some((pid, status))) if status.stopped() => {
-                if pid == job && !signals::has_stopped() {
-                    say(report, &End::Paused);
-                }
-            }
-            Ok(Some((pid, status))) if pid == job => {
-                end = Some(tree::Ended::exited(status.as_raw()));
-                // All processes of this namespace but this one. None can fork its way out: the kernel lets
-                // no process fork that is about to be killed.
-                // SAFETY: kill takes numbers.
-                unsafe { libc::kill(-1, libc::SIGKILL) };
-            }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            // No child is left. Every process of a namespace has its first one as an ancestor, so nothing
-            // else is left either.
-            Err(rustix::io::Errno::CHILD) => return end,
-            Err(error) => return Some(End::Failed(Failure::new(Step::Tree, error))),
-        }
-    }
-}
-
-impl tree::Ended for End {
-    fn exited(status: i32) -> Self {
-        Self::Exited(status, moments::now())
-    }
-
-    fn failed(error: io::Error) -> Self {
-        Self::Failed(Failure::new(Step::Tree, error))
-    }
-}
-
-/// Writes one record to the pipe: short enough to be whole, and nobody but the agent reads it.
-pub(super) fn say(report: &impl std::os::fd::AsFd, end: &End) {
-    if let Ok(record) = postcard::to_stdvec(end) {
-        let _ = rustix::io::write(report, &record);
-    }
-}
-
-/// Waits until the agent has heard what was said: it has more to do just then than this process, whose end takes
-/// the kernel longer than the agent's reply.
-fn wait_for_agent(report: &OwnedFd) {
-    use rustix::event::{PollFd, PollFlags, poll};
-    // The write end of a pipe is ready when nobody holds the read end. An error has no better answer than to go.
-    let _ = poll(&mut [PollFd::new(report, PollFlags::empty())], None);
 }
 
 /// Gives each descriptor its number, and has everything else closed at exec.

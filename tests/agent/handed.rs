@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use cargo_sandbox::agent::client::{AgentConnection, Outlook};
 use cargo_sandbox::agent::protocol::{Budget, Exceeded, JobSpec, Reply, Request, Rights};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Agent, access, exited, job, shell};
 
 /// A connection that a process waits at which becomes the job that comes on it.
 fn handed(agent: &Agent) -> AgentConnection {
-    // The first makes the agent have a spare that has no connection.
-    assert_eq!(agent.run(job(&["/bin/true"])).0, exited(0));
+    // This makes the agent have a spare that has no connection.
     assert_eq!(agent.run(job(&["/bin/true"])).0, exited(0));
     let connection = agent.try_connect().unwrap();
-    assert_eq!(connection.outlook(), Outlook::Turn, "nothing has run since");
+    // One is made for it when the agent has nothing to do behind a job.
     assert_eq!(agent.run(job(&["/bin/true"])).0, exited(0));
     let start = Instant::now();
     while connection.outlook() != Outlook::Ready {
@@ -72,6 +72,60 @@ fn a_process_that_waits_takes_its_job_without_the_agent() {
     drop(connection);
     // The pipe ends when nobody has it.
     output.read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Child processes of one.
+fn children(process: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    list.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// The agent that serves, which is a child of what was started.
+fn serving(agent: &Agent) -> i32 {
+    let all = children(agent.process.id().cast_signed());
+    let [serving] = all[..] else { panic!("{all:?}") };
+    serving
+}
+
+fn send(process: i32, signal: i32) {
+    // SAFETY: takes two numbers; the process is one that this test has started, and has not been waited for.
+    assert_eq!(unsafe { libc::kill(process, signal) }, 0);
+}
+
+#[test]
+fn a_success_needs_no_agent_and_everything_else_does() {
+    let agent = Agent::start();
+    for (script, answered) in [("echo done", true), ("echo done; exit 9", false)] {
+        let connection = handed(&agent);
+        let serving = serving(&agent);
+        send(serving, libc::SIGSTOP);
+        let (mut output, writer) = io::pipe().unwrap();
+        connection.send(&Request::Run(Box::new(shell(script))), &[writer.as_fd(); 3]).unwrap();
+        drop(writer);
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "done\n");
+        let mut polled = [PollFd::new(&connection, PollFlags::IN)];
+        let wait = Timespec { tv_sec: if answered { 10 } else { 0 }, tv_nsec: 300_000_000 };
+        assert_eq!(poll(&mut polled, Some(&wait)).unwrap(), usize::from(answered), "{script}");
+        send(serving, libc::SIGCONT);
+        assert_eq!(connection.read_reply().unwrap(), exited(if answered { 0 } else { 9 }));
+    }
+    // Whatever it has missed in between.
+    assert_eq!(agent.shell("exit 5").0, exited(5));
+}
+
+#[test]
+fn a_connection_whose_process_is_killed_is_closed_and_the_next_is_served() {
+    let agent = Agent::start();
+    let connection = handed(&agent);
+    children(serving(&agent)).into_iter().for_each(|init| send(init, libc::SIGKILL));
+    let start = Instant::now();
+    while connection.outlook() != Outlook::Gone {
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody would answer on it");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(agent.shell("exit 5").0, exited(5));
 }
 
 #[test]
