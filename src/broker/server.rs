@@ -17,6 +17,7 @@ use anyhow::Context;
 use rustix::net::sockopt::socket_peercred;
 use rustix::termios::isatty;
 
+use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::caller::Stat;
 use crate::publish::channel::provide;
@@ -126,7 +127,9 @@ impl Broker {
         timeline.received();
         let own = self.session.stderr.as_ref();
         let aside = own.map_or(Ok(()), |stderr| stderr.step_aside(&mut request.descriptors));
-        let reply = match aside.map_err(Into::into).and_then(|()| self.run(stream, &request, timeline)) {
+        let mut spent = None;
+        let mut run = || self.run(stream, &request, timeline, &mut spent);
+        let reply = match aside.map_err(Into::into).and_then(|()| run()) {
             Ok(reply) => reply,
             Err(error) => {
                 say(&request, &error);
@@ -137,6 +140,10 @@ impl Broker {
             }
         };
         let _gone = (&*stream).write_all(&reply.encode());
+        // Cargo reads what a compiler says until nobody can say more.
+        drop(request);
+        std::thread::sleep(REPLY_DELAY);
+        drop(spent);
         // For the next job, while nobody waits.
         self.session.containers.connect_ahead();
     }
@@ -145,7 +152,14 @@ impl Broker {
         identify(&self.session, request).is_ok_and(|job| job.kind == JobKind::Query)
     }
 
-    fn run(&self, stream: &UnixStream, request: &Request, mut timeline: Timeline) -> anyhow::Result<Reply> {
+    /// What cargo is answered. The connection of the job, which is done with, is left in `spent`.
+    fn run(
+        &self,
+        stream: &UnixStream,
+        request: &Request,
+        mut timeline: Timeline,
+        spent: &mut Option<Arc<AgentConnection>>,
+    ) -> anyhow::Result<Reply> {
         let session = &*self.session;
         if session.role(&request.exe) == Some(role::CREDENTIAL) {
             let Some(tokens) = &session.tokens else { anyhow::bail!("cargo has its tokens by itself") };
@@ -180,6 +194,7 @@ impl Broker {
             observation: observation.as_ref(),
             said: &said,
             timeline: &mut timeline,
+            spent,
         };
         let reply = self.hand_over(stream, request, &mut job, extra);
         let outcome = (reply.as_ref().ok().copied(), started.elapsed());
@@ -221,7 +236,7 @@ impl Broker {
         job: &mut Job,
         extra: Extra<'_>,
     ) -> anyhow::Result<Reply> {
-        let Extra { capture, observation, said, timeline } = extra;
+        let Extra { capture, observation, said, timeline, spent } = extra;
         let mut relays = self.relays(request, job, said)?;
         let wrapper = socket_peercred(stream).ok().map(|credentials| credentials.pid);
         let (mut terminal, job_end) = Terminal::of(request, wrapper)?.unzip();
@@ -279,6 +294,7 @@ impl Broker {
             let reply = sent.map_err(Interruption::from).and_then(|()| wait.for_end());
             timeline.answered();
             drop(running);
+            *spent = Some(Arc::clone(&agent));
             match reply {
                 Err(Interruption::Agent(error)) if was_not_taken(&error) && attempts < MOST_ATTEMPTS => {
                     attempts += 1;
@@ -402,7 +418,12 @@ struct Extra<'a> {
     said: &'a Arc<Said>,
     /// When it comes how far.
     timeline: &'a mut Timeline,
+    /// Where its connection is left.
+    spent: &'a mut Option<Arc<AgentConnection>>,
 }
+
+/// How long behind a reply nothing is done: with two processors, the wrapper would have to wait for one.
+const REPLY_DELAY: Duration = Duration::from_micros(500);
 
 /// How often a job is handed over where containers end just then.
 const MOST_ATTEMPTS: usize = 3;
