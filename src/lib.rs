@@ -11,12 +11,12 @@ pub mod editor;
 pub mod forward;
 pub mod missing;
 mod mountinfo;
+mod passing;
 pub mod policy;
 mod procstat;
 pub mod project;
 pub mod provider;
 pub mod publish;
-mod received;
 pub mod report;
 pub mod switch_off;
 

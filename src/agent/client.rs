@@ -1,7 +1,6 @@
 //! The broker's end of a connection to an agent.
 
-use std::io::{self, IoSlice, Write};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -9,11 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
+use rustix::net::{SendFlags, send};
 
-use super::protocol::{
-    AGENT_SOCKET, Greeting, MAX_DESCRIPTORS, PROTOCOL_VERSION, Reply, Request, encode, read_message,
-};
+use super::protocol::{AGENT_SOCKET, Greeting, PROTOCOL_VERSION, Reply, Request, encode, read_message};
+use crate::passing::send_with;
 
 /// How long an agent may take to greet. It greets before it does anything else, so a longer wait means that
 /// nobody serves the socket.
@@ -97,20 +95,7 @@ impl AgentConnection {
     /// # Errors
     /// When the agent is gone, or the request exceeds the protocol's limits.
     pub fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        if descriptors.len() > MAX_DESCRIPTORS {
-            let message = format!("{} descriptors are too many for one job", descriptors.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        let bytes = encode(request)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::Error::other("the descriptors do not fit into one message"));
-        }
-        let sent = rustix::io::retry_on_intr(|| {
-            sendmsg(&self.stream, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)
-        })?;
-        (&self.stream).write_all(&bytes[sent..])
+        send_with(&self.stream, &encode(request)?, descriptors)
     }
 
     /// Waits for the reply.

@@ -53,8 +53,12 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
             }
             let _ = (&say_ready).write_all(&[1]);
             drop(say_ready);
-            let surroundings =
-                Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Namespace };
+            let surroundings = Surroundings {
+                peers: Peers::OutsideNamespace,
+                origin,
+                coming: None,
+                tree: ProcessTree::Namespace,
+            };
             match run(&config, listener, surroundings) {
                 Ok(()) => process::exit_now(0),
                 Err(error) => {
@@ -81,7 +85,8 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
              AppArmor profile or kernel has it (`--engine native` needs neither)"
         );
     }
-    let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Subreaper };
+    let surroundings =
+        Surroundings { peers: Peers::OutsideNamespace, origin, coming: None, tree: ProcessTree::Subreaper };
     run(&config, listener, surroundings)?;
     Ok(ExitCode::SUCCESS)
 }

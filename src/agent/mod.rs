@@ -41,7 +41,7 @@ pub use landlock::{
 pub use limits::JobLimits;
 pub use network::raise_loopback;
 pub use peer::Peers;
-pub use report::{Origin, limit_of};
+pub use report::{Coming, Origin, limit_of};
 pub use spawn::ProcessTree;
 pub use watch::kills as out_of_memory_kills;
 pub use world::{lay_over, make_mounts_private, mount_proc};
@@ -99,6 +99,8 @@ pub struct Surroundings {
     pub peers: Peers,
     /// What the container was before the agent changed anything.
     pub origin: Origin,
+    /// The container's limits, where they are not in `origin` yet.
+    pub coming: Option<Coming>,
     /// How process trees are ended: whether jobs can have namespaces of their own.
     pub tree: ProcessTree,
 }
@@ -153,6 +155,8 @@ pub fn run(
         idle: Duration::from_secs(config.idle_seconds),
         peers: surroundings.peers,
         origin: surroundings.origin,
+        coming: surroundings.coming,
+        memory: config.memory,
         confinement,
         spare: None,
         spares: true,

@@ -5,24 +5,21 @@
 //! front end alone, which connects to what the user allows and to nothing else (`crate::forward`).
 
 use std::fs;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, bind,
-    listen, sendmsg, socket, socket_with,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket, socket_with};
 use rustix::thread::UnshareFlags;
 
 use super::failure::{AtStep as _, Failure, Step};
-use super::protocol::{JobNetwork, MAX_LISTENERS};
+use super::protocol::JobNetwork;
 use super::spawn::ProcessTree;
 use super::world::Place;
+use crate::passing::send_owned;
 
 /// Connections that wait to be accepted, per listening socket.
 pub(super) const BACKLOG: i32 = 128;
@@ -65,7 +62,7 @@ pub fn enter(
         }
         listeners.push(listener(address).map_err(|error| at(address, error.into()))?);
     }
-    send(channel, &listeners).at(Step::Network)?;
+    send_owned(channel, &[0], &listeners).at(Step::Network)?;
     cover_hosts(&wanted.hosts, place).at(Step::Network)
 }
 
@@ -81,7 +78,7 @@ pub fn connect(port: u16, channel: &OwnedFd) -> Result<(), Failure> {
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
         Err(error) => return Err(Failure::about(Step::Network, address.to_string().as_bytes(), error)),
     }
-    send(channel, &[socket]).at(Step::Network)
+    send_owned(channel, &[0], &[socket]).at(Step::Network)
 }
 
 fn listener(address: &SocketAddr) -> rustix::io::Result<OwnedFd> {
@@ -100,17 +97,6 @@ fn listener(address: &SocketAddr) -> rustix::io::Result<OwnedFd> {
     }
     listen(&socket, BACKLOG)?;
     Ok(socket)
-}
-
-pub(super) fn send(channel: &OwnedFd, listeners: &[OwnedFd]) -> io::Result<()> {
-    let borrowed: Vec<_> = listeners.iter().map(OwnedFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !borrowed.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    sendmsg(channel, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
 }
 
 /// Shows the job a `/etc/hosts` of its own, which it cannot write.

@@ -4,10 +4,13 @@
 use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
+use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
-use super::protocol::Enforced;
+use super::protocol::{Enforced, encode, read_message};
+use crate::passing::{WithDescriptors, send_owned};
 
 /// What a process sees of its own world after it went through the steps of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +52,46 @@ pub struct Origin {
     pub pids_limit: Option<u64>,
     /// The file in which the kernel counts whom it killed for want of memory.
     pub out_of_memory: Option<OwnedFd>,
+}
+
+/// The limits of a container whose agent begins to serve before they are in force: the kernel takes its time to move a process into a
+/// group (cgroups(7)). Until then no job is started.
+#[derive(Debug)]
+pub struct Coming(UnixStream);
+
+impl Coming {
+    /// Limits that come on this.
+    pub fn on(stream: UnixStream) -> Self {
+        Self(stream)
+    }
+
+    /// Says what is in force from now on, with the file in which the kernel counts whom it killed, if there is one.
+    ///
+    /// # Errors
+    /// When the agent is gone.
+    pub fn say(
+        stream: &UnixStream,
+        memory: Option<u64>,
+        pids: Option<u64>,
+        out_of_memory: Option<OwnedFd>,
+    ) -> io::Result<()> {
+        let bytes = encode(&(memory, pids))?;
+        send_owned(stream, &bytes, out_of_memory.as_slice())
+    }
+
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// When nobody will say them any more.
+    pub fn take(&self, origin: &mut Origin) -> io::Result<()> {
+        let mut reader = WithDescriptors::of(&self.0);
+        (origin.memory_limit, origin.pids_limit) = read_message(&mut reader)?;
+        origin.out_of_memory = reader.descriptors.pop();
+        // The group is the top of the tree that the container sees from now on; without, it sees a path of the host.
+        // SAFETY: this flag changes nothing that Rust code relies on.
+        let _kept = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) };
+        Ok(())
+    }
 }
 
 impl Origin {

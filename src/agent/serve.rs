@@ -17,7 +17,7 @@ use super::peer::{Peers, may_connect};
 use super::protocol::{
     Budget, Exceeded, Greeting, JobSpec, PROTOCOL_VERSION, Reply, Request, SUBREAPER, encode,
 };
-use super::report::{self, Origin};
+use super::report::{self, Coming, Origin};
 use super::spare::Spare;
 use super::spawn::{self, Confinement, Job, ProcessTree, Remains, Work};
 use super::watch::{OutOfMemory, Watch, Watched as WatchedJob};
@@ -43,6 +43,10 @@ pub struct Server {
     pub peers: Peers,
     /// What the container was before the agent changed anything.
     pub origin: Origin,
+    /// Limits that are not in force yet.
+    pub coming: Option<Coming>,
+    /// Memory of all jobs, in bytes, for where the kernel does not limit it.
+    pub memory: u64,
     /// What every job goes through.
     pub confinement: Confinement,
     /// The surroundings of the next job.
@@ -389,7 +393,19 @@ impl Server {
         started.map_err(Failure::into_reply)
     }
 
+    /// Waits until the container's limits are in force.
+    fn settle(&mut self) -> Result<(), Failure> {
+        if let Some(coming) = &self.coming {
+            coming.take(&mut self.origin).at(Step::Limits)?;
+            self.out_of_memory = OutOfMemory::new(self.origin.out_of_memory.take());
+            self.watch.memory = self.origin.memory_limit.is_none().then_some(self.memory);
+            self.coming = None;
+        }
+        Ok(())
+    }
+
     fn run(&mut self, spec: Box<JobSpec>, descriptors: Vec<OwnedFd>) -> Result<State, Failure> {
+        self.settle()?;
         let lifetime = Lifetime { budget: spec.budget, free: None };
         let (spec, descriptors) = match self.spare.take_if(|_| Spare::suits(&spec, &self.confinement.common))
         {
@@ -485,7 +501,9 @@ impl Server {
         let handed = connections.iter().any(Connection::is_handed);
         let for_one = !handed && connections.iter().any(Connection::is_idle);
         let for_all = self.spare.is_none() && (self.missed || !handed);
-        self.spares && self.confinement.tree == ProcessTree::Namespace && (for_one || for_all)
+        // One that is made before the limits are in force would not be under them.
+        let settled = self.coming.is_none();
+        settled && self.spares && self.confinement.tree == ProcessTree::Namespace && (for_one || for_all)
     }
 
     fn place(&self) -> Result<Place, Failure> {
@@ -541,9 +559,9 @@ impl Server {
         }
     }
 
-    fn enforced(&self, file: OwnedFd) -> Reply {
+    fn enforced(&mut self, file: OwnedFd) -> Reply {
         let probe = spawn::read_probe(file).map_err(|error: io::Error| Failure::new(Step::Probe, error));
-        match probe {
+        match self.settle().and(probe) {
             Ok(probe) => {
                 let tree = match self.confinement.tree {
                     ProcessTree::Namespace => "pid namespace",

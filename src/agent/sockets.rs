@@ -18,6 +18,7 @@ use super::failure::{AtStep as _, Failure, Step};
 use super::network;
 use super::spawn::ProcessTree;
 use super::world::Place;
+use crate::passing::send_owned;
 
 /// Opens what listens at each path, and sends it through `channel`, in their order.
 ///
@@ -42,7 +43,7 @@ pub fn enter(paths: &[Vec<u8>], channel: &OwnedFd, tree: ProcessTree, place: &Pl
             | MountFlags::NOEXEC;
         mount_remount(directory, flags, c"").at(Step::Sockets)?;
     }
-    network::send(channel, &listeners).at(Step::Sockets)
+    send_owned(channel, &[0], &listeners).at(Step::Sockets)
 }
 
 /// A socket that listens at `path`. `made` are the directories that were given a file system of their own.

@@ -21,7 +21,7 @@ use super::process::{self, Child, Cloned};
 use super::protocol::{JobSpec, Reply, Request, encode, read_message};
 use super::spawn::{Confinement, Job, Work};
 use super::world::Place;
-use crate::received::WithDescriptors;
+use crate::passing::WithDescriptors;
 
 /// An init without a job.
 #[derive(Debug)]

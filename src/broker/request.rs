@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use crate::received::WithDescriptors;
+use crate::passing::WithDescriptors;
 use crate::wire::{HEADER_LENGTH, Header};
 
 /// What a wrapper was given by cargo.

@@ -267,6 +267,24 @@ fn a_job_of_root_is_not_root_on_the_host() {
 }
 
 #[test]
+fn not_even_the_first_job_starts_before_its_limits() {
+    // Several times: the kernel takes some milliseconds to move the container, which does not wait for it in all that it does.
+    for _ in 0..5 {
+        let container = Container::start();
+        let connection = container.send("sleep 600", File::open("/dev/null").unwrap().as_fd());
+        let process = host_status_of_a_job(&container, "sleep", "Pid:");
+        let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+        let own = groups.lines().filter(|line| line.ends_with(&container.spec.container_name())).count();
+        drop(connection);
+        // With version 1 of cgroups one for memory and one for processes; an ordinary user may not have any.
+        let report = container.report();
+        let limited = report.memory_limit.is_some() || report.pids_limit.is_some();
+        assert_eq!(own > 0, limited, "{groups}");
+        assert!(limited || container.spec.uid != 0);
+    }
+}
+
+#[test]
 fn what_only_root_may_read_stays_so() {
     let container = Container::start();
     // /usr belongs to root and is shown as it is; the project is shown as the job's own.

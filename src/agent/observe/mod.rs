@@ -18,24 +18,17 @@ mod memory;
 mod network;
 
 use std::fs::File;
-use std::io;
-use std::io::IoSlice;
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
-};
-
 pub use event::{Act, Closeness, Event, Reach};
 
 use super::seccomp::Filter;
+use crate::passing::{WithDescriptors, send_owned};
 use listener::Listener;
 
 /// The init's part: where it gets the listener, and where it writes.
@@ -74,12 +67,7 @@ impl Handover {
     /// When the kernel refuses.
     pub fn install(&self, filter: &Filter) -> io::Result<()> {
         let listener = filter.install_with_listener()?;
-        let descriptors: [BorrowedFd<'_>; 1] = [listener.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        sendmsg(&self.0, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-        Ok(())
+        send_owned(&self.0, &[0], &[listener])
     }
 }
 
@@ -139,15 +127,9 @@ fn used() -> Option<Event> {
 }
 
 fn receive(from: &UnixStream) -> Option<OwnedFd> {
-    let mut byte = [0];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let buffers = &mut [IoSliceMut::new(&mut byte)];
-    rustix::io::retry_on_intr(|| recvmsg(from, buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC)).ok()?;
-    ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    })
+    let mut reader = WithDescriptors::of(from);
+    reader.read_exact(&mut [0]).ok()?;
+    reader.descriptors.pop()
 }
 
 /// Does something with all signals held back, which what it starts inherits.

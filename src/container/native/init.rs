@@ -1,20 +1,16 @@
 //! The keeper, and the way of the container's first process from there to the agent.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, IoSliceMut, Write as _};
-use std::mem::MaybeUninit;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
-};
+use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
-use rustix::thread::{CapabilitySet, UnshareFlags};
+use rustix::thread::CapabilitySet;
 
 use super::cgroup::Cgroup;
 use super::plan::Plan;
@@ -23,9 +19,10 @@ use super::trees::DEVICES;
 use super::trouble::Trouble;
 use super::{LOG, root, trees};
 use crate::agent::process::{self, Child, Cloned};
-use crate::agent::protocol::{AGENT_SOCKET, encode, read_message};
-use crate::agent::{self, Origin, Peers, ProcessTree, Surroundings};
+use crate::agent::protocol::{AGENT_SOCKET, MAX_DESCRIPTORS, encode, read_message};
+use crate::agent::{self, Coming, Origin, Peers, ProcessTree, Surroundings};
 use crate::container::spec::KILLED_FIRST;
+use crate::passing::{WithDescriptors, send_owned};
 
 const NAMESPACES: i32 =
     libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
@@ -161,7 +158,7 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let child = match cloned.map_err(|error| Trouble::namespaces("cannot make namespaces", error))? {
         Cloned::Child => {
             drop(ours);
-            if let Err(trouble) = inside(plan, owner, &theirs, listener, answer) {
+            if let Err(trouble) = inside(plan, owner, theirs, listener, answer) {
                 answer.give(&Err(trouble));
             }
             process::exit_now(1)
@@ -169,12 +166,8 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
         Cloned::Parent(child) => child,
     };
     drop((listener, theirs));
-    let mut cgroup = Cgroup::create(&plan.name, plan.memory, plan.pids);
-    if cgroup.enter(child.pid.as_raw_pid()).is_err() {
-        cgroup.remove();
-        cgroup = Cgroup::default();
-    }
-    let record = Record {
+    let cgroup = Cgroup::create(&plan.name, plan.memory, plan.pids);
+    let mut record = Record {
         pid: std::process::id().cast_signed(),
         start_time: start_time(std::process::id().cast_signed()).unwrap_or_default(),
         project: plan.project.clone(),
@@ -185,7 +178,9 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let prepared = record
         .write(Path::new("."))
         .map_err(|error| Trouble::step("cannot record the container", error))
-        .and_then(|()| hand_over(plan, owner, &child, &record.cgroup, &ours));
+        .and_then(|()| hand_over(plan, owner, &child, &ours))
+        // Behind all that the container can begin with: the kernel takes some ten milliseconds for it.
+        .and_then(|()| limit(&mut record, &child, &ours));
     // From here on the container answers, by itself or by ending.
     let mut told = false;
     let result = match prepared {
@@ -234,15 +229,23 @@ fn bind() -> io::Result<UnixListener> {
     listener
 }
 
+/// Puts the container under its limits and says so to the agent, which starts no job before. Where the kernel refuses, the
+/// agent watches instead.
+fn limit(record: &mut Record, child: &Child, ours: &UnixStream) -> Result<(), Trouble> {
+    if record.cgroup.enter(child.pid.as_raw_pid()).is_err() {
+        record.cgroup.remove();
+        record.cgroup = Cgroup::default();
+        record.write(Path::new(".")).map_err(|error| Trouble::step("cannot record the container", error))?;
+    }
+    let cgroup = &record.cgroup;
+    let events = cgroup.memory_events().map(OwnedFd::from);
+    Coming::say(ours, cgroup.memory_limit(), cgroup.pids_limit(), events)
+        .map_err(|error| Trouble::step("cannot reach the container's first process", error))
+}
+
 /// Gives the container's first process what it cannot get itself: its users, and for root the host's files
 /// under another owner.
-fn hand_over(
-    plan: &Plan,
-    owner: Owner,
-    child: &Child,
-    cgroup: &Cgroup,
-    ours: &UnixStream,
-) -> Result<(), Trouble> {
+fn hand_over(plan: &Plan, owner: Owner, child: &Child, ours: &UnixStream) -> Result<(), Trouble> {
     let process = format!("/proc/{}", child.pid.as_raw_pid());
     let write = |name: &str, content: String| {
         fs::write(format!("{process}/{name}"), content)
@@ -269,41 +272,19 @@ fn hand_over(
         }
     };
     let failed = |error| Trouble::step("cannot reach the container's first process", error);
-    let events: Vec<OwnedFd> = cgroup.memory_events().map(OwnedFd::from).into_iter().collect();
-    let limits = encode(&(cgroup.memory_limit(), cgroup.pids_limit(), events.len())).map_err(failed)?;
-    (&*ours).write_all(&limits).map_err(failed)?;
-    if !events.is_empty() {
-        send_descriptors(ours, &events).map_err(failed)?;
-    }
-    // The kernel takes 253 descriptors at a time.
-    trees.chunks(128).try_for_each(|trees| send_descriptors(ours, trees)).map_err(failed)
+    // It waits for its users, and for as many trees as it knows.
+    send_owned(ours, &[0], &[]).map_err(failed)?;
+    trees.chunks(MAX_DESCRIPTORS).try_for_each(|trees| send_owned(ours, &[0], trees)).map_err(failed)
 }
 
-fn send_descriptors(stream: &UnixStream, descriptors: &[OwnedFd]) -> io::Result<()> {
-    let borrowed: Vec<_> = descriptors.iter().map(OwnedFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(128))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    sendmsg(stream, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-fn receive_descriptors(stream: &UnixStream, number: usize) -> io::Result<Vec<OwnedFd>> {
+/// What [`hand_over`] sends.
+fn taken_over(stream: &UnixStream, number: usize) -> io::Result<Vec<OwnedFd>> {
     let mut received = Vec::with_capacity(number);
+    (&mut &*stream).read_exact(&mut [0])?;
     while received.len() < number {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(128))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        if recvmsg(stream, &mut [IoSliceMut::new(&mut [0])], &mut ancillary, flags)?.bytes == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                received.extend(descriptors);
-            }
-        }
+        let mut reader = WithDescriptors::of(stream);
+        reader.read_exact(&mut [0])?;
+        received.append(&mut reader.descriptors);
     }
     Ok(received)
 }
@@ -339,20 +320,22 @@ fn wait(child: &Child) -> bool {
 fn inside(
     plan: &Plan,
     owner: Owner,
-    theirs: &UnixStream,
+    theirs: UnixStream,
     listener: UnixListener,
     answer: &mut Answer,
 ) -> Result<(), Trouble> {
     let failed = |error| Trouble::step("the container's keeper is gone", error);
-    let (memory_limit, pids_limit, events) = read_message(&mut &*theirs).map_err(failed)?;
-    let out_of_memory = receive_descriptors(theirs, events).map_err(failed)?.pop();
     let step = |what: &'static str| move |error: rustix::io::Errno| Trouble::namespaces(what, error);
 
     agent::make_mounts_private().map_err(|error| Trouble::namespaces("cannot change mounts", error))?;
+    let sent = match owner {
+        Owner::Caller => 0,
+        Owner::Nobody(_) => plan.binds.len() + DEVICES.len(),
+    };
+    let trees = taken_over(&theirs, sent).map_err(failed)?;
     let trees = match owner {
         Owner::Caller => trees::open(plan, None)?,
         Owner::Nobody(_) => {
-            let trees = receive_descriptors(theirs, plan.binds.len() + DEVICES.len()).map_err(failed)?;
             rustix::thread::set_thread_groups(&[]).map_err(step("cannot drop groups"))?;
             trees
         }
@@ -365,12 +348,12 @@ fn inside(
         .map_err(step("cannot tie the container to its keeper"))?;
     // The keeper holds the other end of this as long as it lives.
     let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    if !matches!(rustix::net::recv(theirs, &mut [0; 1], peek), Err(rustix::io::Errno::AGAIN)) {
-        return Err(Trouble::failed("the container's keeper is gone"));
+    match rustix::net::recv(&theirs, &mut [0; 1], peek) {
+        // What it says next may be there already.
+        Err(rustix::io::Errno::AGAIN) => {}
+        Ok((count, _)) if count > 0 => {}
+        _ => return Err(Trouble::failed("the container's keeper is gone")),
     }
-    // Its own group is the top of the tree that it sees; without, it sees a path of the host.
-    // SAFETY: this flag changes nothing that Rust code relies on.
-    let _ = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) };
     if !plan.host_network {
         agent::raise_loopback()
             .map_err(|error| Trouble::step("cannot switch on the container's loopback", error))?;
@@ -385,10 +368,11 @@ fn inside(
         .map_err(|error| Trouble::step("cannot read the container's /proc", error))?;
     let mountinfo = String::from_utf8_lossy(&mountinfo).into_owned();
     answer.give(&Ok(()));
-    keep_only(&listener, out_of_memory.as_ref())
-        .map_err(|error| Trouble::step("cannot close descriptors", error))?;
-    let origin = Origin { first: None, mountinfo, memory_limit, pids_limit, out_of_memory };
-    let surroundings = Surroundings { peers: Peers::OutsideNamespace, origin, tree: ProcessTree::Namespace };
+    keep_only(&listener, &theirs).map_err(|error| Trouble::step("cannot close descriptors", error))?;
+    let origin = Origin { mountinfo, ..Origin::default() };
+    let coming = Some(Coming::on(theirs));
+    let surroundings =
+        Surroundings { peers: Peers::OutsideNamespace, origin, coming, tree: ProcessTree::Namespace };
     match agent::run(&plan.agent, listener, surroundings) {
         Ok(()) => process::exit_now(0),
         Err(error) => {
@@ -399,10 +383,8 @@ fn inside(
 }
 
 /// Closes everything else from 3 on; what Rust values here own of it is never used again.
-fn keep_only(listener: &UnixListener, other: Option<&OwnedFd>) -> io::Result<()> {
-    let listener = listener.as_raw_fd();
-    let other = other.map_or(listener, OwnedFd::as_raw_fd);
-    process::close_all_but([0, 1, 2, listener, other].map(i32::cast_unsigned))
+fn keep_only(listener: &UnixListener, keeper: &UnixStream) -> io::Result<()> {
+    process::close_all_but([0, 1, 2, listener.as_raw_fd(), keeper.as_raw_fd()].map(i32::cast_unsigned))
 }
 
 #[cfg(test)]
