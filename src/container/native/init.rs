@@ -178,9 +178,7 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let prepared = record
         .write(Path::new("."))
         .map_err(|error| Trouble::step("cannot record the container", error))
-        .and_then(|()| hand_over(plan, owner, &child, &ours))
-        // Behind all that the container can begin with: the kernel takes some ten milliseconds for it.
-        .and_then(|()| limit(&mut record, &child, &ours));
+        .and_then(|()| make_ready(plan, owner, &mut record, &child, &ours));
     // From here on the container answers, by itself or by ending.
     let mut told = false;
     let result = match prepared {
@@ -229,10 +227,23 @@ fn bind() -> io::Result<UnixListener> {
     listener
 }
 
-/// Puts the container under its limits and says so to the agent, which starts no job before. Where the kernel refuses, the
-/// agent watches instead.
-fn limit(record: &mut Record, child: &Child, ours: &UnixStream) -> Result<(), Trouble> {
-    if record.cgroup.enter(child.pid.as_raw_pid()).is_err() {
+/// Gives the container's first process what it needs, and puts it under its limits meanwhile: the kernel takes some ten milliseconds to
+/// move a process into a cgroup. The agent starts no job before it has heard of them. Where the kernel refuses, it watches
+/// instead.
+fn make_ready(
+    plan: &Plan,
+    owner: Owner,
+    record: &mut Record,
+    child: &Child,
+    ours: &UnixStream,
+) -> Result<(), Trouble> {
+    let cgroup = &record.cgroup;
+    let (handed_over, entered) = std::thread::scope(|scope| {
+        let entering = scope.spawn(|| cgroup.enter(child.pid.as_raw_pid()));
+        (hand_over(plan, owner, child, ours), entering.join())
+    });
+    handed_over?;
+    if !matches!(entered, Ok(Ok(()))) {
         record.cgroup.remove();
         record.cgroup = Cgroup::default();
         record.write(Path::new(".")).map_err(|error| Trouble::step("cannot record the container", error))?;
