@@ -237,13 +237,14 @@ fn make_ready(
     child: &Child,
     ours: &UnixStream,
 ) -> Result<(), Trouble> {
-    let cgroup = &record.cgroup;
+    let enter = || record.cgroup.enter(child.pid.as_raw_pid());
     let (handed_over, entered) = std::thread::scope(|scope| {
-        let entering = scope.spawn(|| cgroup.enter(child.pid.as_raw_pid()));
-        (hand_over(plan, owner, child, ours), entering.join())
+        let entering = std::thread::Builder::new().spawn_scoped(scope, enter);
+        let handed_over = hand_over(plan, owner, child, ours);
+        (handed_over, entering.map_or_else(|_| enter().ok(), |thread| thread.join().ok()?.ok()))
     });
     handed_over?;
-    if !matches!(entered, Ok(Ok(()))) {
+    if entered.is_none() {
         record.cgroup.remove();
         record.cgroup = Cgroup::default();
         record.write(Path::new(".")).map_err(|error| Trouble::step("cannot record the container", error))?;
