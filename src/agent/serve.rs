@@ -65,6 +65,8 @@ pub struct Server {
 struct Connection {
     /// `None` when the peer is gone and its job is being killed.
     stream: Option<UnixStream>,
+    /// Whether nothing that the peer says is heard any more: the agent is to end, and a process may just have taken a job.
+    deaf: bool,
     state: State,
 }
 
@@ -168,7 +170,7 @@ impl Server {
             if self.watch.due.is_some_and(|due| Instant::now() >= due) {
                 self.look(&mut connections);
             }
-            connections.retain(|connection| {
+            connections.retain_mut(|connection| {
                 let receiving = matches!(connection.state, State::Receiving(_));
                 let running = matches!(connection.state, State::Running(..) | State::Handed(_));
                 if let (State::Handed(_), Some(stream), None) =
@@ -176,6 +178,7 @@ impl Server {
                 {
                     // What has been sent is read, and what is sent now is refused.
                     let _gone = stream.shutdown(Shutdown::Read);
+                    connection.deaf = true;
                 }
                 // Once told to stop, a request that has not come is not waited for.
                 running || (connection.stream.is_some() && !(receiving && listener.is_none()))
@@ -204,6 +207,8 @@ impl Server {
             if let Some(stream) = &connection.stream {
                 let wanted = match connection.state {
                     State::Sending(_) => PollFlags::OUT,
+                    // Its own end of hearing would be found again and again; that the peer is gone is said all the same.
+                    State::Running(..) | State::Handed(_) if connection.deaf => PollFlags::empty(),
                     State::Receiving(_) | State::Running(..) => PollFlags::IN | PollFlags::RDHUP,
                     // What comes is the spare's.
                     State::Handed(_) => PollFlags::RDHUP,
@@ -278,7 +283,7 @@ impl Server {
             // A fresh socket takes a greeting whole.
             if welcome && Outgoing::new(greeting.to_vec()).send(&stream).unwrap_or(false) {
                 let state = State::Receiving(Incoming::default());
-                connections.push(Connection { stream: Some(stream), state });
+                connections.push(Connection { stream: Some(stream), deaf: false, state });
             }
         }
     }

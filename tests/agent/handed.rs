@@ -179,6 +179,20 @@ fn nobody_waits_at_a_connection_that_is_closed_or_of_an_agent_that_stops() {
 }
 
 #[test]
+fn a_job_that_was_taken_runs_on_though_the_agent_was_told_to_stop() {
+    for delay in [0, 100, 300, 1000, 3000].into_iter().map(Duration::from_micros) {
+        let agent = Agent::start();
+        let (connection, other) = (handed(&agent), agent.try_connect().unwrap());
+        let null = File::open("/dev/null").unwrap();
+        let sent = connection.send(&Request::Run(Box::new(shell("sleep 0.2; exit 0"))), &[null.as_fd(); 3]);
+        std::thread::sleep(delay);
+        other.send(&Request::Stop, &[]).unwrap();
+        sent.unwrap();
+        assert_eq!(connection.read_reply().unwrap(), exited(0), "{delay:?}");
+    }
+}
+
+#[test]
 fn a_timed_job_says_when_it_came_how_far() {
     let agent = Agent::start();
     for connection in [|agent: &Agent| agent.try_connect().unwrap(), handed] {
