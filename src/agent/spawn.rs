@@ -188,7 +188,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Remains {
     init: Child,
-    /// What the init waits for ([`wait_for_agent`]).
+    /// What the init waits for (`super::init`).
     end: Option<OwnedFd>,
 }
 
