@@ -9,7 +9,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recv, recvmsg, send,
 };
 
-use super::protocol::{MAX_DESCRIPTORS, MAX_MESSAGE, Request};
+use super::protocol::{MAX_DESCRIPTORS, MAX_MESSAGE, Reply, Request, encode};
 
 /// A request as far as it has come.
 #[derive(Debug, Default)]
@@ -90,6 +90,14 @@ impl Outgoing {
         Self { bytes, sent: 0 }
     }
 
+    /// Replies to send, of which the last is the end.
+    ///
+    /// # Errors
+    /// When one is longer than a message may be.
+    pub fn replies(replies: &[Reply]) -> io::Result<Self> {
+        Ok(Self::new(replies.iter().map(encode).collect::<io::Result<Vec<_>>>()?.concat()))
+    }
+
     /// Sends what the peer takes now; returns whether that was all.
     ///
     /// # Errors
@@ -139,7 +147,7 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::super::client::AgentConnection;
-    use super::super::protocol::{Greeting, PROTOCOL_VERSION, encode, write_message};
+    use super::super::protocol::{Greeting, PROTOCOL_VERSION, write_message};
     use super::*;
 
     fn greeted() -> (AgentConnection, UnixStream) {

@@ -16,7 +16,7 @@ use super::failure::{Failure, Step};
 use super::moments::{self, Moments};
 use super::observe::{Observer, Seat};
 use super::process::{self, Child, Cloned};
-use super::protocol::{Budget, Reply, encode};
+use super::protocol::{Budget, Reply};
 use super::signals::{self, Reach};
 use super::spawn::ProcessTree;
 use super::{seccomp, tree};
@@ -159,12 +159,10 @@ impl Course {
         let Some((taken, _)) = self.taken.get() else { return false };
         let executed = self.executed.get();
         let moments = executed.map(|executed| Reply::Moments(Moments { taken, executed, ended }));
-        let replies = moments.into_iter().chain([Reply::Exited { wait_status: 0 }]);
-        let Ok(bytes) = replies.map(|reply| encode(&reply)).collect::<io::Result<Vec<_>>>() else {
-            return false;
-        };
+        let replies: Vec<Reply> = moments.into_iter().chain([Reply::Exited { wait_status: 0 }]).collect();
+        let Ok(mut outgoing) = Outgoing::replies(&replies) else { return false };
         // So few bytes go in one piece or not at all; and a peer that is gone needs no answer.
-        Outgoing::new(bytes.concat()).send(connection).unwrap_or(true)
+        outgoing.send(connection).unwrap_or(true)
     }
 }
 

@@ -380,7 +380,7 @@ impl Server {
                 done => return done,
             }
         }
-        if !connection.has_more() {
+        if !connection.stream.as_ref().is_some_and(has_more) {
             // It may have taken a request with it, for which the broker would wait for ever.
             connection.stream = None;
         }
@@ -524,10 +524,10 @@ impl Server {
         let State::Running(job, ..) = &mut connections[index].state else { return None };
         if !job.is_over() {
             if let (true, Some(stream)) = (job.take_stop(), &connections[index].stream)
-                && let Ok(bytes) = encode(&Reply::Suspended)
+                && let Ok(mut reply) = Outgoing::replies(&[Reply::Suspended])
             {
                 // A peer that does not read has nobody at its terminal.
-                let _ = Outgoing::new(bytes).send(stream);
+                let _ = reply.send(stream);
             }
             return None;
         }
@@ -594,9 +594,9 @@ impl Connection {
     fn hand_to(&mut self, spare: Spare) {
         let (job, back) = spare.with_connection();
         self.state = State::Handed(Handed { job, back: Some(back), incoming: Incoming::default() });
-        if let (Some(stream), Ok(bytes)) = (&self.stream, encode(&Reply::Ready)) {
+        if let (Some(stream), Ok(mut reply)) = (&self.stream, Outgoing::replies(&[Reply::Ready])) {
             // It is short, and a peer that is gone is seen elsewhere.
-            let _gone = Outgoing::new(bytes).send(stream);
+            let _gone = reply.send(stream);
         }
     }
 
@@ -616,11 +616,6 @@ impl Connection {
         self.stream.is_some() && matches!(&self.state, State::Receiving(incoming) if incoming.is_empty())
     }
 
-    /// Whether something has come that nobody has taken.
-    fn has_more(&self) -> bool {
-        self.stream.as_ref().is_some_and(has_more)
-    }
-
     fn is_handed(&self) -> bool {
         matches!(self.state, State::Handed(_))
     }
@@ -632,11 +627,10 @@ impl Connection {
             self.state = State::Receiving(Incoming::default());
             return;
         };
-        let Ok(bytes) = replies.iter().map(encode).collect::<io::Result<Vec<_>>>() else {
+        let Ok(mut outgoing) = Outgoing::replies(replies) else {
             self.stream = None;
             return;
         };
-        let mut outgoing = Outgoing::new(bytes.concat());
         // Nearly always taken whole; a peer that is gone needs no reply.
         if outgoing.send(stream).unwrap_or(true) {
             self.stream = None;

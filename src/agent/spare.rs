@@ -18,7 +18,7 @@ use super::failure::{AtStep as _, Failure, Step};
 use super::init::{Course, End, Init, Meanwhile, say};
 use super::moments;
 use super::process::{self, Child, Cloned};
-use super::protocol::{JobSpec, Reply, Request, encode, read_message};
+use super::protocol::{JobSpec, Reply, Request, read_message};
 use super::spawn::{Confinement, Job, Work};
 use super::world::Place;
 use crate::passing::WithDescriptors;
@@ -103,8 +103,7 @@ fn rehearse(place: &Place) -> Option<Work> {
     };
     AgentConnection::over(broker.try_clone().ok()?).send(&Request::Run(Box::new(spec)), &[]).ok()?;
     let request = read_message(&mut WithDescriptors::of(&job)).ok()?;
-    let reply = encode(&Reply::Exited { wait_status: 0 }).ok()?;
-    Outgoing::new(reply).send(&job).ok()?;
+    Outgoing::replies(&[Reply::Exited { wait_status: 0 }]).and_then(|mut reply| reply.send(&job)).ok()?;
     match request {
         Request::Run(spec) => Work::of(*spec, 0, place).ok(),
         _ => None,

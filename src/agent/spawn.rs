@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use std::ptr;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal};
+
 use super::failure::{AtStep, Failure, Step};
 use super::init::{Course, End, Init, Meanwhile, say};
 use super::limits::{self, JobLimits};
@@ -33,7 +35,6 @@ use super::report::{self, Probe};
 use super::world::{self, Place};
 use super::{landlock, leader, network, seccomp, signals, sockets, tree};
 use crate::switch_off::{Defence, is_off};
-use rustix::process::{Pid, Signal};
 
 /// How a job's process tree is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
