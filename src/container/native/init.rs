@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::CapabilitySet;
@@ -158,8 +159,13 @@ fn keep(plan: &Plan, answer: &mut Answer) -> Result<(), Trouble> {
     let child = match cloned.map_err(|error| Trouble::namespaces("cannot make namespaces", error))? {
         Cloned::Child => {
             drop(ours);
-            if let Err(trouble) = inside(plan, owner, theirs, listener, answer) {
-                answer.give(&Err(trouble));
+            match inside(plan, owner, &theirs) {
+                Ok(mountinfo) => {
+                    answer.give(&Ok(()));
+                    serve(plan, theirs, listener, mountinfo)
+                }
+                // Before the keeper finds `theirs` closed, which says less.
+                Err(trouble) => answer.give(&Err(trouble)),
             }
             process::exit_now(1)
         }
@@ -328,14 +334,8 @@ fn wait(child: &Child) -> bool {
     }
 }
 
-/// The container's first process.
-fn inside(
-    plan: &Plan,
-    owner: Owner,
-    theirs: UnixStream,
-    listener: UnixListener,
-    answer: &mut Answer,
-) -> Result<(), Trouble> {
+/// Makes the container from inside, as its first process; returns its `/proc/self/mountinfo`.
+fn inside(plan: &Plan, owner: Owner, theirs: &UnixStream) -> Result<String, Trouble> {
     let failed = |error| Trouble::step("the container's keeper is gone", error);
     let step = |what: &'static str| move |error: rustix::io::Errno| Trouble::namespaces(what, error);
 
@@ -344,7 +344,7 @@ fn inside(
         Owner::Caller => 0,
         Owner::Nobody(_) => plan.binds.len() + DEVICES.len(),
     };
-    let trees = taken_over(&theirs, sent).map_err(failed)?;
+    let trees = taken_over(theirs, sent).map_err(failed)?;
     let trees = match owner {
         Owner::Caller => trees::open(plan, None)?,
         Owner::Nobody(_) => {
@@ -360,7 +360,7 @@ fn inside(
         .map_err(step("cannot tie the container to its keeper"))?;
     // The keeper holds the other end of this as long as it lives.
     let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    match rustix::net::recv(&theirs, &mut [0; 1], peek) {
+    match rustix::net::recv(theirs, &mut [0; 1], peek) {
         // What it says next may be there already.
         Err(rustix::io::Errno::AGAIN) => {}
         Ok((count, _)) if count > 0 => {}
@@ -378,14 +378,19 @@ fn inside(
 
     let mountinfo = fs::read("/proc/self/mountinfo")
         .map_err(|error| Trouble::step("cannot read the container's /proc", error))?;
-    let mountinfo = String::from_utf8_lossy(&mountinfo).into_owned();
-    answer.give(&Ok(()));
-    keep_only(&listener, &theirs).map_err(|error| Trouble::step("cannot close descriptors", error))?;
-    let origin = Origin { mountinfo, ..Origin::default() };
-    let coming = Some(Coming::on(theirs));
-    let surroundings =
-        Surroundings { peers: Peers::OutsideNamespace, origin, coming, tree: ProcessTree::Namespace };
-    match agent::run(&plan.agent, listener, surroundings) {
+    Ok(String::from_utf8_lossy(&mountinfo).into_owned())
+}
+
+/// Is the container's agent until it ends.
+fn serve(plan: &Plan, theirs: UnixStream, listener: UnixListener, mountinfo: String) -> ! {
+    let result = keep_only(&listener, &theirs).context("cannot close descriptors").and_then(|()| {
+        let origin = Origin { mountinfo, ..Origin::default() };
+        let coming = Some(Coming::on(theirs));
+        let surroundings =
+            Surroundings { peers: Peers::OutsideNamespace, origin, coming, tree: ProcessTree::Namespace };
+        agent::run(&plan.agent, listener, surroundings)
+    });
+    match result {
         Ok(()) => process::exit_now(0),
         Err(error) => {
             let _ = writeln!(io::stderr(), "cargo-sandbox agent: {error:#}");
