@@ -8,7 +8,7 @@ use crate::cargo::installed::coverage::{self, Coverage};
 
 use super::identify::Refusal;
 use super::nested::Nested;
-use super::packages::Linked;
+use super::packages::{self, Linked};
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Session, normalized};
@@ -215,7 +215,8 @@ pub fn build_script(
 }
 
 /// The directories of packages that dependencies speak of to a build script (`DEP_<LINKS>_<KEY>`): headers of a C library are
-/// where that is unpacked. Whatever a dependency says, these are sources that the compiler reads as well.
+/// where that is unpacked, or are links to there in the output of its script. Whatever a dependency says, these are sources that
+/// the compiler reads as well.
 fn said_by_dependencies(session: &Session, request: &Request) -> Vec<PathBuf> {
     let ends = |character: char| character.is_whitespace() || ",;:\"'".contains(character);
     let mut found = Vec::new();
@@ -228,9 +229,10 @@ fn said_by_dependencies(session: &Session, request: &Request) -> Vec<PathBuf> {
         }
         // A list, or a flag such as `-I/path`.
         for word in value.split(ends) {
-            let path = word.find('/').map(|start| Path::new(&word[start..]));
-            if let Some(Origin::Package(directory)) = path.and_then(|path| session.origin(path)) {
-                found.push(directory);
+            let Some(path) = word.find('/').map(|start| Path::new(&word[start..])) else { continue };
+            match session.origin(path) {
+                Some(Origin::Package(directory)) => found.push(directory),
+                _ => found.extend(packages::source_of_output(session, path)),
             }
         }
     }

@@ -119,6 +119,26 @@ pub struct Linked {
     pub shared: Vec<PathBuf>,
 }
 
+/// Writes down whose script `out` is the output directory of.
+pub fn has_output(session: &Session, origin: &Origin, out: &Path) {
+    let Origin::Package(directory) = origin else { return };
+    let record = Record {
+        package: Package::unknown(),
+        macros: Vec::new(),
+        source: Some(directory.clone()),
+        links: Vec::new(),
+    };
+    // Without it, others are granted less.
+    let _without = write(&session.directories.packages(), &key(out), &record);
+}
+
+/// The package whose script's output directory `path` is in.
+pub fn source_of_output(session: &Session, path: &Path) -> Option<PathBuf> {
+    let path = normalized(path)?;
+    let out = path.ancestors().find(|directory| directory.file_name().is_some_and(|name| name == "out"))?;
+    read(&session.directories.packages(), &key(out))?.source
+}
+
 /// A package that is nothing but a directory for all build scripts that it is linked into (`cxx-build` is made with it).
 const SHARED: &str = "scratch";
 

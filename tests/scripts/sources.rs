@@ -39,11 +39,30 @@ const VENDORED: &[Vendored] = &[
             ("include/number.h", "7"),
         ],
     ),
+    // As cxx-build and gmp-mpfr-sys: what its script leaves for others is a link to where it was unpacked.
+    (
+        "linked-sys",
+        "links = \"linked\"\n",
+        &[
+            ("src/lib.rs", ""),
+            (
+                "build.rs",
+                r#"fn main() {
+    let out = std::env::var("OUT_DIR").unwrap();
+    let include = std::env::var("CARGO_MANIFEST_DIR").unwrap() + "/include";
+    std::os::unix::fs::symlink(include, format!("{out}/include")).unwrap();
+    println!("cargo::metadata=root={out}");
+}
+"#,
+            ),
+            ("include/number.h", "8"),
+        ],
+    ),
     // Of the same project, and no business of the script's.
     ("other", "", &[("src/lib.rs", ""), ("text", "another's")]),
     (
         "built-sys",
-        "[dependencies]\nheaders-sys = \"1\"\n[build-dependencies]\nhelper = \"1\"\n",
+        "[dependencies]\nheaders-sys = \"1\"\nlinked-sys = \"1\"\n[build-dependencies]\nhelper = \"1\"\n",
         &[
             ("src/lib.rs", "pub const SAID: &str = env!(\"SAID\");\n"),
             (
@@ -51,8 +70,9 @@ const VENDORED: &[Vendored] = &[
                 r#"fn main() {
     let include = std::env::var("DEP_HEADERS_INCLUDE").unwrap();
     let number = std::fs::read_to_string(format!("{include}/number.h")).unwrap();
+    let linked = std::fs::read_to_string(std::env::var("DEP_LINKED_ROOT").unwrap() + "/include/number.h").unwrap();
     let other = std::fs::read_to_string("../other/text").is_ok();
-    println!("cargo::rustc-env=SAID={} {number} {other}", helper::text());
+    println!("cargo::rustc-env=SAID={} {number} {linked} {other}", helper::text());
 }
 "#,
             ),
@@ -85,11 +105,11 @@ fn a_script_reads_what_it_is_made_of_and_what_its_dependencies_speak_of() {
             }
         }
         let plain = run(world.plain(&project).args(["run", "--quiet"])).success("cargo run");
-        assert_eq!(plain.stdout, "unpacked 7 true\n", "control: under cargo a script reads every package");
+        assert_eq!(plain.stdout, "unpacked 7 8 true\n", "control: under cargo a script reads every package");
         let before = tree::read(&project.join("vendor"), &|_| true);
         fs::remove_dir_all(project.join("target")).expect("target");
         let here = run(world.sandbox(engine, &project).args(["run", "--quiet"])).success("run");
-        assert_eq!(here.stdout, "unpacked 7 false\n", "{engine}");
+        assert_eq!(here.stdout, "unpacked 7 8 false\n", "{engine}");
         assert!(tree::read(&project.join("vendor"), &|_| true) == before, "{engine}: a package was changed");
         world.stop(engine, &project);
     });
