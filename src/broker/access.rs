@@ -124,7 +124,11 @@ pub fn rustc(
 ) -> Result<Vec<Access>, Refusal> {
     let mut rules = Rules::compiler(session, origin, parsed);
     for output in [&parsed.out_dir, &parsed.incremental].into_iter().flatten() {
-        rules.add(&in_build_dir(session, &request.cwd.join(output))?, Rights::WritePlain);
+        let output = in_build_dir(session, &request.cwd.join(output))?;
+        // Of both, since the compiler executes what it finds in `deps`: the kernel refuses a link to where a file would
+        // have more rights, and rustc would copy each object of an incremental build.
+        rules.add(&output, Rights::ReadExecute);
+        rules.add(&output, Rights::WritePlain);
     }
     if let Some(file) = &parsed.output {
         let file = request.cwd.join(file);

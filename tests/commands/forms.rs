@@ -1,9 +1,13 @@
 //! Forms of commands that take another way through cargo: each does what cargo's does.
 
-use std::path::PathBuf;
+use std::fs::DirEntry;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use super::support::need;
 use super::support::run::{Output, run, run_with};
-use super::support::world::World;
+use super::support::tool::Engine;
+use super::support::world::{World, ordinary};
 use super::{each_engine, package};
 
 /// A package with an example, a profile of its own, and something to format.
@@ -32,6 +36,47 @@ fn messages(output: &Output) -> Vec<String> {
         .collect();
     all.sort();
     all
+}
+
+/// The object files below `target`: each part of a crate, with the number of its file's links.
+fn objects(target: &Path) -> Vec<(String, u64)> {
+    let files = std::fs::read_dir(target.join("debug/deps")).expect("deps").flatten();
+    // `forms-<hash>.<part>.<build>.rcgu.o`
+    let object = |file: DirEntry| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let (part, _build) = name.strip_suffix(".rcgu.o")?.rsplit_once('.')?;
+        Some((part.to_owned(), file.metadata().expect("object").nlink()))
+    };
+    let mut objects: Vec<_> = files.filter_map(object).collect();
+    objects.sort();
+    objects
+}
+
+/// rustc copies what it cannot link, which takes time for each object of each incremental build, and says nothing of it.
+#[test]
+fn what_an_incremental_build_has_already_is_linked_and_not_copied() {
+    for engine in Engine::ALL {
+        let Some(engine) = need(engine.here()) else { continue };
+        let Some(world) = ordinary(&format!("incremental-{engine}")).map(World::incremental) else { return };
+        let project = project(&world);
+        let target = world.home.join("plain");
+        let mut seen = [Vec::new(), Vec::new()];
+        for word in ["main", "changed"] {
+            let main = format!(
+                "mod same {{ pub fn say() {{ println!(\"same\") }} }}\n\
+                 mod other {{ pub fn say() {{ println!(\"{word}\") }} }}\n\
+                 fn main() {{ same::say(); other::say() }}\n"
+            );
+            world.write(&project.join("src/main.rs"), &main);
+            let build = ["rustc", "--bin", "forms", "--", "-Csave-temps"];
+            run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", &target)).success("cargo rustc");
+            run(world.sandbox(engine, &project).args(build)).success("rustc");
+            seen = [objects(&target), objects(&world.status(engine, &project).build_dir)];
+        }
+        // What was compiled again, or is new, is linked once: with the incremental directory's.
+        assert!(seen[0].iter().any(|(_, links)| *links > 2), "control: cargo's compiler links: {seen:?}");
+        assert_eq!(seen[1], seen[0], "{engine}");
+    }
 }
 
 #[test]
