@@ -165,7 +165,7 @@ fn unstable_options_do_what_a_nightly_cargo_does() {
         return;
     };
     let user = super::support::world::User::me();
-    let Some(world) = super::need(World::new("nightly", &user)) else { return };
+    let Some(world) = need(World::new("nightly", &user)) else { return };
     let project = project(&world);
     let host = host(&world);
     let cargo = rustup_home.join("toolchains").join(&name).join("bin/cargo");
@@ -182,13 +182,13 @@ fn unstable_options_do_what_a_nightly_cargo_does() {
         let path = format!("{}:/usr/bin:/bin", cargo.parent().expect("bin").display());
         plain.env("PATH", path).env("CARGO_TARGET_DIR", world.home.join("plain")).current_dir(&project);
         let plain = run(plain.args(&words));
-        let mut command = world.sandbox(super::Engine::Native, &project);
+        let mut command = world.sandbox(Engine::Native, &project);
         let output = run(command.env("RUSTUP_HOME", &rustup_home).arg(format!("+{name}")).args(&words));
         assert_eq!(output.code(), plain.code(), "{line}:\n{}\n{}", plain.stderr, output.stderr);
         assert_eq!(messages(&output), messages(&plain), "{line}");
     }
     assert!(project.join("out/forms").is_file());
-    world.stop(super::Engine::Native, &project);
+    world.stop(Engine::Native, &project);
 }
 
 /// The rustup home of the toolchain that runs the tests, and the name of a nightly in it.
