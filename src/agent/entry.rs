@@ -43,16 +43,20 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
     // In the new user namespace they have no number until the maps are written.
     let ids = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let (mut ready, say_ready) = io::pipe().context("cannot make a pipe")?;
+    let (mut given_up, holds) = io::pipe().context("cannot make a pipe")?;
     let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC;
     // SAFETY: nothing has started a thread.
     match unsafe { process::clone(namespaces) } {
         Ok(Cloned::Child) => {
-            drop(ready);
+            drop((ready, holds));
             if enter_own_world(&config, ids).is_err() {
                 process::exit_now(1);
             }
             let _ = (&say_ready).write_all(&[1]);
             drop(say_ready);
+            // Whoever is answered looks at the first process as well.
+            let _end = given_up.read(&mut [0]);
+            drop(given_up);
             let surroundings = Surroundings {
                 peers: Peers::OutsideNamespace,
                 origin,
@@ -68,9 +72,10 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
             }
         }
         Ok(Cloned::Parent(child)) => {
-            drop(say_ready);
+            drop((say_ready, given_up));
             // Root's container has one, by which the namespace could be made (see the engine).
             process::drop_capabilities().context("cannot give up capabilities")?;
+            drop(holds);
             if ready.read(&mut [0]).unwrap_or(0) == 1 {
                 drop(listener);
                 return wait_with(&child);
