@@ -1,6 +1,7 @@
 //! Choosing an engine.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::docker::{DockerEndpoints, DockerEngine};
@@ -46,12 +47,14 @@ pub struct Engines {
     endpoints: DockerEndpoints,
     /// The directory of all projects.
     projects: PathBuf,
+    /// Docker's that answered when the engine was chosen: to ask a daemon about itself takes ten milliseconds.
+    answered: Mutex<Option<DockerEngine>>,
 }
 
 impl Engines {
     /// The engines by what the user selects.
     pub fn new(selection: Selection, endpoints: DockerEndpoints, projects: PathBuf) -> Self {
-        Self { selection, selected_by: None, endpoints, projects }
+        Self { selection, selected_by: None, endpoints, projects, answered: Mutex::default() }
     }
 
     /// Says who selects the engine, where that is not the user.
@@ -79,20 +82,27 @@ impl Engines {
     /// # Errors
     /// When the selected engine is not there.
     pub fn choose(&self) -> anyhow::Result<EngineKind> {
+        let docker = |engine| {
+            *self.answered() = Some(engine);
+            EngineKind::Docker
+        };
         match self.selection {
             Selection::Native => Ok(EngineKind::Native),
             Selection::Docker => match DockerEngine::connect(&self.endpoints, PATIENCE) {
-                Ok(_) => Ok(EngineKind::Docker),
+                Ok(engine) => Ok(docker(engine)),
                 Err(error) => {
                     let who = self.selected_by.as_ref().map(|who| format!(", which {who} wants"));
                     Err(explain(&format!("use the docker engine{}", who.unwrap_or_default()), &error))
                 }
             },
-            Selection::Auto => match DockerEngine::connect(&self.endpoints, AUTO_PATIENCE) {
-                Ok(_) => Ok(EngineKind::Docker),
-                Err(_) => Ok(EngineKind::Native),
-            },
+            Selection::Auto => {
+                Ok(DockerEngine::connect(&self.endpoints, AUTO_PATIENCE).map_or(EngineKind::Native, docker))
+            }
         }
+    }
+
+    fn answered(&self) -> MutexGuard<'_, Option<DockerEngine>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An engine.
@@ -101,7 +111,10 @@ impl Engines {
     /// When it is not there.
     pub fn engine(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
         Ok(match kind {
-            EngineKind::Docker => Box::new(DockerEngine::connect(&self.endpoints, PATIENCE)?),
+            EngineKind::Docker => Box::new(match self.answered().take() {
+                Some(engine) => engine,
+                None => DockerEngine::connect(&self.endpoints, PATIENCE)?,
+            }),
             EngineKind::Native => Box::new(NativeEngine::new(self.projects.clone())),
         })
     }
