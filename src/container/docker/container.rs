@@ -1,18 +1,18 @@
 //! What an engine is asked for: a [`ContainerSpec`] in the words of the API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    Mount as EngineMount, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use rustix::process::{Resource, getrlimit};
 
 use super::connection::{Flavour, Users};
 use super::libraries::Libraries;
-use super::{image, labels, mounts, seccomp};
+use super::{labels, mounts, seccomp};
 use crate::agent::protocol::AGENT_SOCKET;
 use crate::agent::{AGENT_ARGUMENT, AgentConfig};
 use crate::container::spec::KILLED_FIRST;
@@ -42,8 +42,6 @@ pub(super) struct Request {
     pub body: ContainerCreateBody,
     /// Every bind mount, with what is writable.
     pub mounts: Vec<Mount>,
-    /// Directories for them, in which nothing else is and nothing can be written.
-    pub above: BTreeSet<PathBuf>,
     /// User and group inside.
     pub user: (u32, u32),
 }
@@ -64,16 +62,10 @@ pub(super) fn request(
         Users::Same => (spec.uid, spec.gid),
     };
     let mut binds = mounts::resolve(&spec.mounts)?;
-    let above = match spec.image {
-        Image::Host | Image::File(_) => mounts::parents(&binds, &image::directories()),
-        // It may have something there.
-        Image::Named(_) | Image::Built(_) | Image::Extended(..) => BTreeSet::new(),
-    };
     if flavour == Flavour::Podman {
         binds.extend(etc_files(&binds));
     }
     binds.extend(own_mounts(spec, libraries));
-    let mounts = [mounts::empty(&above)?, mounts::binds(&binds)?].concat();
     let body = ContainerCreateBody {
         image: Some(image),
         user: Some(format!("{}:{}", user.0, user.1)),
@@ -88,10 +80,10 @@ pub(super) fn request(
             .then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        host_config: Some(host_config(spec, mounts, flavour, users, user.0)?),
+        host_config: Some(host_config(spec, &binds, flavour, users, user.0)?),
         ..Default::default()
     };
-    Ok(Request { body, mounts: binds, above, user })
+    Ok(Request { body, mounts: binds, user })
 }
 
 /// Binds of single files of `/etc`, where a mount brings one. Podman puts files of its own there, made from the
@@ -136,7 +128,7 @@ fn command(spec: &ContainerSpec, libraries: &Libraries) -> Result<Vec<String>, E
 
 fn host_config(
     spec: &ContainerSpec,
-    mounts: Vec<EngineMount>,
+    binds: &[Mount],
     flavour: Flavour,
     users: Users,
     uid: u32,
@@ -171,7 +163,7 @@ fn host_config(
             Users::Same if flavour == Flavour::Docker => Some("host".into()),
             _ => None,
         },
-        mounts: Some(mounts),
+        mounts: Some(mounts::binds(binds)?),
         auto_remove: Some(true),
         init: Some(false),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), ..Default::default() }),

@@ -34,11 +34,6 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// What the host's image has, as paths of a container.
-pub(super) fn directories() -> Vec<PathBuf> {
-    DIRECTORIES.iter().map(|(name, _)| Path::new("/").join(name)).collect()
-}
-
 /// The identifier of the image for `spec`, made first if it is the host's and not there yet.
 pub(super) async fn ensure(connection: &Connection, spec: &ContainerSpec) -> Result<String, EngineError> {
     match provided(connection, &spec.image).await? {

@@ -5,12 +5,11 @@
 //! each mount below a source gets a bind of its own; what was not seen when the container was made is not
 //! shown at all.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bollard::models::{Mount as EngineMount, MountBindOptions, MountTmpfsOptions, MountType};
+use bollard::models::{Mount as EngineMount, MountBindOptions, MountType};
 use rustix::fs::{AtFlags, StatxFlags};
 
 use crate::container::{EngineError, Mount};
@@ -56,45 +55,6 @@ pub(super) fn binds(mounts: &[Mount]) -> Result<Vec<EngineMount>, EngineError> {
             })
         })
         .collect()
-}
-
-/// The outermost directories above `binds` that neither a bind nor `there` has: the engine would make them in the container's
-/// root, which is an overlay, where each step of each path costs a look at two file systems.
-pub(super) fn parents(binds: &[Mount], there: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let outermost = |bind: &Mount| {
-        let mut above: Vec<&Path> = bind.target.ancestors().skip(1).collect();
-        above.reverse();
-        let first = above.into_iter().skip(1).find(|parent| !there.iter().any(|known| known == parent))?;
-        let is_shown = binds.iter().any(|other| first.starts_with(&other.target))
-            || KERNELS.iter().any(|directory| first.starts_with(directory));
-        (!is_shown).then(|| first.to_owned())
-    };
-    binds.iter().filter_map(outermost).collect()
-}
-
-/// Where file systems of the kernel's are, which have directories of their own.
-const KERNELS: [&str; 3] = ["/dev", "/proc", "/sys"];
-
-/// Largest size of a directory for other mounts, in bytes.
-const EMPTY_BYTES: i64 = 1 << 20;
-
-/// Them as file systems in memory that nothing can be written to.
-///
-/// # Errors
-/// When a path is no text.
-pub(super) fn empty(directories: &BTreeSet<PathBuf>) -> Result<Vec<EngineMount>, EngineError> {
-    let options =
-        MountTmpfsOptions { size_bytes: Some(EMPTY_BYTES), mode: Some(0o755), ..Default::default() };
-    let empty = |directory: &PathBuf| {
-        Ok(EngineMount {
-            typ: Some(MountType::TMPFS),
-            target: Some(text(directory)?),
-            read_only: Some(true),
-            tmpfs_options: Some(options.clone()),
-            ..Default::default()
-        })
-    };
-    directories.iter().map(empty).collect()
 }
 
 /// The API is JSON: a path that is no text cannot be said.
@@ -226,22 +186,6 @@ mod tests {
         assert_eq!(below(Path::new("/a"), &present), ["/a", "/a/c", "/a/c/d"].map(PathBuf::from));
         let present = [entry("/sys"), entry("/sys/devices/covered")];
         assert_eq!(below(Path::new("/sys/devices"), &present), ["/sys/devices"].map(PathBuf::from));
-    }
-
-    #[test]
-    fn what_is_above_a_bind_is_made_where_nothing_else_is() {
-        let binds = [
-            "/usr",
-            "/home/u/.cache/a/b",
-            "/home/u/project",
-            "/var/tmp/x/y",
-            "/usr/local/x",
-            "/sys/devices/cpu",
-            "/opt",
-        ]
-        .map(Mount::read_only);
-        let there = ["/usr", "/var", "/var/tmp", "/sys"].map(PathBuf::from);
-        assert_eq!(parents(&binds, &there), ["/home", "/var/tmp/x"].map(PathBuf::from).into());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::errors::{OTHER_FILES, explain, status};
 use super::{image, labels, libraries, mounts, verify};
 use crate::agent::client::{AgentConnection, connect};
 use crate::agent::protocol::{Enforced, Reply, Request as AgentRequest};
-use crate::container::{ContainerSpec, EngineError, Mount};
+use crate::container::{ContainerSpec, EngineError};
 
 /// Longest time from the start of a container to its agent's first answer.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -207,9 +207,7 @@ pub(super) async fn verify(
     // A rootless engine's numbers say nothing on either side: the caller is root in its container.
     let user = (started.abilities.users == Users::Same).then_some(started.request.user);
     wrong.extend(verify::inherited(&report.agent_status, user));
-    let above = started.request.above.iter().map(Mount::read_only);
-    let expected: Vec<Mount> = started.request.mounts.iter().cloned().chain(above).collect();
-    wrong.extend(verify::mounts(&report.agent_mountinfo, &expected));
+    wrong.extend(verify::mounts(&report.agent_mountinfo, &started.request.mounts));
     wrong.extend(verify::settings(&report.job_mountinfo, started.request.user.0));
     if !spec.host_network {
         wrong.extend(verify::interfaces(&report.interfaces));
