@@ -39,7 +39,7 @@ const VENDORED: &[Vendored] = &[
             ("include/number.h", "7"),
         ],
     ),
-    // As cxx-build and gmp-mpfr-sys: what its script leaves for others is a link to where it was unpacked.
+    // What its script leaves for others is a link to where it was unpacked.
     (
         "linked-sys",
         "links = \"linked\"\n",
