@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 
 use super::process::{self, Child, Cloned};
-use super::{AgentConfig, Peers, ProcessTree, Surroundings, report, run, world};
+use super::{AgentConfig, Peers, ProcessTree, Surroundings, exit, report, run, world};
 
 /// What `main` calls when its first argument is [`super::AGENT_ARGUMENT`]; the second is `config`. Must come
 /// before anything starts a thread.
@@ -63,13 +63,7 @@ fn start(config: &OsStr) -> anyhow::Result<ExitCode> {
                 coming: None,
                 tree: ProcessTree::Namespace,
             };
-            match run(&config, listener, surroundings) {
-                Ok(()) => process::exit_now(0),
-                Err(error) => {
-                    let _ = writeln!(io::stderr(), "cargo-sandbox agent: {error:#}");
-                    process::exit_now(1)
-                }
-            }
+            exit(run(&config, listener, surroundings))
         }
         Ok(Cloned::Parent(child)) => {
             drop((say_ready, given_up));

@@ -26,6 +26,7 @@ mod tree;
 mod watch;
 mod world;
 
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -165,4 +166,11 @@ pub fn run(
         out_of_memory,
     };
     server.serve(listener)
+}
+
+/// Ends the process that [`run`] was called in, and says on standard error what failed, which is where the engine looks.
+pub fn exit(result: anyhow::Result<()>) -> ! {
+    let Err(error) = result else { process::exit_now(0) };
+    let _ = writeln!(io::stderr(), "cargo-sandbox agent: {error:#}");
+    process::exit_now(1)
 }

@@ -16,7 +16,7 @@ use super::access;
 use super::environment;
 use super::generated;
 use super::grants;
-use super::packages::{self, Linked, Subject};
+use super::packages::{Linked, Subject};
 use super::request::Request;
 use super::rustc_arguments::RustcArguments;
 use super::session::{Inside, Origin, Purpose, Session, normalized};
@@ -378,7 +378,6 @@ fn build_script(session: &Session, request: &Request, place: &Path) -> Result<Jo
     let origin = session.origin(&request.cwd).ok_or_else(|| outside(session, &request.cwd))?;
     let linked = Linked::of_script(session, place, &access::root_of_script(session, place)?);
     let access = access::build_script(session, &origin, place, &linked, request)?;
-    packages::has_output(session, &origin, Path::new(request.variable("OUT_DIR").unwrap_or_default()));
     let subject = Subject::of_script(session, request, &origin);
     let mut layered = match &origin {
         Origin::Package(directory) => {

@@ -76,12 +76,8 @@ impl Subject {
         if let (Kind::Compile, Some(out_dir)) = (kind, &parsed.out_dir) {
             let is_macro = parsed.crate_types.iter().any(|kind| kind == "proc-macro");
             let users = if is_macro { vec![package.clone()] } else { macros.clone() };
-            let source = match origin {
-                Origin::Package(directory) => Some(directory.clone()),
-                Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => None,
-            };
             // Whoever uses a macro is not linked with it.
-            let (source, links) = if is_macro { (None, Vec::new()) } else { (source, links) };
+            let (source, links) = if is_macro { (None, Vec::new()) } else { (source_of(origin), links) };
             let record = Record { package: package.clone(), macros: users, source, links };
             let stem = format!("{}{}", parsed.crate_name, parsed.extra_filename);
             // What cannot be written down is not granted anything later.
@@ -93,9 +89,19 @@ impl Subject {
         Self { package, kind, macros }
     }
 
-    /// A build script's, which runs in its package's directory.
+    /// A build script's, which runs in its package's directory. Writes down whose its output is.
     pub fn of_script(session: &Session, request: &Request, origin: &Origin) -> Self {
         let package = of_source(session, origin, &request.cwd.join("Cargo.toml"));
+        if let (Some(source), Some(out)) = (source_of(origin), request.variable("OUT_DIR")) {
+            let record = Record {
+                package: package.clone(),
+                macros: Vec::new(),
+                source: Some(source),
+                links: Vec::new(),
+            };
+            // What cannot be written down is not granted anything later.
+            let _without = write(&session.directories.packages(), &key(Path::new(out)), &record);
+        }
         Self { package, kind: Kind::BuildScript, macros: Vec::new() }
     }
 
@@ -117,19 +123,6 @@ pub struct Linked {
     pub sources: BTreeSet<PathBuf>,
     /// What they offer scripts to write in, beside their own output.
     pub shared: Vec<PathBuf>,
-}
-
-/// Writes down whose script `out` is the output directory of.
-pub fn has_output(session: &Session, origin: &Origin, out: &Path) {
-    let Origin::Package(directory) = origin else { return };
-    let record = Record {
-        package: Package::unknown(),
-        macros: Vec::new(),
-        source: Some(directory.clone()),
-        links: Vec::new(),
-    };
-    // Without it, others are granted less.
-    let _without = write(&session.directories.packages(), &key(out), &record);
 }
 
 /// The package whose script's output directory `path` is in.
@@ -190,6 +183,14 @@ fn sources_of_script(session: &Session, place: &Path) -> BTreeSet<PathBuf> {
         seen.insert(key);
     }
     sources
+}
+
+/// The directory of a package that is not the workspace's.
+fn source_of(origin: &Origin) -> Option<PathBuf> {
+    match origin {
+        Origin::Package(directory) => Some(directory.clone()),
+        Origin::Workspace | Origin::Packed(_) | Origin::Extra(_) => None,
+    }
 }
 
 /// The package that a source file belongs to.

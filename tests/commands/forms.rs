@@ -4,10 +4,8 @@ use std::fs::DirEntry;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::support::need;
 use super::support::run::{Output, run, run_with};
-use super::support::tool::Engine;
-use super::support::world::{World, ordinary};
+use super::support::world::World;
 use super::{each_engine, package};
 
 /// A package with an example, a profile of its own, and something to format.
@@ -55,12 +53,10 @@ fn objects(target: &Path) -> Vec<(String, u64)> {
 /// rustc copies what it cannot link, which takes time for each object of each incremental build, and says nothing of it.
 #[test]
 fn what_an_incremental_build_has_already_is_linked_and_not_copied() {
-    for engine in Engine::ALL {
-        let Some(engine) = need(engine.here()) else { continue };
-        let Some(world) = ordinary(&format!("incremental-{engine}")).map(World::incremental) else { return };
-        let project = project(&world);
+    each_engine("incremental", |world, engine| {
+        let project = project(world);
         let target = world.home.join("plain");
-        let mut seen = [Vec::new(), Vec::new()];
+        let in_parts = [("CARGO_INCREMENTAL", "1"), ("CARGO_PROFILE_DEV_CODEGEN_UNITS", "16")];
         for word in ["main", "changed"] {
             let main = format!(
                 "mod same {{ pub fn say() {{ println!(\"same\") }} }}\n\
@@ -69,14 +65,18 @@ fn what_an_incremental_build_has_already_is_linked_and_not_copied() {
             );
             world.write(&project.join("src/main.rs"), &main);
             let build = ["rustc", "--bin", "forms", "--", "-Csave-temps"];
-            run(world.plain(&project).args(build).env("CARGO_TARGET_DIR", &target)).success("cargo rustc");
-            run(world.sandbox(engine, &project).args(build)).success("rustc");
-            seen = [objects(&target), objects(&world.status(engine, &project).build_dir)];
+            let mut plain = world.plain(&project);
+            run(plain.args(build).envs(in_parts).env("CARGO_TARGET_DIR", &target)).success("cargo rustc");
+            run(world.sandbox(engine, &project).args(build).envs(in_parts)).success("rustc");
         }
+        let expected = objects(&target);
         // What was compiled again, or is new, is linked once: with the incremental directory's.
-        assert!(seen[0].iter().any(|(_, links)| *links > 2), "control: cargo's compiler links: {seen:?}");
-        assert_eq!(seen[1], seen[0], "{engine}");
-    }
+        assert!(
+            expected.iter().any(|(_, links)| *links > 2),
+            "control: cargo's compiler links: {expected:?}"
+        );
+        assert_eq!(objects(&world.status(engine, &project).build_dir), expected, "{engine}");
+    });
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn unstable_options_do_what_a_nightly_cargo_does() {
         return;
     };
     let user = super::support::world::User::me();
-    let Some(world) = need(World::new("nightly", &user)) else { return };
+    let Some(world) = super::need(World::new("nightly", &user)) else { return };
     let project = project(&world);
     let host = host(&world);
     let cargo = rustup_home.join("toolchains").join(&name).join("bin/cargo");
@@ -182,13 +182,13 @@ fn unstable_options_do_what_a_nightly_cargo_does() {
         let path = format!("{}:/usr/bin:/bin", cargo.parent().expect("bin").display());
         plain.env("PATH", path).env("CARGO_TARGET_DIR", world.home.join("plain")).current_dir(&project);
         let plain = run(plain.args(&words));
-        let mut command = world.sandbox(Engine::Native, &project);
+        let mut command = world.sandbox(super::Engine::Native, &project);
         let output = run(command.env("RUSTUP_HOME", &rustup_home).arg(format!("+{name}")).args(&words));
         assert_eq!(output.code(), plain.code(), "{line}:\n{}\n{}", plain.stderr, output.stderr);
         assert_eq!(messages(&output), messages(&plain), "{line}");
     }
     assert!(project.join("out/forms").is_file());
-    world.stop(Engine::Native, &project);
+    world.stop(super::Engine::Native, &project);
 }
 
 /// The rustup home of the toolchain that runs the tests, and the name of a nightly in it.

@@ -390,13 +390,7 @@ fn serve(plan: &Plan, theirs: UnixStream, listener: UnixListener, mountinfo: Str
             Surroundings { peers: Peers::OutsideNamespace, origin, coming, tree: ProcessTree::Namespace };
         agent::run(&plan.agent, listener, surroundings)
     });
-    match result {
-        Ok(()) => process::exit_now(0),
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cargo-sandbox agent: {error:#}");
-            process::exit_now(1)
-        }
-    }
+    agent::exit(result)
 }
 
 /// Closes everything else from 3 on; what Rust values here own of it is never used again.
