@@ -44,6 +44,34 @@ pub fn layer_of_compiler(
     place.is_dir().then(|| Layered::new(directory, layer))
 }
 
+/// What rustc says before the name of a source file that is not there: a module's, and what `include!` and its like read.
+const MISSED: [&str; 2] = ["file not found for module `", "couldn't read `"];
+
+/// How what a script writes is kept, where a compiler has failed for a source file that its package, which is not the
+/// workspace's, came without.
+pub fn advice(session: &Session, package: &Package, request: &Request, words: &[u8]) -> Option<String> {
+    // cargo tells compilers where the output of the package's script is, if it has one.
+    let out = normalized(Path::new(request.variable("OUT_DIR")?))?;
+    let directory = normalized(Path::new(request.variable("CARGO_MANIFEST_DIR")?))?;
+    let is_dependency = matches!(session.origin(&directory), Some(Origin::Package(_)));
+    let words = String::from_utf8_lossy(words);
+    let missed = MISSED.iter().flat_map(|before| words.split(before).skip(1)).any(|behind| {
+        let (name, _) = behind.split_once('`').unwrap_or_default();
+        let elsewhere = Path::new(name).is_absolute() && !Path::new(name).starts_with(&directory);
+        !elsewhere && !Path::new(name).starts_with(&out)
+    });
+    if !is_dependency || !missed || is_kept(session, package) {
+        return None;
+    }
+    let name = &package.name;
+    Some(format!(
+        "hint: a build script that makes source code in the directory of its own package makes it in vain here: all your \
+         projects are compiled with that. To keep it for this one, write\n\n    [packages.\"{name}\".build-script]\n    \
+         generates-source = true\n\ninto `cargo-sandbox.toml` in the project's root, then `cargo-sandbox self trust` and \
+         `cargo-sandbox clean -p {name}`"
+    ))
+}
+
 fn is_kept(session: &Session, package: &Package) -> bool {
     session.policy.keeps_source()
         && session.policy.effective(package, Kind::BuildScript).generates_source.is_some()
@@ -70,6 +98,7 @@ fn make_anew(place: &Path) -> io::Result<()> {
 mod tests {
     use super::super::session::tests::session;
     use super::*;
+    use crate::policy::package::Provenance;
 
     fn request(out: &Path) -> Request {
         let variable = [b"OUT_DIR=", out.as_os_str().as_bytes()].concat();
@@ -94,6 +123,26 @@ mod tests {
         assert_eq!(of("out"), None);
         assert_eq!(of("debug/build/x-1"), None);
         assert_eq!(place(&session, &request(Path::new("/elsewhere/build/x-1/out"))), None);
+    }
+
+    #[test]
+    fn a_source_file_that_a_package_came_without_may_be_its_scripts() {
+        let session = session();
+        let dependency = session.registry_sources().join("i/x-1.0.0");
+        let package = Package::of_directory("x-1.0.0", Provenance::Registry).unwrap();
+        let out = session.directories.build().join("debug/build/x-1/out");
+        let of = |directory: &Path, words: &str| {
+            let mut request = request(&out);
+            request.env.push(format!("CARGO_MANIFEST_DIR={}", directory.display()).into());
+            advice(&session, &package, &request, words.as_bytes()).is_some()
+        };
+        let read = |path: &Path| format!("error: couldn't read `{}`: No such file", path.display());
+        assert!(of(&dependency, r#"{"message":"file not found for module `made`"}"#));
+        assert!(of(&dependency, &read(Path::new("src/made.rs"))));
+        assert!(of(&dependency, &read(&dependency.join("src/made.rs"))));
+        assert!(!of(&dependency, &read(&out.join("made.rs"))), "left out by the script");
+        assert!(!of(&dependency, "error: mismatched types"));
+        assert!(!of(&session.project.root, "file not found for module `made`"), "not written yet");
     }
 
     #[test]

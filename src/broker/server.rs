@@ -20,11 +20,13 @@ use rustix::termios::isatty;
 use crate::agent::client::AgentConnection;
 use crate::agent::protocol::{Reply as AgentReply, Request as AgentRequest};
 use crate::caller::Stat;
+use crate::policy::kind::Kind;
 use crate::publish::channel::provide;
 use crate::wire::{BROKER_SOCKET, Reply};
 
 use super::directives::{Grants, complaint, filter};
 use super::exceeded;
+use super::generated;
 use super::identify::{After, Job, JobKind, identify, role};
 use super::jobserver::Fifo;
 use super::messages::{Sources, printed};
@@ -311,7 +313,7 @@ impl Broker {
             Ok(Some(AgentReply::Exited { wait_status })) => {
                 let reply = ended(wait_status);
                 if reply != Reply::Exit(0) {
-                    self.advise(request, &relays);
+                    self.advise(request, job, &relays);
                 }
                 Ok(reply)
             }
@@ -336,11 +338,15 @@ impl Broker {
         }
     }
 
-    /// Says what to install, where a job has failed without it.
-    fn advise(&self, request: &Request, relays: &Relays) {
+    /// Says what to install, or to write down, where a job has failed without it.
+    fn advise(&self, request: &Request, job: &Job, relays: &Relays) {
+        let generated = |words: &[u8]| {
+            let subject = job.subject.as_ref().filter(|subject| subject.kind != Kind::BuildScript)?;
+            generated::advice(&self.session, &subject.package, request, words)
+        };
         // Standard error, which is the last, before what was tried on the way.
         let mut words = relays.all.iter().rev().map(Relay::last_words);
-        let advice = words.find_map(|words| self.session.advisor.advice(words));
+        let advice = words.find_map(|words| self.session.advisor.advice(words).or_else(|| generated(words)));
         if let Some(advice) = advice {
             let _gone = write_to(request, 2, format!("\n{advice}\n").as_bytes());
         }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use cargo_sandbox::agent::protocol::JOB_HOME;
+
 /// cargo's standard error: blocks in an order of their own, without the times.
 ///
 /// - The time in `Finished … in 1.23s` differs in every run.
@@ -187,6 +189,17 @@ pub fn kept_of_build_dir(path: &Path) -> bool {
     let script = name.starts_with("build-script-") || name.starts_with("build_script_");
     let script = script && inside("build") && !inside("out");
     !rustc_info && !incremental && !script
+}
+
+/// Whether cargo wrote down there what a build script said, by the path in a build dir.
+pub fn is_said(path: &Path) -> bool {
+    path.ends_with("output") && path.iter().nth_back(2).is_some_and(|part| part == "build")
+}
+
+/// What a build script said. A job's home is its own, so where a script speaks of a place in it, the user's stands
+/// there under cargo.
+pub fn said(text: &[u8], home: &Path) -> String {
+    String::from_utf8_lossy(text).replace(JOB_HOME, home.to_str().expect("a plain path"))
 }
 
 #[test]

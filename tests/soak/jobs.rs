@@ -19,8 +19,7 @@ fn quiet(session: &Session) -> Vec<(&'static str, usize, survey::Holds, usize)> 
     let mut all = vec![("front end", 1, front_end, survey::zombies(session.front_end()))];
     // The first processes of jobs to come have what they speak by and no more: who holds most is the agent.
     let agents: Vec<_> = agents.iter().filter_map(|pid| Some((*pid, survey::holds(*pid)?))).collect();
-    let (pid, holds) =
-        *agents.iter().max_by_key(|(_, holds)| holds.descriptors).expect("an agent");
+    let (pid, holds) = *agents.iter().max_by_key(|(_, holds)| holds.descriptors).expect("an agent");
     all.push(("agent", agents.len(), holds, survey::zombies(pid)));
     all
 }
