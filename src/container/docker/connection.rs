@@ -1,10 +1,11 @@
 //! A connection to one daemon, and what was learned about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use futures_util::future::join;
 use tokio::time::timeout;
 
 use super::discovery::DockerEndpoints;
@@ -51,6 +52,21 @@ pub(super) struct Abilities {
     pub limits: bool,
 }
 
+impl Abilities {
+    /// As the daemon tells.
+    fn of(info: &SystemInfo, flavour: Flavour, socket: &Path) -> Self {
+        let options = info.security_options.as_deref().unwrap_or_default();
+        let rootless = options.iter().any(|option| option.split(',').any(|part| part == "name=rootless"));
+        // Podman's answer to this question does not say (4.3); its socket then belongs to the user it runs as.
+        let owner = std::fs::metadata(socket).map(|socket| std::os::unix::fs::MetadataExt::uid(&socket));
+        let rootless = rootless || flavour == Flavour::Podman && owner.is_ok_and(|owner| owner != 0);
+        Self {
+            users: if rootless { Users::RootIsCaller } else { Users::Same },
+            limits: can_limit(info, rootless),
+        }
+    }
+}
+
 /// One daemon.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -60,6 +76,7 @@ pub(super) struct Connection {
     /// Product and version, for people.
     pub product: String,
     pub api: (usize, usize),
+    pub abilities: Abilities,
 }
 
 impl Connection {
@@ -81,23 +98,32 @@ impl Connection {
                     .hint("see whether `docker info` answers; restart the daemon if it does not"));
             }
         }
-        let version = docker.version().await;
+        // Each takes the daemon some milliseconds, in which a build could go on.
+        let (version, info) = join(docker.version(), docker.info()).await;
         let version = version.map_err(|error| explain("cannot ask for the daemon's version", &error))?;
-        let docker = docker.negotiate_version().await;
-        let docker = docker.map_err(|error| explain("cannot agree on a version of the API", &error))?;
-        let api = docker.client_version();
+        let info = info.map_err(|error| explain("cannot ask for the daemon's state", &error))?;
+        let api = common_version(version.api_version.as_deref()).ok_or_else(|| {
+            EngineError::unavailable(format!("the daemon at {place} has no version of the API"))
+        })?;
+        let docker = Docker::connect_with_unix(&place, ANSWER_SECONDS, &api)
+            .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())?;
         let api = (api.major_version, api.minor_version);
         if api < OLDEST_API {
             let message = format!("the daemon at {place} is too old: it speaks API {}.{}", api.0, api.1);
             return Err(EngineError::unavailable(message).hint("Docker 20.10 or Podman 4 is needed"));
         }
-        let connection = Self { docker, socket, flavour: flavour(&version), product: product(&version), api };
-        connection.refuse_another_kernel(version.kernel_version.as_deref())?;
+        let flavour = flavour(&version);
+        let abilities = Abilities::of(&info, flavour, &socket);
+        let connection = Self { docker, socket, flavour, product: product(&version), api, abilities };
+        connection.refuse_another_kernel(version.kernel_version.as_deref(), &info)?;
         Ok(connection)
     }
 
     /// A first look, before anything is started; the agent's boot id decides later.
-    fn refuse_another_kernel(&self, theirs: Option<&str>) -> Result<(), EngineError> {
+    fn refuse_another_kernel(&self, theirs: Option<&str>, info: &SystemInfo) -> Result<(), EngineError> {
+        if info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop")) {
+            return Err(another_kernel("Docker Desktop runs containers in a virtual machine"));
+        }
         let ours = rustix::system::uname();
         let ours = ours.release().to_string_lossy();
         match theirs {
@@ -108,25 +134,6 @@ impl Connection {
             ))),
             _ => Ok(()),
         }
-    }
-
-    /// How users map and what can be limited, as the daemon tells.
-    pub(super) async fn abilities(&self) -> Result<Abilities, EngineError> {
-        let info = self.docker.info().await;
-        let info = info.map_err(|error| explain("cannot ask for the daemon's state", &error))?;
-        if info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop")) {
-            return Err(another_kernel("Docker Desktop runs containers in a virtual machine"));
-        }
-        let options = info.security_options.as_deref().unwrap_or_default();
-        let rootless = options.iter().any(|option| option.split(',').any(|part| part == "name=rootless"));
-        // Podman's answer to this question does not say (4.3); its socket then belongs to the user it runs as.
-        let owner =
-            std::fs::metadata(&self.socket).map(|socket| std::os::unix::fs::MetadataExt::uid(&socket));
-        let rootless = rootless || self.flavour == Flavour::Podman && owner.is_ok_and(|owner| owner != 0);
-        Ok(Abilities {
-            users: if rootless { Users::RootIsCaller } else { Users::Same },
-            limits: can_limit(&info, rootless),
-        })
     }
 
     /// One line for people.
@@ -145,6 +152,15 @@ pub(super) fn another_kernel(message: &str) -> EngineError {
 fn can_limit(info: &SystemInfo, rootless: bool) -> bool {
     let version_1 = info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_1);
     info.memory_limit != Some(false) && info.pids_limit != Some(false) && !(rootless && version_1)
+}
+
+/// The newest version of the API that the daemon, which tells its own, and this tool both speak.
+fn common_version(theirs: Option<&str>) -> Option<ClientVersion> {
+    let (major, minor) = theirs?.split_once('.')?;
+    let theirs = ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
+    let ours = API_DEFAULT_VERSION;
+    let ours = ClientVersion { major_version: ours.major_version, minor_version: ours.minor_version };
+    Some(if theirs < ours { theirs } else { ours })
 }
 
 fn flavour(version: &SystemVersion) -> Flavour {
@@ -179,6 +195,15 @@ mod tests {
         assert!(can_limit(&podman(SystemInfoCgroupVersionEnum::_1), false));
         assert!(!can_limit(&podman(SystemInfoCgroupVersionEnum::_1), true));
         assert!(!can_limit(&SystemInfo { memory_limit: Some(false), ..Default::default() }, true));
+    }
+
+    #[test]
+    fn the_older_version_of_the_api_is_spoken() {
+        let spoken = |theirs| common_version(theirs).map(|version| version.to_string());
+        assert_eq!(spoken(Some("1.41")).as_deref(), Some("1.41"));
+        assert_eq!(spoken(Some("9.9")), Some(API_DEFAULT_VERSION.to_string()));
+        assert_eq!(spoken(Some("new")), None);
+        assert_eq!(spoken(None), None);
     }
 
     #[test]

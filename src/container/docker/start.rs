@@ -16,7 +16,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::Pid;
 use tokio::time::timeout;
 
-use super::connection::{Abilities, Connection, Users, another_kernel};
+use super::connection::{Connection, Users, another_kernel};
 use super::container::{self, Request};
 use super::errors::{OTHER_FILES, explain, status};
 use super::{image, labels, libraries, mounts, verify};
@@ -41,12 +41,12 @@ const LAST_WORDS: usize = 2000;
 
 /// Makes and starts a container, and returns when its agent accepts connections.
 pub(super) async fn start(connection: &Connection, spec: &ContainerSpec) -> Result<Started, EngineError> {
-    let abilities = connection.abilities().await?;
     let image = image::ensure(connection, spec).await?;
     let libraries = libraries::of(&spec.agent)?;
-    let request = container::request(spec, image, &libraries, connection.flavour, abilities.users)?;
+    let request =
+        container::request(spec, image, &libraries, connection.flavour, connection.abilities.users)?;
     let id = create(connection, spec, &request).await?;
-    let started = Started { id, request, abilities };
+    let started = Started { id, request };
     match run(connection, spec, &started.id).await {
         Ok(()) => Ok(started),
         Err(error) => {
@@ -61,7 +61,6 @@ pub(super) async fn start(connection: &Connection, spec: &ContainerSpec) -> Resu
 pub(super) struct Started {
     pub id: String,
     request: Request,
-    abilities: Abilities,
 }
 
 /// Creates the container. A dead one of the same name, left by a front end that was killed, makes way.
@@ -197,7 +196,7 @@ pub(super) async fn verify(
 ) -> Result<(), EngineError> {
     let answer = connection.docker.inspect_container(&started.id, None::<InspectContainerOptions>).await;
     let answer = answer.map_err(|error| explain("cannot inspect the container", &error))?;
-    let mut wrong = verify::inspect(&answer, spec, &started.request, started.abilities.limits);
+    let mut wrong = verify::inspect(&answer, spec, &started.request, connection.abilities.limits);
 
     let (report, peer) = report(spec)?;
     let ours = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -205,7 +204,7 @@ pub(super) async fn verify(
         return Err(another_kernel(&format!("{} runs on another kernel", connection.product)));
     }
     // A rootless engine's numbers say nothing on either side: the caller is root in its container.
-    let user = (started.abilities.users == Users::Same).then_some(started.request.user);
+    let user = (connection.abilities.users == Users::Same).then_some(started.request.user);
     wrong.extend(verify::inherited(&report.agent_status, user));
     wrong.extend(verify::mounts(&report.agent_mountinfo, &started.request.mounts));
     wrong.extend(verify::settings(&report.job_mountinfo, started.request.user.0));
