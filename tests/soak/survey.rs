@@ -80,9 +80,10 @@ pub fn zombies(parent: u32) -> usize {
     processes().iter().filter(|pid| is_one(pid)).count()
 }
 
-/// How many mounts this machine has.
-pub fn mounts() -> usize {
-    fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count()
+/// Where this machine has mounts: a place for each of those that are there.
+pub fn mounts() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    text.lines().filter_map(|line| line.split(' ').nth(4).map(str::to_owned)).collect()
 }
 
 /// The [`agents`] of a world, once none is made or ended any more.
