@@ -1,7 +1,6 @@
 //! Choosing an engine.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::docker::{DockerEndpoints, DockerEngine};
@@ -47,14 +46,12 @@ pub struct Engines {
     endpoints: DockerEndpoints,
     /// The directory of all projects.
     projects: PathBuf,
-    /// Docker's that answered when the engine was chosen: to ask a daemon about itself takes ten milliseconds.
-    answered: Mutex<Option<DockerEngine>>,
 }
 
 impl Engines {
     /// The engines by what the user selects.
     pub fn new(selection: Selection, endpoints: DockerEndpoints, projects: PathBuf) -> Self {
-        Self { selection, selected_by: None, endpoints, projects, answered: Mutex::default() }
+        Self { selection, selected_by: None, endpoints, projects }
     }
 
     /// Says who selects the engine, where that is not the user.
@@ -77,32 +74,23 @@ impl Engines {
         }
     }
 
-    /// The kind that a new container is to be made by.
+    /// The engine that a new container is to be made by.
     ///
     /// # Errors
-    /// When the selected engine is not there.
-    pub fn choose(&self) -> anyhow::Result<EngineKind> {
-        let docker = |engine| {
-            *self.answered() = Some(engine);
-            EngineKind::Docker
-        };
-        match self.selection {
-            Selection::Native => Ok(EngineKind::Native),
-            Selection::Docker => match DockerEngine::connect(&self.endpoints, PATIENCE) {
-                Ok(engine) => Ok(docker(engine)),
-                Err(error) => {
-                    let who = self.selected_by.as_ref().map(|who| format!(", which {who} wants"));
-                    Err(explain(&format!("use the docker engine{}", who.unwrap_or_default()), &error))
-                }
+    /// When the selected one is not there.
+    pub fn choose(&self) -> anyhow::Result<Box<dyn Engine>> {
+        let engine = match self.selection {
+            Selection::Native => self.engine(EngineKind::Native),
+            Selection::Docker => self.engine(EngineKind::Docker),
+            Selection::Auto => match DockerEngine::connect(&self.endpoints, AUTO_PATIENCE) {
+                Ok(docker) => Ok(Box::new(docker) as Box<dyn Engine>),
+                Err(_) => self.engine(EngineKind::Native),
             },
-            Selection::Auto => {
-                Ok(DockerEngine::connect(&self.endpoints, AUTO_PATIENCE).map_or(EngineKind::Native, docker))
-            }
-        }
-    }
-
-    fn answered(&self) -> MutexGuard<'_, Option<DockerEngine>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        engine.map_err(|error| {
+            let who = self.selected_by.as_ref().map(|who| format!(", which {who} wants"));
+            explain(&format!("use the {} engine{}", self.selection.name(), who.unwrap_or_default()), &error)
+        })
     }
 
     /// An engine.
@@ -111,10 +99,7 @@ impl Engines {
     /// When it is not there.
     pub fn engine(&self, kind: EngineKind) -> Result<Box<dyn Engine>, EngineError> {
         Ok(match kind {
-            EngineKind::Docker => Box::new(match self.answered().take() {
-                Some(engine) => engine,
-                None => DockerEngine::connect(&self.endpoints, PATIENCE)?,
-            }),
+            EngineKind::Docker => Box::new(DockerEngine::connect(&self.endpoints, PATIENCE)?),
             EngineKind::Native => Box::new(NativeEngine::new(self.projects.clone())),
         })
     }

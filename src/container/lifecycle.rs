@@ -18,7 +18,7 @@ use crate::project::private_directory;
 
 use super::engines::{Engines, Selection, explain};
 use super::world::{Reachable, World};
-use super::{ContainerSpec, EngineKind, Image, enforced};
+use super::{ContainerSpec, Engine, EngineKind, Image, enforced};
 
 /// What of the promised confinement is missing in a container, in its directory.
 const WEAKNESSES: &str = "weaker.json";
@@ -130,9 +130,10 @@ impl Containers {
         if matches!(image, Image::Host | Image::File(_)) {
             return Ok(());
         }
-        let failed = |error| explain(&format!("use the image {image}"), &error);
-        let engine = self.engines.engine(self.engines.choose()?).map_err(failed)?;
-        engine.provide(image).map_err(failed)
+        self.engines
+            .choose()?
+            .provide(image)
+            .map_err(|error| explain(&format!("use the image {image}"), &error))
     }
 
     /// A connection to the agent of the container that this command uses; it is started if it is not there.
@@ -164,19 +165,21 @@ impl Containers {
                 return Ok(agent);
             }
         }
-        let mut kind = self.engines.choose()?;
-        let mut spec = self.world.spec(session, kind, network)?;
-        let agent = match self.start(session, kind, &spec) {
-            Err(error) if self.engines.selection() == Selection::Auto && kind == EngineKind::Docker => {
+        let mut engine = self.engines.choose()?;
+        let mut spec = self.world.spec(session, engine.kind(), network)?;
+        let agent = match self.start(session, engine.as_ref(), &spec) {
+            Err(error)
+                if self.engines.selection() == Selection::Auto && engine.kind() == EngineKind::Docker =>
+            {
                 // A daemon that answers and cannot make what is needed: the other engine confines no less.
                 eprintln!("warning: {error:#}\nwarning: going on with the native engine");
-                kind = EngineKind::Native;
-                spec = self.world.spec(session, kind, network)?;
-                self.start(session, kind, &spec)?
+                engine = self.engines.engine(EngineKind::Native)?;
+                spec = self.world.spec(session, engine.kind(), network)?;
+                self.start(session, engine.as_ref(), &spec)?
             }
             result => result?,
         };
-        *current = Some(Current::of(kind, spec));
+        *current = Some(Current::of(engine.kind(), spec));
         Ok(agent)
     }
 
@@ -215,7 +218,7 @@ impl Containers {
     fn start(
         &self,
         session: &Session,
-        kind: EngineKind,
+        engine: &dyn Engine,
         spec: &ContainerSpec,
     ) -> anyhow::Result<AgentConnection> {
         let containers = session.directories.containers();
@@ -236,7 +239,6 @@ impl Containers {
         private_directory(&directory)?;
         std::fs::write(directory.join(BUILD), &build)
             .context("failed to write down what a container is for")?;
-        let engine = self.engines.engine(kind)?;
         if let Err(error) = engine.start(spec) {
             let _left = std::fs::remove_dir_all(&directory);
             return Err(explain("start the Build container", &error));

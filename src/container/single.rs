@@ -9,7 +9,7 @@ use crate::project::private_directory;
 
 use super::engines::{Engines, Selection, explain};
 use super::spec::ContainerSpec;
-use super::{EngineKind, enforced};
+use super::{Engine, EngineKind, enforced};
 
 /// Makes it, and takes it away.
 #[derive(Debug, Clone, Copy)]
@@ -29,25 +29,25 @@ impl Single<'_> {
     /// # Errors
     /// When it cannot be made as described; nothing of it is left.
     pub fn start(&self, spec: &ContainerSpec) -> anyhow::Result<EngineKind> {
-        let kind = self.engines.choose()?;
-        match self.start_by(kind, spec) {
-            Err(error) if self.engines.selection() == Selection::Auto && kind == EngineKind::Docker => {
+        let engine = self.engines.choose()?;
+        match self.start_by(engine.as_ref(), spec) {
+            Err(error)
+                if self.engines.selection() == Selection::Auto && engine.kind() == EngineKind::Docker =>
+            {
                 eprintln!("warning: {error:#}\nwarning: going on with the native engine");
-                self.start_by(EngineKind::Native, spec)?;
+                self.start_by(self.engines.engine(EngineKind::Native)?.as_ref(), spec)?;
                 Ok(EngineKind::Native)
             }
-            result => result.map(|()| kind),
+            result => result.map(|()| engine.kind()),
         }
     }
 
-    fn start_by(&self, kind: EngineKind, spec: &ContainerSpec) -> anyhow::Result<()> {
+    fn start_by(&self, engine: &dyn Engine, spec: &ContainerSpec) -> anyhow::Result<()> {
         let directory = spec.directory();
         if directory.exists() {
             std::fs::remove_dir_all(&directory).context("failed to clear the container's directory")?;
         }
         private_directory(&directory).context("failed to make the container's directory")?;
-        let engine = self.engines.engine(kind);
-        let engine = engine.map_err(|error| explain("use the engine", &error))?;
         engine.start(spec).map_err(|error| explain(&format!("start the {}", self.name), &error))?;
         let checked = || -> anyhow::Result<()> {
             let agent = AgentConnection::open(&directory, &spec.fingerprint())
@@ -61,7 +61,7 @@ impl Single<'_> {
                 other => bail!("the agent does not say what is enforced: {other:?}"),
             }
         };
-        checked().inspect_err(|_| self.remove(kind, spec))
+        checked().inspect_err(|_| self.remove(engine.kind(), spec))
     }
 
     /// Ends the container and takes it away.

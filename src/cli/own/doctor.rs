@@ -153,7 +153,7 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
     let endpoints = front_end.docker_endpoints();
     let engines = Engines::new(settings.engine.value, endpoints, context.state.projects());
     match engines.choose() {
-        Ok(kind) => say("engine", &format!("{kind} ({why})")),
+        Ok(engine) => say("engine", &format!("{} ({why})", engine.kind())),
         Err(error) => say("engine", &format!("none: {error}")),
     }
     match &settings.image.value {
