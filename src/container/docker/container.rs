@@ -78,12 +78,22 @@ pub(super) fn request(
         // An image's own would start programs in here from time to time.
         healthcheck: matches!(spec.image, Image::Named(_) | Image::Built(_) | Image::Extended(..))
             .then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
+        network_disabled: can_be_without_network(spec, &binds, flavour).then_some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(host_config(spec, &binds, flavour, users, user.0)?),
         ..Default::default()
     };
     Ok(Request { body, mounts: binds, user })
+}
+
+/// Whether Docker's own idea of a container without network (`none`), to make which it starts a program of its own for each and takes
+/// as long as for all the rest of a start, is not needed: there is a namespace with a loopback in it either way. What it
+/// would have in `/etc` then (`hosts`) is missing, so only where a mount brings that.
+fn can_be_without_network(spec: &ContainerSpec, binds: &[Mount], flavour: Flavour) -> bool {
+    flavour == Flavour::Docker
+        && !spec.host_network
+        && binds.iter().any(|mount| mount.target == Path::new("/etc"))
 }
 
 /// Binds of single files of `/etc`, where a mount brings one. Podman puts files of its own there, made from the
