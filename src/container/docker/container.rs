@@ -87,9 +87,9 @@ pub(super) fn request(
     Ok(Request { body, mounts: binds, user })
 }
 
-/// Whether Docker's own idea of a container without network (`none`), to make which it starts a program of its own for each and takes
-/// as long as for all the rest of a start, is not needed: there is a namespace with a loopback in it either way. What it
-/// would have in `/etc` then (`hosts`) is missing, so only where a mount brings that.
+/// Whether the container needs no network of Docker's, not even the one called `none`, for which Docker starts a program of its
+/// own each time: half of a start. What runs the container makes it a namespace with nothing but a loopback all the same, which
+/// `verify` looks at. Docker's files in `/etc` (`hosts`) are missing then, so that a mount has to bring them.
 fn can_be_without_network(spec: &ContainerSpec, binds: &[Mount], flavour: Flavour) -> bool {
     flavour == Flavour::Docker
         && !spec.host_network
