@@ -193,7 +193,8 @@ pub fn kept_of_build_dir(path: &Path) -> bool {
 
 /// Whether cargo wrote down there what a build script said, by the path in a build dir.
 pub fn is_said(path: &Path) -> bool {
-    path.ends_with("output") && path.iter().nth_back(2).is_some_and(|part| part == "build")
+    let is_text = path.ends_with("output") || path.ends_with("stderr");
+    is_text && path.iter().nth_back(2).is_some_and(|part| part == "build")
 }
 
 /// What a build script said. A job's home is its own, so where a script speaks of a place in it, the user's stands
