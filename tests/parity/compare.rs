@@ -187,7 +187,10 @@ impl<'a> Bench<'a> {
                 for (what, root, keep) in places {
                     let mut entries = tree::read(&root, keep);
                     entries.values_mut().for_each(|entry| entry.access = self.access(&entry.access));
-                    for (path, entry) in entries.iter_mut().filter(|(path, _)| normalise::is_said(path)) {
+                    let is_said = |(path, entry): &(&PathBuf, &mut Entry)| {
+                        entry.kind == "file" && normalise::is_said(path)
+                    };
+                    for (path, entry) in entries.iter_mut().filter(is_said) {
                         let said = fs::read(root.join(path)).expect("what a script said");
                         entry.digest = normalise::said(&said, &self.world.home);
                     }
