@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -168,10 +169,17 @@ fn renames(client: &mut Client, project: &Path) {
     client.notify("workspace/didChangeWatchedFiles", json!({"changes": [{"uri": uri, "type": 1}]}));
     let text = source("part::one();") + "mod part;\n";
     client.change(&text);
-    let answer = rename(client, &text, "mod par", "other");
-    let changes = answer["result"]["documentChanges"].as_array().cloned().unwrap_or_default();
-    let moved = changes.iter().find(|change| change["kind"] == "rename");
-    let moved = moved.unwrap_or_else(|| panic!("{answer}"));
+    // The server hears of the file and reads it later, and until then there is none to rename.
+    let limit = Instant::now() + Duration::from_secs(20);
+    let moved = loop {
+        let answer = rename(client, &text, "mod par", "other");
+        let changes = answer["result"]["documentChanges"].as_array().cloned().unwrap_or_default();
+        if let Some(moved) = changes.into_iter().find(|change| change["kind"] == "rename") {
+            break moved;
+        }
+        assert!(Instant::now() < limit, "{answer}");
+        thread::sleep(Duration::from_millis(100));
+    };
     assert_eq!(moved["newUri"], client.uri("src/other.rs"));
     fs::remove_file(project.join("src/part.rs")).expect("removed");
 }
