@@ -267,7 +267,7 @@ fn nothing_of_it_outlives_the_editor() {
             let processes = tree_of(&mark);
             assert!(processes.len() > 1, "the server and what expands macros: {processes:?}");
             if way == "hang-up" {
-                std::thread::sleep(Duration::from_secs(2));
+                thread::sleep(Duration::from_secs(2));
             }
             let document = json!({"textDocument": {"uri": client.uri("src/main.rs")}});
             let symbols = client.request("textDocument/documentSymbol", document);
@@ -320,7 +320,7 @@ fn assert_gone(processes: &[u32]) {
     };
     while processes.iter().any(is_there) {
         assert!(started.elapsed() < Duration::from_secs(30), "still there of {processes:?}");
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
