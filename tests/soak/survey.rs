@@ -49,6 +49,8 @@ pub struct Holds {
     pub threads: usize,
     /// KiB of memory, pages of the executable that others have as well included.
     pub resident: u64,
+    /// KiB that nobody else has (`Private_*` of proc_pid_smaps(5)).
+    pub private: u64,
     /// KiB of memory that are no file's, those included that are shared with processes forked from this one.
     pub anonymous: u64,
 }
@@ -65,6 +67,7 @@ pub fn holds(pid: u32) -> Option<Holds> {
         descriptors: count("fd")?,
         threads: count("task")?,
         resident: sum("Rss:"),
+        private: sum("Private_"),
         anonymous: sum("Anonymous:"),
     })
 }
