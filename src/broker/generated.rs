@@ -51,14 +51,13 @@ const MISSED: [&str; 2] = ["file not found for module `", "couldn't read `"];
 /// workspace's, came without.
 pub fn advice(session: &Session, package: &Package, request: &Request, words: &[u8]) -> Option<String> {
     // cargo tells compilers where the output of the package's script is, if it has one.
-    let out = normalized(Path::new(request.variable("OUT_DIR")?))?;
+    request.variable("OUT_DIR")?;
     let directory = normalized(Path::new(request.variable("CARGO_MANIFEST_DIR")?))?;
     let is_dependency = matches!(session.origin(&directory), Some(Origin::Package(_)));
     let words = String::from_utf8_lossy(words);
     let missed = MISSED.iter().flat_map(|before| words.split(before).skip(1)).any(|behind| {
-        let (name, _) = behind.split_once('`').unwrap_or_default();
-        let elsewhere = Path::new(name).is_absolute() && !Path::new(name).starts_with(&directory);
-        !elsewhere && !Path::new(name).starts_with(&out)
+        let name = behind.split('`').next().unwrap_or_default();
+        directory.join(name).starts_with(&directory)
     });
     if !is_dependency || !missed || is_kept(session, package) {
         return None;

@@ -84,8 +84,11 @@ impl Connection {
     pub(super) async fn open(endpoints: &DockerEndpoints, patience: Duration) -> Result<Self, EngineError> {
         let socket = endpoints.listening(patience).await?;
         let place = socket.display().to_string();
-        let docker = Docker::connect_with_unix(&place, ANSWER_SECONDS, API_DEFAULT_VERSION)
-            .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())?;
+        let connect = |version: &ClientVersion| {
+            Docker::connect_with_unix(&place, ANSWER_SECONDS, version)
+                .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())
+        };
+        let docker = connect(API_DEFAULT_VERSION)?;
         match timeout(patience, docker.ping()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
@@ -105,8 +108,7 @@ impl Connection {
         let api = common_version(version.api_version.as_deref()).ok_or_else(|| {
             EngineError::unavailable(format!("the daemon at {place} has no version of the API"))
         })?;
-        let docker = Docker::connect_with_unix(&place, ANSWER_SECONDS, &api)
-            .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())?;
+        let docker = connect(&api)?;
         let api = (api.major_version, api.minor_version);
         if api < OLDEST_API {
             let message = format!("the daemon at {place} is too old: it speaks API {}.{}", api.0, api.1);
