@@ -18,7 +18,7 @@ use super::UserIdentity;
 use crate::container::spec::StableHasher;
 
 /// Raised whenever this module writes something else for the same host.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Single files that are copied where the host has them, and why a build may read them.
 const FILES: &[(&str, &str)] = &[
@@ -53,6 +53,7 @@ const TREES: &[(&str, &str)] = &[
     ("pki/ca-trust/extracted", "public certificates, what the above link to"),
     ("ca-certificates/extracted", "public certificates, for Arch"),
     ("fonts", "fontconfig finds no font without it"),
+    ("java", "configuration of Java development kits, for Red Hat (for Debian, see `is_java`)"),
 ];
 
 /// Longest file that is copied: the largest bundle of certificates in use is a tenth of it.
@@ -173,6 +174,13 @@ fn collect(host_etc: &Path, user: &UserIdentity) -> io::Result<Content> {
     for (name, _) in TREES {
         copy_tree(host_etc, &host_etc.join(name), &mut content);
     }
+    // One more or fewer of them is a change of the list of names.
+    content.sources.push(host_etc.to_path_buf());
+    for entry in fs::read_dir(host_etc).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_java) {
+            copy_tree(host_etc, &entry.path(), &mut content);
+        }
+    }
     for (name, text) in made(user)? {
         content.entries.insert(name.into(), Entry::File(text.into_bytes()));
     }
@@ -230,6 +238,12 @@ fn copy_of(host_etc: &Path, path: &Path) -> Option<Entry> {
 fn visible(host_etc: &Path, path: &Path) -> bool {
     let system = super::SYSTEM.iter().chain(super::MERGED).any(|directory| path.starts_with(directory));
     system || TREES.iter().any(|(name, _)| path.starts_with(host_etc.join(name)))
+}
+
+/// Whether a directory of `/etc` is the configuration of a Java development kit of Debian's (`java-17-openjdk`): the kit in
+/// `/usr/lib/jvm` has links to it, and compiles nothing without it.
+fn is_java(name: &str) -> bool {
+    name.starts_with("java-") && name.ends_with("-openjdk")
 }
 
 /// Resolves `.` and `..` by name alone.

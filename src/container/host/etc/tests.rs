@@ -132,6 +132,22 @@ fn a_relinked_alternative_is_noticed() {
 }
 
 #[test]
+fn a_java_development_kit_that_comes_is_noticed() {
+    let fixture = Fixture::new();
+    let before = fixture.synthesize();
+    let security = "java-17-openjdk/security/java.security";
+    fs::create_dir_all(fixture.host(security).parent().unwrap()).unwrap();
+    fixture.write(security, "provider=SUN\n");
+    fixture.write("java-17-openjdk/jmxremote.password", "secret\n");
+    let password = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(fixture.host("java-17-openjdk/jmxremote.password"), password).unwrap();
+    let after = fixture.synthesize();
+    assert!(!before.join("java-17-openjdk").exists());
+    assert_eq!(fs::read_to_string(after.join(security)).unwrap(), "provider=SUN\n");
+    assert!(!after.join("java-17-openjdk/jmxremote.password").exists());
+}
+
+#[test]
 fn what_was_superseded_long_ago_is_removed() {
     let fixture = Fixture::new();
     let old = fixture.synthesize();
