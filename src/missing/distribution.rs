@@ -102,9 +102,10 @@ impl Distribution {
         let package = packages::providing(missing);
         match package.and_then(|package| self.name_of(package)) {
             Some(name) => format!("`{} {name}`", self.installs()),
-            None if self == Self::Unknown => {
+            None if self == Self::Unknown && package.is_some() => {
                 format!("the package that has it is, elsewhere, {}", packages::everywhere(missing))
             }
+            None if self == Self::Unknown => "the package that has it is not known here".to_owned(),
             None => format!("`{}` names the package that has it", self.searches(&missing.file())),
         }
     }

@@ -70,10 +70,12 @@ impl Advisor {
                 }
                 None => {
                     let distribution = Distribution::read(os_release);
-                    let mut text = format!(
-                        "hint: {missing} is not installed on this machine; {}",
-                        distribution.command(&missing)
-                    );
+                    let what = if missing.may_be_made() {
+                        format!("{missing} was not found; if no build script was to make it, ")
+                    } else {
+                        format!("{missing} is not installed on this machine; ")
+                    };
+                    let mut text = format!("hint: {what}{}", distribution.command(&missing));
                     if let Some(name) = distribution.shown_without_installing(&missing) {
                         text.push_str(&format!(
                             ", or have jobs see it without that: `native.packages = [\"{name}\"]` in your configuration or \
@@ -150,6 +152,25 @@ mod tests {
         let (_kept, advisor) = machine("ID=other\n", None);
         let advice = advisor.advice(b"/usr/bin/ld: cannot find -lssl").unwrap();
         assert!(advice.contains("libssl-dev") && advice.contains("openssl-devel"), "{advice}");
+    }
+
+    #[test]
+    fn what_no_package_is_known_for_may_have_been_to_be_made() {
+        for (os, expected) in [
+            (
+                "ID=debian\n",
+                "hint: the library `made_here` was not found; if no build script was to make it, `apt-file search \
+                 libmade_here.so` names the package that has it",
+            ),
+            (
+                "ID=other\n",
+                "hint: the library `made_here` was not found; if no build script was to make it, the package that has it is \
+                 not known here",
+            ),
+        ] {
+            let (_kept, advisor) = machine(os, None);
+            assert_eq!(advisor.advice(b"/usr/bin/ld: cannot find -lmade_here").unwrap(), expected);
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::packages;
+
 /// Something that is not installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Missing {
@@ -99,6 +101,12 @@ impl Missing {
             return Some(make());
         }
         PHRASES.iter().find_map(|phrase| phrase.find(text))
+    }
+
+    /// Whether it may not be the system's at all, but what a build script leaves for the linker or the next compiler:
+    /// no package is known that has it.
+    pub fn may_be_made(&self) -> bool {
+        matches!(self, Self::Library(_) | Self::Header(_)) && packages::providing(self).is_none()
     }
 
     /// The file that a search for packages would look for.

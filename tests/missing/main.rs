@@ -250,7 +250,7 @@ fn what_the_machine_lacks_is_named_in_its_own_words() {
         );
         let output = run(world.sandbox(engine, &project).arg("build"));
         assert_eq!(output.code(), 101, "{}", output.stderr);
-        let named = "hint: the library `csb-there-is-no-such-library` is not installed on this machine; ";
+        let named = "hint: the library `csb-there-is-no-such-library` was not found; if no build script was to make it, ";
         assert!(output.stderr.contains(named), "{}", output.stderr);
 
         // A program of the user's own.
