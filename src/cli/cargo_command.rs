@@ -320,7 +320,7 @@ pub(super) fn prepare(
         sysroot: Some(&toolchain.sysroot),
         own: &options.own,
     };
-    let policy::Found { policy, settings, open, .. } = policy::of_project(front_end, &ground)?;
+    let policy::Found { policy, places, settings, open, .. } = policy::of_project(front_end, &ground)?;
     let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
         .selected_by(settings.engine_by_repository());
     let (image, mut system) = image::system(&settings.image, state, &user)?;
@@ -376,7 +376,7 @@ pub(super) fn prepare(
     let recorder = {
         let all = options.verbose || command.flag(&["-v", "-vv", "--verbose"]);
         let names = front_end.environment().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-        let recorder = Recorder::new(options.report.mode, all, &project.root, &user_home, names);
+        let recorder = Recorder::new(options.report.mode, all, places, &user_home, names);
         match command.kind {
             CommandKind::Install => recorder.suggesting_for(&config),
             _ => recorder,

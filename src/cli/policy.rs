@@ -32,6 +32,8 @@ pub struct Ground<'a> {
 pub struct Found {
     /// What holds: the repository's widens where it is trusted.
     pub policy: Policy,
+    /// What a policy can grant here depends on.
+    pub places: Places,
     /// What the project's containers are made by, from and to.
     pub settings: Settings,
     /// What needs trust, trusted or not.
@@ -50,7 +52,7 @@ pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<F
     let users = users(front_end)?;
     let without = Policy::new(&users, &places, ground.own.base(&settings))?;
     let Some(own) = RepositoryPolicy::read(ground.root, &without, ground.own)? else {
-        return Ok(Found { policy: without, settings, question: None, open: false });
+        return Ok(Found { policy: without, places, settings, question: None, open: false });
     };
     let RepositoryPolicy { mut written, question } = own;
     if let Some(question) = &question {
@@ -64,7 +66,7 @@ pub fn of_project(front_end: &FrontEnd, ground: &Ground<'_>) -> anyhow::Result<F
     let settings = ground.own.settings(Some(&written));
     let base = ground.own.base(&settings);
     let policy = Policy::new(&[users, vec![written]].concat(), &places, base)?;
-    Ok(Found { policy, settings, question, open })
+    Ok(Found { policy, places, settings, question, open })
 }
 
 /// The layers that come before the repository's.

@@ -11,12 +11,12 @@ use crate::broker::Session;
 use crate::cargo::CargoCommand;
 use crate::policy::kind::Kind;
 use crate::project::private_directory;
-use crate::report::denial::Denial;
 use crate::report::explain::{self, shown};
 use crate::report::files::{self, AUDIT_JSON, AUDIT_PAGE, PROPOSED};
 use crate::report::page;
 use crate::report::pin::{self, FILE, Pins};
 use crate::report::record::{Audit, SCHEMA};
+use crate::report::remedy::Remedy;
 use crate::report::{Mode, Recorder};
 
 /// What is recorded, and what is made of it.
@@ -135,16 +135,21 @@ const PROPOSAL: &str = "proposed, and not applied";
 
 /// A policy that would allow all that was refused.
 fn proposal(recorder: &Recorder) -> String {
-    let mut entries = BTreeMap::<(String, Kind), BTreeSet<Denial>>::new();
+    let mut entries = BTreeMap::<(String, Kind), Vec<Remedy>>::new();
     let mut others = BTreeSet::new();
     for (subject, denials) in recorder.refused() {
-        others.extend(denials.iter().filter(|denial| !denial.can_be_allowed()).map(|denial| {
-            format!("# no policy allows {}: {} ({})\n", denial.words(), shown(&denial.what), subject.package)
-        }));
-        entries.entry(subject.entry()).or_default().extend(denials);
+        for denial in denials {
+            let remedy = recorder.remedy(&denial);
+            if remedy.line().is_none() {
+                let why = remedy.why_not().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
+                let (words, what) = (denial.words(), shown(&denial.what));
+                others.insert(format!("# no policy allows {words}: {what} ({}){why}\n", subject.package));
+            }
+            entries.entry(subject.entry()).or_default().push(remedy);
+        }
     }
     let tables: Vec<String> =
-        entries.iter().filter_map(|(entry, denials)| explain::suggestion(entry, denials.iter())).collect();
+        entries.iter().filter_map(|(entry, remedies)| explain::suggestion(entry, remedies.iter())).collect();
     let mut text = "# Proposed by `cargo-sandbox --learn`: what was refused, and nothing else.\n".to_owned();
     if tables.is_empty() {
         text.push_str("# Nothing was refused that a policy could allow.\n");

@@ -23,6 +23,8 @@ pub enum Sort {
     Network,
     /// A file that it wanted to make, change or remove.
     Write,
+    /// A directory that it wanted to make.
+    Make,
     /// A system call.
     Call,
     /// A program.
@@ -40,7 +42,7 @@ impl Sort {
     pub(super) fn key(self) -> Option<&'static str> {
         match self {
             Self::Network => Some("network"),
-            Self::Write => Some("write"),
+            Self::Write | Self::Make => Some("write"),
             Self::Execute => Some("execute"),
             Self::Read => Some("read"),
             Self::Env => Some("env"),
@@ -52,6 +54,7 @@ impl Sort {
         match self {
             Self::Network => "network",
             Self::Write => "write",
+            Self::Make => "make a directory",
             Self::Call => "system call",
             Self::Execute => "execute",
             Self::Read => "read",
@@ -76,11 +79,6 @@ impl Denial {
     /// What kind of thing it is, in words.
     pub fn words(&self) -> &'static str {
         self.sort.words()
-    }
-
-    /// Whether some policy allows it.
-    pub fn can_be_allowed(&self) -> bool {
-        self.sort.key().is_some()
     }
 }
 
@@ -146,11 +144,14 @@ pub fn find(
                         add(Sort::Read, path.display().to_string(), note);
                     }
                     // Where not even the directory is, nothing can be made with or without a sandbox.
-                    Act::Write | Act::Remove
+                    // One that is shown is there with or without a sandbox.
+                    Act::Make if *found => {}
+                    Act::Write | Act::Make | Act::Remove
                         if !rules.allow(path, Need::Write)
-                            && (there || (*act == Act::Write && path.parent().is_some_and(&on_host))) =>
+                            && (there || (*act != Act::Remove && path.parent().is_some_and(&on_host))) =>
                     {
-                        add(Sort::Write, path.display().to_string(), "");
+                        let sort = if *act == Act::Make && !there { Sort::Make } else { Sort::Write };
+                        add(sort, path.display().to_string(), "");
                     }
                     _ => {}
                 }
@@ -319,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_is_there_and_not_covered_is_refused() {
-        use Sort::{Execute, Read, Write};
+        use Sort::{Execute, Make, Read, Write};
         let one = |event| all(&[event]).into_iter().next().map(|(sort, _)| sort);
         assert_eq!(one(file(Act::Read, "/h/.ssh/id", false)), Some(Read), "hidden");
         assert_eq!(one(file(Act::Look, "/h/.ssh/id", false)), Some(Read), "hidden");
@@ -331,6 +332,9 @@ mod tests {
         assert_eq!(one(file(Act::Write, "/h/none/new", false)), None, "not even a directory");
         assert_eq!(one(file(Act::Write, "/w/p/new", false)), Some(Write), "read-only");
         assert_eq!(one(file(Act::Write, "/b/out/new", false)), None);
+        assert_eq!(one(file(Act::Make, "/w/p/new", false)), Some(Make));
+        assert_eq!(one(file(Act::Make, "/w/p", true)), None, "there already");
+        assert_eq!(one(file(Act::Make, "/h", false)), Some(Write), "there, and hidden");
         assert_eq!(one(file(Act::Write, "/tmp/x", false)), None, "its own");
         assert_eq!(one(file(Act::Write, "/tmp/w/x", true)), Some(Write), "a project there is not its own");
         assert_eq!(one(file(Act::Remove, "/h/.ssh/id", false)), Some(Write));

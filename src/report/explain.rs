@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::denial::{Denial, Sort};
 use super::package::PackageId;
+use super::remedy::Remedy;
 use crate::policy::kind::Kind;
+use crate::policy::paths::Places;
 
 /// Whose job it was.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +24,15 @@ pub struct Subject {
 /// How many lines are said of a job unless the user asks for all.
 pub const MOST: usize = 4;
 
-/// A message about a job, of which at most `most` denials are named; `file` is where what would allow them belongs.
-pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize, file: &Path) -> String {
+/// A message about a job in a project of such places, of which at most `most` denials are named; `file` is where what
+/// would allow them belongs.
+pub fn explain(
+    subject: &Subject,
+    denials: &BTreeSet<Denial>,
+    most: usize,
+    places: &Places,
+    file: &Path,
+) -> String {
     let mut text = format!("note: {} of `{}` was refused:", subject.kind.one(), subject.package);
     if !subject.macros.is_empty() {
         let macros: Vec<&str> = subject.macros.iter().map(String::as_str).collect();
@@ -34,14 +43,23 @@ pub fn explain(subject: &Subject, denials: &BTreeSet<Denial>, most: usize, file:
             macros.join(", ")
         );
     }
-    for denial in denials.iter().take(most) {
-        let note = if denial.note.is_empty() { String::new() } else { format!(" ({})", denial.note) };
-        let _infallible = write!(text, "\n  {}: {}{note}", denial.words(), shown(&denial.what));
+    let named: Vec<(&Denial, Remedy)> =
+        denials.iter().take(most).map(|denial| (denial, Remedy::of(denial, places))).collect();
+    for (denial, remedy) in &named {
+        let _infallible = write!(text, "\n  {}: {}", denial.words(), shown(&denial.what));
+        let why = remedy.why_not().map(|reason| format!("no policy allows it: {}", shown(reason)));
+        let notes: Vec<&str> = [&*denial.note, why.as_deref().unwrap_or("")]
+            .into_iter()
+            .filter(|note| !note.is_empty())
+            .collect();
+        if !notes.is_empty() {
+            let _infallible = write!(text, " ({})", notes.join("; "));
+        }
     }
     if denials.len() > most {
         let _infallible = write!(text, "\n  and {} more: `-v` names all", denials.len() - most);
     }
-    if let Some(lines) = suggestion(&subject.entry(), denials.iter().take(most)) {
+    if let Some(lines) = suggestion(&subject.entry(), named.iter().map(|(_, remedy)| remedy)) {
         let file = file.display();
         let _infallible = write!(text, "\n\nhint: if it should have that, add this to {file}:\n{lines}");
     } else if denials.iter().any(|denial| denial.sort == Sort::Socket) {
@@ -63,20 +81,19 @@ impl Subject {
     }
 }
 
-/// The lines of a policy that would allow these, if any would.
+/// The lines of a policy that say these, if there are any.
 pub fn suggestion<'a>(
     (name, kind): &(String, Kind),
-    denials: impl Iterator<Item = &'a Denial>,
+    remedies: impl Iterator<Item = &'a Remedy>,
 ) -> Option<String> {
-    let allowable: Vec<(&str, &Denial)> =
-        denials.filter_map(|denial| Some((denial.sort.key()?, denial))).collect();
-    if allowable.is_empty() {
+    let lines: BTreeSet<(&str, &str)> = remedies.filter_map(Remedy::line).collect();
+    if lines.is_empty() {
         return None;
     }
     let mut values = toml_edit::Table::new();
     for key in ["read", "write", "network", "env", "execute"] {
         let own: toml_edit::Array =
-            allowable.iter().filter(|(own, _)| *own == key).map(|(_, denial)| denial.what.as_str()).collect();
+            lines.iter().filter(|(own, _)| *own == key).map(|(_, entry)| *entry).collect();
         if !own.is_empty() {
             values.insert(key, toml_edit::value(own));
         }
@@ -106,7 +123,7 @@ mod tests {
         let mut denials: BTreeSet<Denial> = (0..9).map(|n| denial(Sort::Read, &format!("/h/{n}"))).collect();
         denials.insert(denial(Sort::Network, "a.example:443"));
         let explain = |subject: &Subject, denials: &BTreeSet<Denial>, most| {
-            explain(subject, denials, most, Path::new("cargo-sandbox.toml"))
+            explain(subject, denials, most, &Places::default(), Path::new("cargo-sandbox.toml"))
         };
         let text = explain(&subject, &denials, MOST);
         let expected = "note: the build script of `x 1.0.0` was refused:\n  network: a.example:443\n  read: /h/0\n  read: \
@@ -122,6 +139,10 @@ mod tests {
         subject.macros.insert("n 2.0.0".into());
         assert!(explain(&subject, &denials, 1).contains("(m 2.0.0, n 2.0.0)"));
         assert!(explain(&subject, &denials, 1).contains("[packages.\"x\".compile]"));
+        let key = BTreeSet::from([denial(Sort::Read, "/proc/1/mem"), denial(Sort::Read, "/h/1")]);
+        let text = explain(&subject, &key, MOST);
+        assert!(text.contains("read: /proc/1/mem (no policy allows it: it is the system's own"), "{text}");
+        assert!(text.ends_with("read = [\"/h/1\"]"), "{text}");
         let call = BTreeSet::from([denial(Sort::Call, "ptrace")]);
         assert!(explain(&subject, &call, MOST).contains("no policy allows that"));
         assert_eq!(shown("a\u{1b}[2J"), "a\\u{1b}[2J");

@@ -18,8 +18,10 @@ use super::files::PROPOSED;
 use super::package::{Locked, PackageId};
 use super::places::Places;
 use super::record::{Program, Record, Source, Variables, is_compilers};
+use super::remedy::Remedy;
 use crate::policy::kind::Kind;
 use crate::policy::network::Network;
+use crate::policy::paths;
 
 /// What is collected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,7 +46,8 @@ pub struct Recorder {
     environment: BTreeSet<String>,
     /// Where the kernel mounts what is asked for: nothing there is looked for by a job's wish.
     automatic: Vec<PathBuf>,
-    root: PathBuf,
+    /// What a policy can grant depends on.
+    grounds: paths::Places,
     /// The file that a policy is suggested for.
     policy: PathBuf,
     /// Read with the first job: before that, cargo may not have written it.
@@ -118,9 +121,15 @@ const MAX_ARGUMENTS: usize = 16;
 const MAX_COMMANDS: usize = 200;
 
 impl Recorder {
-    /// For a command in the project at `root`; `home` is the user's home directory, `environment` the names of the
-    /// user's variables.
-    pub fn new(mode: Mode, all: bool, root: &Path, home: &Path, environment: BTreeSet<String>) -> Self {
+    /// For a command in the project of such places; `home` is the user's home directory as it is written, `environment` the
+    /// names of the user's variables.
+    pub fn new(
+        mode: Mode,
+        all: bool,
+        grounds: paths::Places,
+        home: &Path,
+        environment: BTreeSet<String>,
+    ) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mounts = mountinfo::parse(&mounts).into_iter();
         let automatic = mounts.filter(|mount| mount.kind == "autofs").map(|mount| mount.target).collect();
@@ -130,7 +139,7 @@ impl Recorder {
             home: home.to_owned(),
             environment,
             automatic,
-            root: root.to_owned(),
+            grounds,
             policy: PROPOSED.into(),
             locked: OnceLock::new(),
             found: Mutex::default(),
@@ -201,17 +210,23 @@ impl Recorder {
         self.found().refused.clone()
     }
 
+    /// What it would take to allow something of it.
+    pub fn remedy(&self, denial: &Denial) -> Remedy {
+        Remedy::of(denial, &self.grounds)
+    }
+
     /// What is written down.
     pub fn records(&self) -> Vec<Record> {
         self.found().records.values().cloned().collect()
     }
 
     fn explain(&self, subject: &Subject, denials: &BTreeSet<Denial>) -> String {
-        explain::explain(subject, denials, if self.all { usize::MAX } else { MOST }, &self.policy)
+        let most = if self.all { usize::MAX } else { MOST };
+        explain::explain(subject, denials, most, &self.grounds, &self.policy)
     }
 
     fn locked(&self) -> &Locked {
-        self.locked.get_or_init(|| Locked::read(&self.root))
+        self.locked.get_or_init(|| Locked::read(&self.grounds.root))
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -286,7 +301,7 @@ fn record(job: &Finished<'_>, macros: BTreeSet<String>, refused: BTreeSet<Denial
                             record.reads.insert(name);
                         }
                     }
-                    Act::Write | Act::Remove => {
+                    Act::Write | Act::Make | Act::Remove => {
                         let is_compiler = matches!(job.kind, Kind::Compile | Kind::Rustdoc | Kind::Doctest);
                         let usual = own(&name, &["{out}", "{tmp}", "{sandbox}"])
                             || ["/proc", "/dev"].iter().any(|special| path.starts_with(special))
@@ -340,7 +355,7 @@ fn record(job: &Finished<'_>, macros: BTreeSet<String>, refused: BTreeSet<Denial
         let name = job.places.name(Path::new(&denial.what));
         match denial.sort {
             Sort::Read | Sort::Socket => drop(record.reads.insert(name)),
-            Sort::Write => drop(record.writes.insert(name)),
+            Sort::Write | Sort::Make => drop(record.writes.insert(name)),
             Sort::Execute => drop(record.programs.insert(Program { path: name, arguments: Vec::new() })),
             Sort::Network | Sort::Call | Sort::Env => {}
         }

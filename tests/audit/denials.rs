@@ -114,3 +114,87 @@ fn a_macro_is_told_of_and_an_error_of_the_users_is_not() {
     assert_eq!(output.code(), 101);
     assert!(!output.stderr.contains("refused") && !output.stderr.contains("hint: "), "{}", output.stderr);
 }
+
+/// Makes a directory and files where a policy can grant that, and where none can.
+const MAKES: &str = r#"
+use std::fs;
+use std::path::Path;
+
+fn main() {
+    println!("cargo::rerun-if-changed=never");
+    let out = std::env::var("OUT_DIR").unwrap();
+    let project = Path::new(PROJECT);
+    let made = fs::create_dir_all(project.join("made"));
+    let made = made.and(fs::write(project.join("made/now.txt"), ""));
+    let made = made.and(fs::write(project.join("data/new.txt"), ""));
+    if NOWHERE {
+        let _ = fs::read(Path::new(HOME).join(".netrc"));
+        let _ = fs::write(project.join("src/made.rs"), "");
+        let _ = fs::create_dir(Path::new(&out).join("../../../made"));
+    }
+    made.unwrap();
+}
+"#;
+
+#[test]
+fn what_is_proposed_works_and_what_no_policy_grants_is_not_proposed() {
+    each_engine("denials-proposed", |world, engine| {
+        let project = project(world, "makes = \"1\"");
+        world.write(&project.join("data/old.txt"), "");
+        world.write(&world.home.join(".netrc"), "secret");
+        let script = |nowhere: bool| {
+            let (project, home) = (project.display().to_string(), world.home.display().to_string());
+            format!(
+                "const PROJECT: &str = {project:?};\nconst HOME: &str = {home:?};\nconst NOWHERE: bool = {nowhere};\n{MAKES}"
+            )
+        };
+        vendor(world, &project, "makes", "1.0.0", "", &[("build.rs", &script(true))]);
+        let output = run(world.plain(&project).args(["check", "--target-dir", "target/plain"]));
+        output.success("control: cargo lets it");
+        for made in ["made", "target/plain"] {
+            super::support::world::remove(&project.join(made));
+        }
+        for made in ["data/new.txt", "src/made.rs"] {
+            fs::remove_file(project.join(made)).expect("what cargo let it make");
+        }
+
+        let output = sandbox(world, engine, &project, "--learn check");
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        let (root, home) = (project.display(), world.home.display());
+        let lines = "[packages.\"makes\".build-script]\nwrite = [\"data\", \"made\"]\n";
+        for said in [
+            &*format!("  write: {root}/data/new.txt\n"),
+            &format!(
+                "  write: {root}/src/made.rs (no policy allows it: `{root}/src` is obeyed on this machine, or compiled (`src`))\n"
+            ),
+            &format!("  make a directory: {root}/made\n"),
+            lines,
+            // By `--learn`, which names all.
+            &format!(
+                "# no policy allows read: {home}/.netrc (makes 1.0.0): it is where credentials are (`~/.netrc`), or above that\n"
+            ),
+            "/debug/made (makes 1.0.0): ",
+        ] {
+            assert!(output.stderr.contains(said), "{said}\n{}", output.stderr);
+        }
+        assert!(!project.join("made").exists() && !project.join("src/made.rs").exists());
+
+        // With these lines it has what it can have.
+        world.write(&project.join("cargo-sandbox.toml"), lines);
+        vendor(world, &project, "makes", "1.0.0", "", &[("build.rs", &script(false))]);
+        sandbox(world, engine, &project, "self trust --yes").success("self trust");
+        sandbox(world, engine, &project, "clean").success("clean");
+        sandbox(world, engine, &project, "check").success("with the lines");
+        assert!(project.join("made/now.txt").exists() && project.join("data/new.txt").exists());
+
+        // Nothing else: no line is proposed, and the reason is said.
+        let only = format!("fn main() {{ std::fs::write(\"{root}/src/made.rs\", \"\").unwrap() }}\n");
+        vendor(world, &project, "makes", "1.0.0", "", &[("build.rs", &only)]);
+        sandbox(world, engine, &project, "clean").success("clean");
+        let output = sandbox(world, engine, &project, "check");
+        assert_eq!(output.code(), 101, "{}", output.stderr);
+        assert!(output.stderr.contains("hint: no policy allows that"), "{}", output.stderr);
+        assert!(!output.stderr.contains("if it should have that"), "{}", output.stderr);
+        world.stop(engine, &project);
+    });
+}

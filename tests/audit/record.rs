@@ -214,15 +214,15 @@ fn an_installation_is_recorded_and_a_failed_one_explained() {
     let Some(world) = super::world("audit-install") else { return };
     let engine = super::Engine::Native;
     let repository = world.home.join("repository");
-    world.write(&world.home.join(".netrc"), "machine x\n");
+    world.write(&world.home.join("first.toml"), "x = 1\n");
     world.write(
         &repository.join("Cargo.toml"),
         "[package]\nname = \"first\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
     );
     world.write(&repository.join("src/main.rs"), "fn main() {}\n");
     let script = |ending: &str| {
-        let netrc = world.home.join(".netrc");
-        let script = format!("fn main() {{ let _looked = std::fs::read({netrc:?}); {ending} }}\n");
+        let settings = world.home.join("first.toml");
+        let script = format!("fn main() {{ let _looked = std::fs::read({settings:?}); {ending} }}\n");
         world.write(&repository.join("build.rs"), &script);
         world.commit(&repository);
     };
@@ -235,14 +235,14 @@ fn an_installation_is_recorded_and_a_failed_one_explained() {
     let json = std::path::Path::new(page).with_file_name("audit.json");
     let audit: serde_json::Value =
         serde_json::from_slice(&fs::read(json).expect("the record")).expect("JSON");
-    assert_eq!(list(record(&audit, "first", "build-script"), "/reads"), ["~/.netrc"]);
+    assert_eq!(list(record(&audit, "first", "build-script"), "/reads"), ["~/first.toml"]);
     assert_eq!(record(&audit, "first", "compile")["jobs"], 2, "the script and the program");
     assert!(world.home.join(".cargo/bin/first").exists());
 
     script("panic!(\"no permission (os error 13)\")");
     let output = sandbox(&world, engine, &work, &format!("{line} --force"));
     assert_eq!(output.code(), 101, "{}", output.stderr);
-    for said in ["the build script of `first 0.1.0` was refused:", ".netrc", "config.toml:\n[packages"] {
+    for said in ["the build script of `first 0.1.0` was refused:", "first.toml", "config.toml:\n[packages"] {
         assert!(output.stderr.contains(said), "{said}:\n{}", output.stderr);
     }
     for (line, said) in [

@@ -114,7 +114,8 @@ pub fn meaning(number: c_long, arguments: [u64; 6]) -> Meaning {
         libc::SYS_bind => Meaning::Address(Reach::Listen, at(first), second, third),
         libc::SYS_sendto => Meaning::Send(at(first), (second, third), (fifth, sixth)),
         libc::SYS_sendmmsg => Meaning::SendMany(at(first), second, third),
-        libc::SYS_mkdirat | libc::SYS_mknodat => file(Act::Write, at(first), second, false),
+        libc::SYS_mkdirat => file(Act::Make, at(first), second, false),
+        libc::SYS_mknodat => file(Act::Write, at(first), second, false),
         libc::SYS_unlinkat => file(Act::Remove, at(first), second, false),
         libc::SYS_renameat | libc::SYS_renameat2 => {
             moved((at(first), second), (at(third), fourth), Act::Remove)
@@ -139,7 +140,8 @@ fn own_meaning(number: c_long, [first, second, ..]: [u64; 6]) -> Meaning {
     match number {
         libc::SYS_open => opened(HERE, first, second),
         libc::SYS_creat | libc::SYS_chmod => file(Act::Write, first, true),
-        libc::SYS_mkdir | libc::SYS_mknod => file(Act::Write, first, false),
+        libc::SYS_mkdir => file(Act::Make, first, false),
+        libc::SYS_mknod => file(Act::Write, first, false),
         libc::SYS_rmdir | libc::SYS_unlink => file(Act::Remove, first, false),
         libc::SYS_rename => moved((HERE, first), (HERE, second), Act::Remove),
         libc::SYS_link => moved((HERE, first), (HERE, second), Act::Read),

@@ -21,6 +21,8 @@ pub enum Act {
     Read,
     /// It is made or changed.
     Write,
+    /// It is made, and is a directory.
+    Make,
     /// It is removed, or moved away.
     Remove,
     /// Whether it is there is asked for.
