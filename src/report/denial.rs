@@ -143,9 +143,9 @@ pub fn find(
                     Act::Look if !*found && there && !rules.allow(path, Need::Read) => {
                         add(Sort::Read, path.display().to_string(), note);
                     }
-                    // Where not even the directory is, nothing can be made with or without a sandbox.
-                    // One that is shown is there with or without a sandbox.
+                    // Nobody makes what is there.
                     Act::Make if *found => {}
+                    // Where not even the directory is, nothing can be made with or without a sandbox.
                     Act::Write | Act::Make | Act::Remove
                         if !rules.allow(path, Need::Write)
                             && (there || (*act != Act::Remove && path.parent().is_some_and(&on_host))) =>
