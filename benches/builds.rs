@@ -1,11 +1,12 @@
-//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo` and build-wrap, in one run
-//! and in turns, so that a slow moment of the machine hits all alike. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo`, build-wrap, and cargo once
+//! more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo differs from itself is the
+//! machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
-//! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which others, each with the file that is
-//! changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`) in which ways beside cargo; `CSB_BENCH_JSON` names a
-//! directory for every single figure. Processor time is that of the whole machine, since jobs are nobody's children here: let
-//! nothing else run.
+//! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which
+//! others, each with the file that is changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`, and `again`) in which
+//! ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole
+//! machine, since jobs are nobody's children here: let nothing else run.
 //!
 //! | phase | |
 //! |---|---|
@@ -106,18 +107,20 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     let place: &'static PathBuf = Box::leak(Box::new(world.work().join(project.name)));
     world.copy(&seed.project, place);
     world.copy(&seed.cargo_home, &world.home.join(".cargo"));
-    let plain = move || {
+    let plain_in = move |target: &str| {
         let mut command = world.plain(place);
-        command.env("CARGO_TARGET_DIR", world.home.join("plain")).env("CARGO_NET_OFFLINE", "true");
+        command.env("CARGO_TARGET_DIR", world.home.join(target)).env("CARGO_NET_OFFLINE", "true");
         command
     };
-    let mut ways = vec![Way {
-        name: "cargo",
-        command: Box::new(plain),
+    let plain = move || plain_in("plain");
+    let cargo = |name, target| Way {
+        name,
+        command: Box::new(move || plain_in(target)),
         options: &[],
         stop: Box::new(|| {}),
         took: Default::default(),
-    }];
+    };
+    let mut ways = vec![cargo("cargo", "plain")];
     let wanted =
         std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run,build-wrap".to_owned());
     let wanted = |way: &str| wanted.split(',').any(|one| one == way);
@@ -148,6 +151,9 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
                 took: Default::default(),
             });
         }
+    }
+    if wanted("again") {
+        ways.push(cargo("cargo, again", "plain-again"));
     }
     if wanted("run") {
         match Docker::here() {
