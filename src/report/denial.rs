@@ -38,18 +38,6 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// The key of a policy that allows such, if there is one.
-    pub(super) fn key(self) -> Option<&'static str> {
-        match self {
-            Self::Network => Some("network"),
-            Self::Write | Self::Make => Some("write"),
-            Self::Execute => Some("execute"),
-            Self::Read => Some("read"),
-            Self::Env => Some("env"),
-            Self::Call | Self::Socket => None,
-        }
-    }
-
     fn words(self) -> &'static str {
         match self {
             Self::Network => "network",

@@ -17,14 +17,13 @@ pub enum Remedy {
 impl Remedy {
     /// For one refusal in a project with such places.
     pub fn of(denial: &Denial, places: &Places) -> Self {
-        let Some(key) = denial.sort.key() else { return Self::None(None) };
         let right = match denial.sort {
+            Sort::Network => return Self::Line("network", denial.what.clone()),
+            Sort::Env => return Self::Line("env", denial.what.clone()),
+            Sort::Call | Sort::Socket => return Self::None(None),
             Sort::Read => PathRight::Read,
             Sort::Execute => PathRight::Execute,
             Sort::Write | Sort::Make => PathRight::Write,
-            Sort::Network | Sort::Env | Sort::Call | Sort::Socket => {
-                return Self::Line(key, denial.what.clone());
-            }
         };
         let wanted = Path::new(&denial.what);
         let path = named(wanted, denial.sort, places);
@@ -37,7 +36,7 @@ impl Remedy {
             // The repository's file is read on other machines, too.
             Ok(_) => {
                 let own = path.strip_prefix(&places.root).ok().filter(|own| !own.as_os_str().is_empty());
-                Self::Line(key, own.unwrap_or(&path).display().to_string())
+                Self::Line(right.name(), own.unwrap_or(&path).display().to_string())
             }
             Err(reason) if path == wanted => Self::None(Some(format!("it {reason}"))),
             Err(reason) => Self::None(Some(format!("`{}` {reason}", path.display()))),
