@@ -56,6 +56,17 @@ struct Way {
 }
 
 impl Way {
+    /// One that keeps nothing running.
+    fn plain(name: &'static str, command: impl Fn() -> Command + 'static) -> Self {
+        Self {
+            name,
+            command: Box::new(command),
+            options: &[],
+            stop: Box::new(|| {}),
+            took: Default::default(),
+        }
+    }
+
     fn run(&self, words: &[&str]) -> Took {
         let mut command = (self.command)();
         command.args(self.options).args(words);
@@ -113,14 +124,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         command
     };
     let plain = move || plain_in("plain");
-    let cargo = |name, target| Way {
-        name,
-        command: Box::new(move || plain_in(target)),
-        options: &[],
-        stop: Box::new(|| {}),
-        took: Default::default(),
-    };
-    let mut ways = vec![cargo("cargo", "plain")];
+    let mut ways = vec![Way::plain("cargo", plain)];
     let wanted =
         std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run,build-wrap".to_owned());
     let wanted = |way: &str| wanted.split(',').any(|one| one == way);
@@ -153,19 +157,13 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         }
     }
     if wanted("again") {
-        ways.push(cargo("cargo, again", "plain-again"));
+        ways.push(Way::plain("cargo, again", move || plain_in("plain-again")));
     }
     if wanted("run") {
         match Docker::here() {
-            Ok(docker) => ways.push(Way {
-                name: "`docker run cargo`",
-                command: Box::new(move || {
-                    docker.instead(&plain(), &[world.home.as_path(), place, &world.toolchain])
-                }),
-                options: &[],
-                stop: Box::new(|| {}),
-                took: Default::default(),
-            }),
+            Ok(docker) => ways.push(Way::plain("`docker run cargo`", move || {
+                docker.instead(&plain(), &[world.home.as_path(), place, &world.toolchain])
+            })),
             Err(why) => println!("\nskipped: `docker run cargo`: {why}"),
         }
     }
@@ -176,10 +174,10 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         }
     }
     let changed = place.join(project.touched);
+    let count = ways.len();
     // The first round pays for what is in the page cache then.
     for round in 0..=rounds {
-        // Each is the first in its turn: what one leaves to the next (memory, the clock of a processor) is not always the same one's.
-        let count = ways.len();
+        // Each is the first in its turn: none always comes after the same other, whose traces it would bear.
         for position in 0..count {
             let way = &mut ways[(round + position) % count];
             let figures = way.round(&changed);
@@ -199,19 +197,13 @@ fn build_wrap(world: &World, seed: &Seed, plain: impl Fn() -> Command + 'static)
     let cargo_home = home.join(".cargo");
     world.copy(&seed.cargo_home, &cargo_home);
     world.write(&cargo_home.join("config.toml"), &configuration);
-    Ok(Way {
-        name: "build-wrap",
-        command: Box::new(move || {
-            let mut command = plain();
-            command.env("HOME", &home).env("CARGO_HOME", &cargo_home);
-            // It compiles a program of its own for each build script, of crates that it fetches once.
-            command.env_remove("CARGO_NET_OFFLINE");
-            command
-        }),
-        options: &[],
-        stop: Box::new(|| {}),
-        took: Default::default(),
-    })
+    Ok(Way::plain("build-wrap", move || {
+        let mut command = plain();
+        command.env("HOME", &home).env("CARGO_HOME", &cargo_home);
+        // It compiles a program of its own for each build script, of crates that it fetches once.
+        command.env_remove("CARGO_NET_OFFLINE");
+        command
+    }))
 }
 
 fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
