@@ -39,9 +39,9 @@ pub enum Step {
     /// Limits of the kernel's.
     #[error("cannot set the job's limits")]
     Limits,
-    /// A session of its own.
-    #[error("cannot give the job a session of its own")]
-    Session,
+    /// A process group of its own, or a session with its terminal.
+    #[error("cannot give the job a process group of its own")]
+    Group,
     /// Descriptors under the numbers that were asked for.
     #[error("cannot put the job's descriptors in place")]
     Descriptors,

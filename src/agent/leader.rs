@@ -25,7 +25,7 @@ pub fn lead(terminal: RawFd) -> Result<(), Failure> {
     // SAFETY: one thread.
     match unsafe { process::clone(0) }.at(Step::Tree)? {
         Cloned::Child => {
-            rustix::process::setpgid(None, None).at(Step::Session)?;
+            rustix::process::setpgid(None, None).at(Step::Group)?;
             give(terminal).at(Step::Terminal)?;
             signals::release();
             Ok(())

@@ -121,6 +121,7 @@ pub fn run(
     #[cfg(feature = "switch-off")]
     config.off.iter().for_each(|name| crate::switch_off::switch_off(name));
     process::hide_from_others().context("cannot hide the agent's memory")?;
+    process::lead_session().context("cannot have a session without a terminal")?;
     process::forbid_gaining_capabilities().context("cannot empty the capability bounding set")?;
     limits::limit_all(&config.limits).context("cannot set the limits of jobs")?;
     if surroundings.tree == ProcessTree::Subreaper {

@@ -8,6 +8,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 use rustix::process::{DumpableBehavior, Pid};
 
+use crate::procstat;
+
 /// Which side of a [`clone`] this is.
 #[derive(Debug)]
 pub enum Cloned {
@@ -173,6 +175,25 @@ pub fn sanitize() -> anyhow::Result<()> {
     super::limits::no_core_dumps().context("cannot switch core dumps off")?;
     // What follows needs no privilege that an executable could give, in this process and all below it.
     rustix::thread::set_no_new_privs(true).context("cannot set no_new_privs")
+}
+
+/// Makes this process the leader of a session that has no terminal, which is its jobs' as well. The first process of a container
+/// that an engine made leads one already.
+///
+/// # Errors
+/// Where it leads one that has a terminal, or a process group of somebody else's session.
+pub fn lead_session() -> io::Result<()> {
+    match rustix::process::setsid() {
+        Err(rustix::io::Errno::PERM) if rustix::process::getsid(None)? == rustix::process::getpid() => {
+            let stat = std::fs::read_to_string("/proc/self/stat")?;
+            // Behind state, parent, process group and session.
+            match procstat::behind_name(&stat).and_then(|mut fields| fields.nth(4)) {
+                Some("0") => Ok(()),
+                _ => Err(io::Error::other("it has a terminal")),
+            }
+        }
+        led => Ok(led.map(drop)?),
+    }
 }
 
 /// Refuses other processes of the same user to trace this one or read its memory. Its files in `/proc` belong

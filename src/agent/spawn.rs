@@ -258,7 +258,7 @@ impl Confinement {
     /// Makes what is around a job, as its init: everything that is the same for all jobs.
     pub(super) fn surround(&self, place: &Place, agent: Pid) -> Result<(), Failure> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::ParentDeath)?;
-        rustix::process::setsid().at(Step::Session)?;
+        rustix::process::setpgid(None, None).at(Step::Group)?;
         // In a user namespace of its own: elsewhere the kernel would count all that the user runs.
         let processes = (self.tree == ProcessTree::Namespace).then_some(self.pids);
         limits::limit_job(&self.limits, processes).at(Step::Limits)?;
@@ -350,7 +350,7 @@ impl Confinement {
         };
         let prepared = landlock::prepare(self.landlock_abi, self.landlock_needed, private, common)?;
         if self.tree == ProcessTree::Subreaper {
-            tree::leave_reaper().at(Step::Session)?;
+            tree::leave_reaper().at(Step::Tree)?;
         }
         process::drop_capabilities().at(Step::Capabilities)?;
         if let Some(filter) = filter.filter(|_| !is_off(Defence::JobFilter)) {
@@ -394,7 +394,13 @@ impl Confinement {
         if let Work::Execute(program) = work {
             rustix::process::umask(rustix::fs::Mode::from_bits_truncate(program.umask & 0o777));
             limits::lower_for(&program.budget).at(Step::Limits)?;
-            rustix::process::setsid().at(Step::Session)?;
+            // No session of its own where it needs none: the kernel's scheduler has a group for each (sched(7), autogroup),
+            // and what goes into another one waits its turn again, behind a compiler, beside an idle processor.
+            let alone = match program.terminal {
+                Some(_) => rustix::process::setsid().map(drop),
+                None => rustix::process::setpgid(None, None),
+            };
+            alone.at(Step::Group)?;
             rustix::process::chdir(&*program.cwd)
                 .map_err(|error| Failure::about(Step::WorkingDirectory, program.cwd.to_bytes(), error))?;
         }

@@ -5,9 +5,10 @@ mod handed;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use cargo_sandbox::agent::protocol::{
     AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobNetwork, JobSpec, Reply, Request, Rights,
 };
 use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-sandbox");
 const FINGERPRINT: &str = "0123456789abcdef";
@@ -433,6 +436,52 @@ fn jobs_run_beside_each_other_and_a_slow_peer_holds_up_nobody() {
     assert!(jobs.iter().all(|job| job.read_reply().unwrap() == exited(0)));
     assert!(start.elapsed() < Duration::from_secs(4));
     drop(slow);
+}
+
+/// Process group, session and terminal of the shell that runs it, as seen in its own process namespace, and whether it has a
+/// terminal to open.
+const TERMINAL: &str = "read -r number _ _ _ group session terminal _ < /proc/self/stat; \
+    test $number = $group && echo own group; echo session $session terminal $terminal; (: < /dev/tty) 2>&1";
+
+#[test]
+fn a_job_has_a_process_group_of_its_own_and_no_terminal() {
+    let shell_alone = || {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", TERMINAL]);
+        command
+    };
+    // The attack: what is started in a session that has a terminal opens it.
+    let (_terminal, mut command) = with_terminal(shell_alone());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.contains("terminal 0") && !output.contains("/dev/tty"), "{output}");
+
+    for command in [Command::new(PROGRAM), Agent::flat()] {
+        let (_terminal, command) = with_terminal(command);
+        let agent = Agent::start_as(command, |_| {});
+        let (_, output) = agent.run(shell(TERMINAL));
+        assert!(output.starts_with("own group\n"), "{output}");
+        assert!(output.contains("terminal 0\n") && output.contains("/dev/tty"), "{output}");
+        // A program may lead a session if it likes, as it may under cargo.
+        assert_eq!(agent.output(shell("setsid -w echo led")), "led\n");
+    }
+}
+
+/// The same command as the leader of a session that has a terminal, and that terminal's other end.
+fn with_terminal(mut command: Command) -> (OwnedFd, Command) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+    let lead = move || {
+        rustix::process::setsid()?;
+        Ok(rustix::process::ioctl_tiocsctty(&terminal)?)
+    };
+    // SAFETY: two system calls between fork and exec, and no allocation.
+    unsafe { command.pre_exec(lead) };
+    (master, command)
 }
 
 #[test]
