@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 
 use super::process::{self, Child, Cloned};
-use super::{AgentConfig, Peers, ProcessTree, Surroundings, exit, report, run, world};
+use super::{AgentConfig, Peers, ProcessTree, Surroundings, exit, report, root, run, world};
 
 /// What `main` calls when its first argument is [`super::AGENT_ARGUMENT`]; the second is `config`. Must come
 /// before anything starts a thread.
@@ -110,7 +110,10 @@ fn enter_own_world(config: &AgentConfig, ids: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{shown_gid} {gid} 1"))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     world::make_mounts_private()?;
-    world::mount_proc("/proc")?;
+    // For speed: where the kernel refuses it, jobs have the root that the container has.
+    if root::replace().is_err() {
+        world::mount_proc("/proc")?;
+    }
     if let Err(error) = world::lay_over(&config.over) {
         let _ = writeln!(io::stderr(), "cargo-sandbox agent: cannot lay packages over the system: {error}");
         return Err(error);

@@ -16,6 +16,7 @@ mod peer;
 pub mod process;
 pub mod protocol;
 mod report;
+pub mod root;
 mod seccomp;
 mod serve;
 mod signals;

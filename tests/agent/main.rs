@@ -393,7 +393,7 @@ fn nothing_survives_a_job() {
         drop(writer);
         assert_eq!(connection.read_reply().unwrap(), exited(7));
         // Whoever is alive holds the pipe; nobody may, as soon as the reply is there.
-        rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::NONBLOCK).unwrap();
+        rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK).unwrap();
         assert_eq!(output.read(&mut [0]).unwrap(), 0);
         std::thread::sleep(Duration::from_millis(500));
         assert!(!file.exists());

@@ -1,16 +1,12 @@
 //! The container's file system: a small tmpfs with the host's mounts, links and devices in it, read-only.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, symlinkat};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
-};
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::mount::{MountFlags, MoveMountFlags, mount, move_mount};
+use rustix::process::fchdir;
 
 use super::plan::Plan;
 use super::trees::{self, DEVICES};
@@ -36,7 +32,7 @@ const LINKS: &[(&str, &str)] = &[
 /// Names the step that failed.
 pub fn enter(plan: &Plan, trees: Vec<OwnedFd>) -> Result<(), Trouble> {
     let step = |what: &'static str| move |error| Trouble::namespaces(what, error);
-    let root = new_root().map_err(step("cannot make a root file system"))?;
+    let root = agent::root::new().map_err(step("cannot make a root file system"))?;
     let attach = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     // An empty path: the user of jobs need not be able to enter the directory by name.
     move_mount(&root, "", CWD, "", attach).map_err(step("cannot mount the root file system"))?;
@@ -75,22 +71,7 @@ pub fn enter(plan: &Plan, trees: Vec<OwnedFd>) -> Result<(), Trouble> {
     agent::mount_proc("proc").map_err(|error| Trouble::namespaces("cannot mount /proc", error))?;
     trees::seal(&root).map_err(|error| Trouble::step("cannot make the root read-only", error))?;
 
-    // The old root is put on top of the new one, and taken away with everything below it.
-    pivot_root(".", ".").map_err(step("cannot change the root"))?;
-    unmount(".", UnmountFlags::DETACH).map_err(step("cannot leave the host's file system"))?;
-    chdir("/").map_err(step("cannot enter the root file system"))
-}
-
-fn new_root() -> rustix::io::Result<OwnedFd> {
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    // It holds directories, links and empty files alone.
-    for (key, value) in [(c"size", c"1m"), (c"mode", c"0755")] {
-        let (key, value): (&CStr, &CStr) = (key, value);
-        fsconfig_set_string(&context, key, value)?;
-    }
-    fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    agent::root::enter().map_err(step("cannot change the root"))
 }
 
 /// Opens a path of the new root, made where it is missing. No link is followed: one in a repository could
