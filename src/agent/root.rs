@@ -96,7 +96,7 @@ fn mirror(root: &OwnedFd, directory: &Path, mounted: &[PathBuf]) -> io::Result<(
         } else if kind.is_dir() {
             mkdirat(root, place, Mode::from_raw_mode(0o700))?;
             fs::set_permissions(place, entry.metadata()?.permissions())?;
-            if leads_on(&path, mounted)? { mirror(root, &path, mounted)? } else { show(&path)? }
+            if leads_on(&path, mounted) { mirror(root, &path, mounted)? } else { show(&path)? }
         } else {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
             drop(openat(root, place, flags, Mode::from_raw_mode(0o444))?);
@@ -106,12 +106,12 @@ fn mirror(root: &OwnedFd, directory: &Path, mounted: &[PathBuf]) -> io::Result<(
     Ok(())
 }
 
-/// Whether a directory is of the image and on the way to something that is mounted.
-fn leads_on(path: &Path, mounted: &[PathBuf]) -> io::Result<bool> {
+/// Whether a directory is of the image, on the way to something that is mounted, and can be taken apart.
+fn leads_on(path: &Path, mounted: &[PathBuf]) -> bool {
     let below = |target: &PathBuf| target.starts_with(path) && target != path;
-    Ok(!mounted.iter().any(|target| target == path)
-        && mounted.iter().any(below)
-        && fs::read_dir(path)?.take(MOST_ENTRIES + 1).count() <= MOST_ENTRIES)
+    let small =
+        || fs::read_dir(path).is_ok_and(|entries| entries.take(MOST_ENTRIES + 1).count() <= MOST_ENTRIES);
+    !mounted.iter().any(|target| target == path) && mounted.iter().any(below) && small()
 }
 
 /// Shows a path of the old root, and what is mounted below it, in the same place of the new one, which is the working directory.

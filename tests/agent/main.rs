@@ -839,6 +839,26 @@ fn what_is_enforced_is_read_back() {
     }
 }
 
+/// What leads to a mount is on a small file system of the agent's; everything else is what the container has there.
+#[test]
+fn the_root_of_a_job_is_a_small_one_with_all_that_the_containers_has() {
+    for agent in [Agent::start(), Agent::start_as_nobody()] {
+        let report = agent.report();
+        let root = |mounts: &str| -> Vec<String> {
+            mounts.lines().filter(|line| line.split(' ').nth(4) == Some("/")).map(str::to_owned).collect()
+        };
+        let [root] = &root(&report.job_mountinfo)[..] else { panic!("{}", report.job_mountinfo) };
+        assert!(root.contains(" / / ro,nosuid,nodev") && root.contains(" - tmpfs "), "{root}");
+
+        let script = "readlink /bin; stat -c %A /usr /tmp /var/tmp; cat /etc/hostname; ls -A /";
+        let mut spec = shell(script);
+        spec.access.push(access("/", Rights::Read));
+        let here = Command::new("/bin/sh").args(["-c", script]).output().unwrap();
+        assert_eq!(agent.output(spec), String::from_utf8_lossy(&here.stdout));
+        assert_ne!(agent.shell("mkdir /new").0, exited(0));
+    }
+}
+
 /// What an observed job does is told, in each of the ways that jobs are kept in, and changes nothing for it.
 #[test]
 fn an_observed_job_is_told_of_and_does_what_it_does_otherwise() {
