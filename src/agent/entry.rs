@@ -111,7 +111,7 @@ fn enter_own_world(config: &AgentConfig, ids: (u32, u32)) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     world::make_mounts_private()?;
     // For speed: where the kernel refuses it, jobs have the root that the container has.
-    if root::replace().is_err() {
+    if !root::replace()? {
         world::mount_proc("/proc")?;
     }
     if let Err(error) = world::lay_over(&config.over) {

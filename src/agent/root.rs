@@ -21,10 +21,7 @@ use super::landlock::PROCESSORS;
 use super::world::mount_proc;
 use crate::mountinfo;
 
-/// What no job reads but [`PROCESSORS`], and where engines mount much.
-const SYSTEM: &str = "/sys";
-
-/// In directories with more than this the way to what is mounted is not taken apart: each job copies all mounts.
+/// A directory with more than this in it is not taken apart: each job copies all mounts.
 const MOST_ENTRIES: usize = 24;
 
 /// A small file system for a root: it holds directories, links and empty files alone. Not mounted anywhere yet.
@@ -53,26 +50,31 @@ pub fn enter() -> rustix::io::Result<()> {
     chdir("/")
 }
 
-/// Replaces the root of this process's own mount namespace, and its `/proc` by that of its own process namespace.
+/// Replaces the root of this process's own mount namespace, and its `/proc` by that of its own process namespace. Returns whether
+/// it did: where the kernel refuses one of the mounts that are in it, the old root stays, with the old `/proc`.
 ///
 /// # Errors
-/// When the kernel refuses; the root is still the old one then.
-pub fn replace() -> io::Result<()> {
+/// When the process is left between the two roots.
+pub fn replace() -> io::Result<bool> {
     let text = fs::read_to_string("/proc/self/mountinfo")?;
     let mounted: Vec<PathBuf> = mountinfo::parse(&text).into_iter().map(|entry| entry.target).collect();
-    let root = new()?;
     // On what it does without.
-    move_mount(&root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    let replaced = fill(&root, &mounted).and_then(|()| Ok(enter()?));
-    if replaced.is_err() {
-        chdir("/")?;
-        unmount("/proc", UnmountFlags::DETACH)?;
+    let on_proc = |root: &OwnedFd| {
+        move_mount(root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .and_then(|()| fchdir(root))
+    };
+    let Some(root) = new().ok().filter(|root| on_proc(root).is_ok()) else { return Ok(false) };
+    if fill(&root, &mounted).is_ok() {
+        enter()?;
+        return Ok(true);
     }
-    replaced
+    chdir("/")?;
+    unmount("/proc", UnmountFlags::DETACH)?;
+    Ok(false)
 }
 
+/// `root` is the working directory.
 fn fill(root: &OwnedFd, mounted: &[PathBuf]) -> io::Result<()> {
-    fchdir(root)?;
     mkdirat(root, "proc", Mode::from_raw_mode(0o555))?;
     mirror(root, Path::new("/"), mounted)?;
     mount_proc("proc")?;
@@ -86,32 +88,42 @@ fn mirror(root: &OwnedFd, directory: &Path, mounted: &[PathBuf]) -> io::Result<(
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         let place = in_root(&path);
-        if kind.is_symlink() {
-            symlinkat(fs::read_link(&path)?, root, place)?;
-        } else if path == Path::new("/proc") {
-            // Made already.
-        } else if path == Path::new(SYSTEM) && mounted.iter().any(|target| target == Path::new(PROCESSORS)) {
+        if path == Path::new("/proc") {
+            continue;
+        }
+        if path == Path::new("/sys") && mounted.iter().any(|target| target == Path::new(PROCESSORS)) {
+            // Nothing else of it is for jobs, and engines mount much there.
             fs::create_dir_all(in_root(Path::new(PROCESSORS)))?;
             show(Path::new(PROCESSORS))?;
+        } else if kind.is_symlink() {
+            symlinkat(fs::read_link(&path)?, root, place)?;
         } else if kind.is_dir() {
             mkdirat(root, place, Mode::from_raw_mode(0o700))?;
             fs::set_permissions(place, entry.metadata()?.permissions())?;
-            if leads_on(&path, mounted) { mirror(root, &path, mounted)? } else { show(&path)? }
+            if comes_apart(&path, mounted) { mirror(root, &path, mounted)? } else { show(&path)? }
         } else {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            drop(openat(root, place, flags, Mode::from_raw_mode(0o444))?);
-            show(&path)?;
+            let (flags, file) =
+                (OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC, entry.metadata()?);
+            drop(openat(root, place, flags, Mode::from_raw_mode(0o400))?);
+            fs::set_permissions(place, file.permissions())?;
+            // Engines leave a file without content in the root.
+            if mounted.contains(&path) || !kind.is_file() || file.len() > 0 {
+                show(&path)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Whether a directory is of the image, on the way to something that is mounted, and can be taken apart.
-fn leads_on(path: &Path, mounted: &[PathBuf]) -> bool {
-    let below = |target: &PathBuf| target.starts_with(path) && target != path;
-    let small =
-        || fs::read_dir(path).is_ok_and(|entries| entries.take(MOST_ENTRIES + 1).count() <= MOST_ENTRIES);
-    !mounted.iter().any(|target| target == path) && mounted.iter().any(below) && small()
+/// Whether a directory is of the image, and empty or on the way to something that is mounted.
+fn comes_apart(path: &Path, mounted: &[PathBuf]) -> bool {
+    let leads_on = || mounted.iter().any(|target| target.starts_with(path));
+    let entries = || fs::read_dir(path).map_or(usize::MAX, |entries| entries.take(MOST_ENTRIES + 1).count());
+    !mounted.iter().any(|target| target == path)
+        && match entries() {
+            0 => true,
+            number => number <= MOST_ENTRIES && leads_on(),
+        }
 }
 
 /// Shows a path of the old root, and what is mounted below it, in the same place of the new one, which is the working directory.
