@@ -1,6 +1,7 @@
 //! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo`, build-wrap, and cargo once
 //! more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo differs from itself is the
-//! machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same round.
+//! machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same round, to the mean of both where it
+//! is measured twice.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which
@@ -36,6 +37,9 @@ use support::tool::Engine;
 use support::world::{User, World};
 
 const PHASES: [&str; 4] = ["cold build", "changed", "cold check", "fresh check"];
+
+const CARGO: &str = "cargo";
+const AGAIN: &str = "cargo, again";
 
 /// What one command took, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +128,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         command
     };
     let plain = move || plain_in("plain");
-    let mut ways = vec![Way::plain("cargo", plain)];
+    let mut ways = vec![Way::plain(CARGO, plain)];
     let wanted =
         std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run,build-wrap".to_owned());
     let wanted = |way: &str| wanted.split(',').any(|one| one == way);
@@ -157,7 +161,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         }
     }
     if wanted("again") {
-        ways.push(Way::plain("cargo, again", move || plain_in("plain-again")));
+        ways.push(Way::plain(AGAIN, move || plain_in("plain-again")));
     }
     if wanted("run") {
         match Docker::here() {
@@ -209,7 +213,7 @@ fn build_wrap(world: &World, seed: &Seed, plain: impl Fn() -> Command + 'static)
 fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
     let mut rows = Vec::new();
     for (phase, name) in PHASES.iter().enumerate() {
-        let cargo = &ways[0].took[phase];
+        let cargo = &of_cargo(phase, ways);
         for way in ways {
             let ratio = |of: fn(&Took) -> f64| {
                 median(way.took[phase].iter().zip(cargo).map(|(took, cargo)| of(took) / of(cargo)).collect())
@@ -232,6 +236,22 @@ fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
         }
     }
     rows
+}
+
+/// What cargo itself took in each round.
+fn of_cargo(phase: usize, ways: &[Way]) -> Vec<Took> {
+    let runs: Vec<&Vec<Took>> =
+        ways.iter().filter(|way| [CARGO, AGAIN].contains(&way.name)).map(|way| &way.took[phase]).collect();
+    let mean = |round: usize, of: fn(&Took) -> f64| {
+        runs.iter().map(|took| of(&took[round])).sum::<f64>() / runs.len() as f64
+    };
+    let rounds = 0..runs.first().map_or(0, |took| took.len());
+    rounds
+        .map(|round| Took {
+            wall: mean(round, |took| took.wall),
+            processor: mean(round, |took| took.processor),
+        })
+        .collect()
 }
 
 /// `path=file,…` as projects.
