@@ -5,20 +5,22 @@
 //! jobs get a small file system in the root's place, with directories on the way to what is mounted, and everything else of the
 //! image's in them. Nothing is seen in it that was not seen before.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
+use rustix::fs::CWD;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, unmount,
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
 use super::landlock::PROCESSORS;
-use super::world::mount_proc;
+use super::world::{self, mount_proc};
 use crate::mountinfo;
 
 /// A directory with more than this in it is not taken apart: each job copies all mounts.
@@ -57,14 +59,16 @@ pub fn enter() -> rustix::io::Result<()> {
 /// When the process is left between the two roots.
 pub fn replace() -> io::Result<bool> {
     let text = fs::read_to_string("/proc/self/mountinfo")?;
-    let mounted: Vec<PathBuf> = mountinfo::parse(&text).into_iter().map(|entry| entry.target).collect();
+    let mounted: BTreeSet<PathBuf> = mountinfo::parse(&text).into_iter().map(|entry| entry.target).collect();
     // On what it does without.
-    let on_proc = |root: &OwnedFd| {
-        move_mount(root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .and_then(|()| fchdir(root))
+    let on_proc = |root: OwnedFd| {
+        move_mount(&root, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .and_then(|()| fchdir(&root))
     };
-    let Some(root) = new().ok().filter(|root| on_proc(root).is_ok()) else { return Ok(false) };
-    if fill(&root, &mounted).is_ok() {
+    if new().and_then(on_proc).is_err() {
+        return Ok(false);
+    }
+    if fill(&mounted).is_ok() {
         enter()?;
         return Ok(true);
     }
@@ -73,17 +77,17 @@ pub fn replace() -> io::Result<bool> {
     Ok(false)
 }
 
-/// `root` is the working directory.
-fn fill(root: &OwnedFd, mounted: &[PathBuf]) -> io::Result<()> {
-    mkdirat(root, "proc", Mode::from_raw_mode(0o555))?;
-    mirror(root, Path::new("/"), mounted)?;
+/// Fills the working directory, on which the new root is mounted.
+fn fill(mounted: &BTreeSet<PathBuf>) -> io::Result<()> {
+    fs::create_dir("proc")?;
+    mirror(Path::new("/"), mounted)?;
     mount_proc("proc")?;
     let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     Ok(mount_remount(".", flags, "")?)
 }
 
 /// Shows in the new root what is in a directory of the old one.
-fn mirror(root: &OwnedFd, directory: &Path, mounted: &[PathBuf]) -> io::Result<()> {
+fn mirror(directory: &Path, mounted: &BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
@@ -91,49 +95,42 @@ fn mirror(root: &OwnedFd, directory: &Path, mounted: &[PathBuf]) -> io::Result<(
         if path == Path::new("/proc") {
             continue;
         }
-        if path == Path::new("/sys") && mounted.iter().any(|target| target == Path::new(PROCESSORS)) {
+        if path == Path::new("/sys") && mounted.contains(Path::new(PROCESSORS)) {
             // Nothing else of it is for jobs, and engines mount much there.
-            fs::create_dir_all(in_root(Path::new(PROCESSORS)))?;
             show(Path::new(PROCESSORS))?;
         } else if kind.is_symlink() {
-            symlinkat(fs::read_link(&path)?, root, place)?;
-        } else if kind.is_dir() {
-            mkdirat(root, place, Mode::from_raw_mode(0o700))?;
+            symlink(fs::read_link(&path)?, place)?;
+        } else if kind.is_dir() && comes_apart(&path, mounted) {
+            fs::create_dir(place)?;
             fs::set_permissions(place, entry.metadata()?.permissions())?;
-            if comes_apart(&path, mounted) { mirror(root, &path, mounted)? } else { show(&path)? }
-        } else {
-            let (flags, file) =
-                (OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC, entry.metadata()?);
-            drop(openat(root, place, flags, Mode::from_raw_mode(0o400))?);
-            fs::set_permissions(place, file.permissions())?;
+            mirror(&path, mounted)?;
+        } else if kind.is_file() && !mounted.contains(&path) && entry.metadata()?.len() == 0 {
             // Engines leave a file without content in the root.
-            if mounted.contains(&path) || !kind.is_file() || file.len() > 0 {
-                show(&path)?;
-            }
+            File::create_new(place)?.set_permissions(entry.metadata()?.permissions())?;
+        } else {
+            show(&path)?;
         }
     }
     Ok(())
 }
 
 /// Whether a directory is of the image, and empty or on the way to something that is mounted.
-fn comes_apart(path: &Path, mounted: &[PathBuf]) -> bool {
+fn comes_apart(path: &Path, mounted: &BTreeSet<PathBuf>) -> bool {
     let leads_on = || mounted.iter().any(|target| target.starts_with(path));
     let entries = || fs::read_dir(path).map_or(usize::MAX, |entries| entries.take(MOST_ENTRIES + 1).count());
-    !mounted.iter().any(|target| target == path)
+    !mounted.contains(path)
         && match entries() {
             0 => true,
             number => number <= MOST_ENTRIES && leads_on(),
         }
 }
 
-/// Shows a path of the old root, and what is mounted below it, in the same place of the new one, which is the working directory.
+/// Shows a path of the old root, and what is mounted below it, in the same place of the new one.
 fn show(path: &Path) -> io::Result<()> {
-    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(CWD, path, clone | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    let attach = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    Ok(move_mount(tree, "", CWD, in_root(path), attach)?)
+    world::show_at(in_root(path), &world::tree_at(path)?)
 }
 
+/// Below the working directory.
 fn in_root(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }

@@ -111,21 +111,24 @@ pub fn make_private_mounts(tmp_bytes: u64, shown: &[PathBuf]) -> Result<(), Fail
         mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
         return mount_scratch("/dev/shm", tmp_bytes).at(Step::SharedMemory);
     }
-    // With what is mounted below: the kernel does not give out a part of what it locked together.
-    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
-    let flags = clone | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let trees = shown.iter().map(|path| Ok((path, open_tree(CWD, path, flags)?)));
+    let trees = shown.iter().map(|path| Ok((path, tree_at(path)?)));
     let trees: Vec<_> = trees.collect::<io::Result<_>>().at(Step::Tmp)?;
     mount_scratch("/tmp", tmp_bytes).at(Step::Tmp)?;
     for (path, tree) in trees {
-        show_again(path, &tree)
+        show_at(path, &tree)
             .map_err(|error| Failure::about(Step::Tmp, path.as_os_str().as_bytes(), error))?;
     }
     DirBuilder::new().mode(0o700).create(APART).at(Step::Tmp)
 }
 
-/// Attaches a mount where it was.
-fn show_again(path: &Path, tree: &OwnedFd) -> io::Result<()> {
+/// A copy of what is seen at a path, with what is mounted below: the kernel does not give out a part of what it locked together.
+pub(super) fn tree_at(path: &Path) -> io::Result<OwnedFd> {
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
+    Ok(open_tree(CWD, path, clone | OpenTreeFlags::OPEN_TREE_CLOEXEC)?)
+}
+
+/// Attaches such a copy at a path, which is made where it is missing.
+pub(super) fn show_at(path: &Path, tree: &OwnedFd) -> io::Result<()> {
     let directory = File::from(tree.try_clone()?).metadata()?.is_dir();
     if directory {
         fs::create_dir_all(path)?;
