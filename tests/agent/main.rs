@@ -2,13 +2,14 @@
 //! that shows it, and that succeeds where the step is taken out.
 
 mod handed;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,8 +20,7 @@ use cargo_sandbox::agent::protocol::{
     AGENT_SOCKET, Access, Budget, Enforced, Exceeded, JobNetwork, JobSpec, Reply, Request, Rights,
 };
 use cargo_sandbox::agent::{AGENT_ARGUMENT, AgentConfig, JobLimits, OLDEST_LANDLOCK_ABI};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use support::terminal;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cargo-sandbox");
 const FINGERPRINT: &str = "0123456789abcdef";
@@ -393,7 +393,7 @@ fn nothing_survives_a_job() {
         drop(writer);
         assert_eq!(connection.read_reply().unwrap(), exited(7));
         // Whoever is alive holds the pipe; nobody may, as soon as the reply is there.
-        rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK).unwrap();
+        rustix::fs::fcntl_setfl(&output, rustix::fs::OFlags::NONBLOCK).unwrap();
         assert_eq!(output.read(&mut [0]).unwrap(), 0);
         std::thread::sleep(Duration::from_millis(500));
         assert!(!file.exists());
@@ -445,19 +445,17 @@ const TERMINAL: &str = "read -r number _ _ _ group session terminal _ < /proc/se
 
 #[test]
 fn a_job_has_a_process_group_of_its_own_and_no_terminal() {
-    let shell_alone = || {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", TERMINAL]);
-        command
-    };
     // The attack: what is started in a session that has a terminal opens it.
-    let (_terminal, mut command) = with_terminal(shell_alone());
+    let (_master, controlling) = terminal::pair();
+    let mut command = Command::new("/bin/sh");
+    terminal::control(command.args(["-c", TERMINAL]), controlling);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let output = String::from_utf8_lossy(&output.stdout);
     assert!(!output.contains("terminal 0") && !output.contains("/dev/tty"), "{output}");
 
-    for command in [Command::new(PROGRAM), Agent::flat()] {
-        let (_terminal, command) = with_terminal(command);
+    for mut command in [Command::new(PROGRAM), Agent::flat()] {
+        let (_master, controlling) = terminal::pair();
+        terminal::control(&mut command, controlling);
         let agent = Agent::start_as(command, |_| {});
         let (_, output) = agent.run(shell(TERMINAL));
         assert!(output.starts_with("own group\n"), "{output}");
@@ -465,23 +463,6 @@ fn a_job_has_a_process_group_of_its_own_and_no_terminal() {
         // A program may lead a session if it likes, as it may under cargo.
         assert_eq!(agent.output(shell("setsid -w echo led")), "led\n");
     }
-}
-
-/// The same command as the leader of a session that has a terminal, and that terminal's other end.
-fn with_terminal(mut command: Command) -> (OwnedFd, Command) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let terminal = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
-    let lead = move || {
-        rustix::process::setsid()?;
-        Ok(rustix::process::ioctl_tiocsctty(&terminal)?)
-    };
-    // SAFETY: two system calls between fork and exec, and no allocation.
-    unsafe { command.pre_exec(lead) };
-    (master, command)
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! - [`planter`]: a macro that puts a library where a loader looks.
 //! - [`figures`]: what benchmarks measure.
 //! - [`session`]: a session that stays open.
+//! - [`terminal`]: a pseudo-terminal, and who is controlled by it.
 //! - [`tree`]: what a directory holds, by bytes.
 //!
 //! A component that is not there (Docker, strace, an ordinary user …) is named in one line and its test
@@ -24,6 +25,7 @@ pub mod line;
 pub mod planter;
 pub mod run;
 pub mod session;
+pub mod terminal;
 pub mod tool;
 pub mod tree;
 pub mod world;

@@ -2,15 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::support::terminal;
 
 /// Far longer than anything takes, so that only a hang is caught.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,27 +28,10 @@ pub struct Dialogue {
 impl Dialogue {
     /// Starts `shell` on a new terminal of this size; it has shown its prompt.
     pub fn start(mut shell: Command, rows: u16, columns: u16) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("openpt");
-        grantpt(&master).expect("grantpt");
-        unlockpt(&master).expect("unlockpt");
-        let name = ptsname(&master, Vec::new()).expect("ptsname");
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = rustix::fs::open(&name, flags, Mode::empty()).expect("the terminal");
-        let end = |slave: &OwnedFd| Stdio::from(slave.try_clone().expect("a descriptor"));
-        shell
-            .stdin(end(&slave))
-            .stdout(end(&slave))
-            .stderr(end(&slave))
-            .env("PS1", PROMPT)
-            .env("TERM", "dumb");
-        let controlling = || {
-            rustix::process::setsid()?;
-            // SAFETY: standard input is open: it is the terminal.
-            let input = unsafe { std::os::fd::BorrowedFd::borrow_raw(0) };
-            Ok(rustix::process::ioctl_tiocsctty(input)?)
-        };
-        // SAFETY: two system calls between fork and exec, and no allocation.
-        unsafe { shell.pre_exec(controlling) };
+        let (master, terminal) = terminal::pair();
+        let end = || Stdio::from(terminal.try_clone().expect("a descriptor"));
+        shell.stdin(end()).stdout(end()).stderr(end()).env("PS1", PROMPT).env("TERM", "dumb");
+        terminal::control(&mut shell, terminal);
         let child = shell.spawn().expect("a shell");
         let mut dialogue = Self { shell: child, terminal: master.into(), came: String::new(), seen: 0 };
         dialogue.resize(rows, columns);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::support::run::{Output, run};
+use super::support::terminal;
 use super::support::tool::Engine;
 use super::support::world::World;
 use super::{everywhere, somewhere};
@@ -123,17 +124,9 @@ fn it_merges_asks_and_takes_back() {
 
 /// What the command prints when somebody at a terminal answers so.
 fn answered(command: &mut Command, answer: &str) -> std::process::Output {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
-    let name = ptsname(&terminal, Vec::new()).expect("a terminal's name");
-    let end = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(name.to_str().expect("a path"))
-        .expect("its other end");
-    fs::File::from(terminal.try_clone().expect("a descriptor")).write_all(answer.as_bytes()).expect("typed");
-    command.stdin(Stdio::from(end)).output().expect("started")
+    let (master, terminal) = terminal::pair();
+    fs::File::from(master.try_clone().expect("a descriptor")).write_all(answer.as_bytes()).expect("typed");
+    command.stdin(Stdio::from(terminal)).output().expect("started")
 }
 
 #[test]
