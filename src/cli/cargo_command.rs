@@ -321,7 +321,7 @@ pub(super) fn prepare(
         own: &options.own,
     };
     let policy::Found { policy, places, settings, open, .. } = policy::of_project(front_end, &ground)?;
-    let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state.projects())
+    let engines = Engines::new(settings.engine.value, front_end.docker_endpoints(), state)
         .selected_by(settings.engine_by_repository());
     let (image, mut system) = image::system(&settings.image, state, &user)?;
     let provided = {

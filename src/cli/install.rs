@@ -106,7 +106,7 @@ fn repositories(command: &CargoCommand) -> Vec<PathBuf> {
 /// Ends what runs of a project that goes away.
 pub(super) fn end_containers(vetted: &Vetted<'_>, state: &StateDirectory, id: &str) {
     let endpoints = vetted.front_end.docker_endpoints();
-    let engines = Engines::new(vetted.options.settings().engine.value, endpoints, state.projects());
+    let engines = Engines::new(vetted.options.settings().engine.value, endpoints, state);
     for engine in engines.available() {
         for container in engine.list().unwrap_or_default().iter().filter(|one| one.project == id) {
             // One that stays ends by itself, and shows directories that nobody has a name for any more.

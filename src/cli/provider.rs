@@ -144,7 +144,7 @@ fn surroundings(scene: &Scene<'_>, settings: &Settings) -> anyhow::Result<Surrou
     let system =
         system_world(&scene.state.etc(), &user).context("failed to look at the system's directories")?;
     let endpoints = scene.front_end.docker_endpoints();
-    let engines = Engines::new(settings.engine.value, endpoints, scene.state.projects())
+    let engines = Engines::new(settings.engine.value, endpoints, scene.state)
         .selected_by(settings.engine_by_repository());
     let made_up = SingleUse::create(scene.state, &file_name(scene.root))
         .context("failed to make directories for riff and Nix")?;

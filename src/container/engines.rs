@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::docker::{DockerEndpoints, DockerEngine};
 use super::native::NativeEngine;
 use super::{Engine, EngineError, EngineKind};
+use crate::project::StateDirectory;
 
 /// How long a daemon may take to answer before `auto` goes on without it.
 const AUTO_PATIENCE: Duration = Duration::from_millis(100);
@@ -46,12 +47,15 @@ pub struct Engines {
     endpoints: DockerEndpoints,
     /// The directory of all projects.
     projects: PathBuf,
+    /// Where what daemons tell about themselves is kept.
+    daemons: PathBuf,
 }
 
 impl Engines {
     /// The engines by what the user selects.
-    pub fn new(selection: Selection, endpoints: DockerEndpoints, projects: PathBuf) -> Self {
-        Self { selection, selected_by: None, endpoints, projects }
+    pub fn new(selection: Selection, endpoints: DockerEndpoints, state: &StateDirectory) -> Self {
+        let (projects, daemons) = (state.projects(), state.daemons());
+        Self { selection, selected_by: None, endpoints, projects, daemons }
     }
 
     /// Says who selects the engine, where that is not the user.
@@ -79,11 +83,27 @@ impl Engines {
     /// # Errors
     /// When the selected one is not there.
     pub fn choose(&self) -> anyhow::Result<Box<dyn Engine>> {
+        self.chosen(|patience| DockerEngine::connect(&self.endpoints, patience))
+    }
+
+    /// The same, for starting a container at once: what a daemon told an earlier command is not asked again.
+    ///
+    /// # Errors
+    /// When the selected one is not there.
+    pub fn choose_to_start(&self) -> anyhow::Result<Box<dyn Engine>> {
+        self.chosen(|patience| DockerEngine::connect_to_start(&self.endpoints, patience, &self.daemons))
+    }
+
+    fn chosen(
+        &self,
+        docker: impl Fn(Duration) -> Result<DockerEngine, EngineError>,
+    ) -> anyhow::Result<Box<dyn Engine>> {
+        let boxed = |docker| Box::new(docker) as Box<dyn Engine>;
         let engine = match self.selection {
             Selection::Native => self.engine(EngineKind::Native),
-            Selection::Docker => self.engine(EngineKind::Docker),
-            Selection::Auto => match DockerEngine::connect(&self.endpoints, AUTO_PATIENCE) {
-                Ok(docker) => Ok(Box::new(docker) as Box<dyn Engine>),
+            Selection::Docker => docker(PATIENCE).map(boxed),
+            Selection::Auto => match docker(AUTO_PATIENCE) {
+                Ok(docker) => Ok(boxed(docker)),
                 Err(_) => self.engine(EngineKind::Native),
             },
         };

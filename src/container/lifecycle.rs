@@ -95,7 +95,9 @@ impl Containers {
     #[cfg(test)]
     pub fn none(directories: &crate::project::ProjectDirectories) -> Self {
         let endpoints = super::docker::DockerEndpoints::from_env_of_front_end(None, None, None);
-        let engines = Engines::new(Selection::Native, endpoints, directories.path().to_owned());
+        let state =
+            crate::project::StateDirectory::open(Some(directories.path().into())).expect("a directory");
+        let engines = Engines::new(Selection::Native, endpoints, &state);
         Self::new(engines, World::for_tests())
     }
 
@@ -165,7 +167,7 @@ impl Containers {
                 return Ok(agent);
             }
         }
-        let mut engine = self.engines.choose()?;
+        let mut engine = self.engines.choose_to_start()?;
         let mut spec = self.world.spec(session, engine.kind(), network)?;
         let agent = match self.start(session, engine.as_ref(), &spec) {
             Err(error)

@@ -29,7 +29,7 @@ impl Single<'_> {
     /// # Errors
     /// When it cannot be made as described; nothing of it is left.
     pub fn start(&self, spec: &ContainerSpec) -> anyhow::Result<EngineKind> {
-        let engine = self.engines.choose()?;
+        let engine = self.engines.choose_to_start()?;
         match self.start_by(engine.as_ref(), spec) {
             Err(error)
                 if self.engines.selection() == Selection::Auto && engine.kind() == EngineKind::Docker =>

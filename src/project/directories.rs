@@ -67,6 +67,11 @@ impl StateDirectory {
         self.0.join("probes")
     }
 
+    /// What container daemons told about themselves.
+    pub fn daemons(&self) -> PathBuf {
+        self.0.join("daemons")
+    }
+
     /// Images that were unpacked, by digest.
     pub fn images(&self) -> PathBuf {
         self.path().join("images")

@@ -5,6 +5,7 @@
 mod docker_errors;
 mod docker_life;
 mod docker_limits;
+mod docker_remembered;
 mod docker_support;
 mod docker_world;
 #[path = "../support/forward.rs"]

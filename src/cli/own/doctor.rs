@@ -151,7 +151,7 @@ fn engines(front_end: &FrontEnd, context: &Context, settings: &Settings) {
         (Selection::Docker | Selection::Native, Some(place)) => format!("selected by {place}"),
     };
     let endpoints = front_end.docker_endpoints();
-    let engines = Engines::new(settings.engine.value, endpoints, context.state.projects());
+    let engines = Engines::new(settings.engine.value, endpoints, &context.state);
     match engines.choose() {
         Ok(engine) => say("engine", &format!("{} ({why})", engine.kind())),
         Err(error) => say("engine", &format!("none: {error}")),

@@ -122,8 +122,7 @@ struct Context {
 impl Context {
     fn new(front_end: &FrontEnd, options: &Options) -> anyhow::Result<Self> {
         let state = front_end.state()?;
-        let engines =
-            Engines::new(options.settings().engine.value, front_end.docker_endpoints(), state.projects());
+        let engines = Engines::new(options.settings().engine.value, front_end.docker_endpoints(), &state);
         let root = find_manifest(&front_end.cwd, None).and_then(|manifest| workspace_root(&manifest));
         Ok(Self { state, engines, project: root.ok().map(|root| Project::new(&root)) })
     }

@@ -205,11 +205,7 @@ impl<'a> Sending<'a> {
             format!("`{}` is missing; it is installed together with cargo-sandbox", wrapper.display())
         })?;
         Ok(Surroundings {
-            engines: Engines::new(
-                settings.engine.value,
-                vetted.front_end.docker_endpoints(),
-                self.state.projects(),
-            ),
+            engines: Engines::new(settings.engine.value, vetted.front_end.docker_endpoints(), self.state),
             etc: etc.context("there is no synthetic /etc")?.source,
             user,
             limits: settings.limits.container,

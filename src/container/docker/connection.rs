@@ -1,4 +1,4 @@
-//! A connection to one daemon, and what was learned about it.
+//! A connection to one daemon, and what it told about itself.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use futures_util::future::join;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::discovery::DockerEndpoints;
@@ -19,7 +20,7 @@ const ANSWER_SECONDS: u64 = 60;
 const OLDEST_API: (usize, usize) = (1, 41);
 
 /// The products that speak this API. They differ in details.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Flavour {
     Docker,
     Podman,
@@ -36,7 +37,7 @@ impl Flavour {
 }
 
 /// How a daemon sees users: this decides which user of the container is the caller outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Users {
     /// The same numbers inside and outside.
     Same,
@@ -45,7 +46,7 @@ pub(super) enum Users {
 }
 
 /// What a daemon can do on its host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Abilities {
     pub users: Users,
     /// Whether it can limit memory and processes. A rootless one can with version 2 of cgroups only.
@@ -67,40 +68,25 @@ impl Abilities {
     }
 }
 
-/// One daemon.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub docker: Docker,
-    pub socket: PathBuf,
+/// What a daemon told about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
     pub flavour: Flavour,
     /// Product and version, for people.
     pub product: String,
+    /// The newest version of the API that it and this tool both speak.
     pub api: (usize, usize),
     pub abilities: Abilities,
 }
 
-impl Connection {
-    /// Connects to the first daemon that answers a ping within `patience`.
-    pub(super) async fn open(endpoints: &DockerEndpoints, patience: Duration) -> Result<Self, EngineError> {
-        let socket = endpoints.listening(patience).await?;
-        let place = socket.display().to_string();
-        let connect = |version: &ClientVersion| {
-            Docker::connect_with_unix(&place, ANSWER_SECONDS, version)
-                .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())
-        };
-        let docker = connect(API_DEFAULT_VERSION)?;
-        match timeout(patience, docker.ping()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                return Err(explain(&format!("no daemon at {place}"), &error).into_unavailable());
-            }
-            Err(_) => {
-                let message =
-                    format!("the daemon at {place} did not answer within {} ms", patience.as_millis());
-                return Err(EngineError::unavailable(message)
-                    .hint("see whether `docker info` answers; restart the daemon if it does not"));
-            }
-        }
+impl Facts {
+    /// Asks the daemon at `socket`, which takes it some 10 ms: it runs programs to find some of the answers.
+    ///
+    /// # Errors
+    /// When it does not tell, or cannot be used; [`EngineError::unavailable`] is set where another engine may do.
+    pub async fn ask(socket: &Path) -> Result<Self, EngineError> {
+        let place = socket.display();
+        let docker = connect(socket, API_DEFAULT_VERSION)?;
         // Each takes the daemon some milliseconds, in which a build could go on.
         let (version, info) = join(docker.version(), docker.info()).await;
         let version = version.map_err(|error| explain("cannot ask for the daemon's version", &error))?;
@@ -108,21 +94,25 @@ impl Connection {
         let api = common_version(version.api_version.as_deref()).ok_or_else(|| {
             EngineError::unavailable(format!("the daemon at {place} has no version of the API"))
         })?;
-        let docker = connect(&api)?;
         let api = (api.major_version, api.minor_version);
         if api < OLDEST_API {
             let message = format!("the daemon at {place} is too old: it speaks API {}.{}", api.0, api.1);
             return Err(EngineError::unavailable(message).hint("Docker 20.10 or Podman 4 is needed"));
         }
         let flavour = flavour(&version);
-        let abilities = Abilities::of(&info, flavour, &socket);
-        let connection = Self { docker, socket, flavour, product: product(&version), api, abilities };
-        connection.refuse_another_kernel(version.kernel_version.as_deref(), &info)?;
-        Ok(connection)
+        let abilities = Abilities::of(&info, flavour, socket);
+        let facts = Self { flavour, product: product(&version), api, abilities };
+        facts.refuse_another_kernel(socket, version.kernel_version.as_deref(), &info)?;
+        Ok(facts)
     }
 
     /// A first look, before anything is started; the agent's boot id decides later.
-    fn refuse_another_kernel(&self, theirs: Option<&str>, info: &SystemInfo) -> Result<(), EngineError> {
+    fn refuse_another_kernel(
+        &self,
+        socket: &Path,
+        theirs: Option<&str>,
+        info: &SystemInfo,
+    ) -> Result<(), EngineError> {
         if info.operating_system.as_deref().is_some_and(|name| name.contains("Docker Desktop")) {
             return Err(another_kernel("Docker Desktop runs containers in a virtual machine"));
         }
@@ -132,16 +122,61 @@ impl Connection {
             Some(theirs) if !theirs.is_empty() && theirs != ours => Err(another_kernel(&format!(
                 "{} at {} runs on another kernel ({theirs}; this one is {ours})",
                 self.product,
-                self.socket.display()
+                socket.display()
             ))),
             _ => Ok(()),
         }
     }
+}
+
+/// One daemon.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub docker: Docker,
+    pub socket: PathBuf,
+    pub facts: Facts,
+}
+
+impl Connection {
+    /// Connects to the daemon at `socket`, of which `facts` are known.
+    ///
+    /// # Errors
+    /// When the socket is not there any more.
+    pub fn with(socket: PathBuf, facts: Facts) -> Result<Self, EngineError> {
+        let (major_version, minor_version) = facts.api;
+        let docker = connect(&socket, &ClientVersion { major_version, minor_version })?;
+        Ok(Self { docker, socket, facts })
+    }
 
     /// One line for people.
-    pub(super) fn describe(&self) -> String {
-        format!("{}, API {}.{}, {}", self.product, self.api.0, self.api.1, self.socket.display())
+    pub fn describe(&self) -> String {
+        let Facts { product, api: (major, minor), .. } = &self.facts;
+        format!("{product}, API {major}.{minor}, {}", self.socket.display())
     }
+}
+
+/// The socket of the first daemon that answers a ping within `patience`.
+///
+/// # Errors
+/// When none does; [`EngineError::unavailable`] is set.
+pub(super) async fn reach(endpoints: &DockerEndpoints, patience: Duration) -> Result<PathBuf, EngineError> {
+    let socket = endpoints.listening(patience).await?;
+    let place = socket.display();
+    match timeout(patience, connect(&socket, API_DEFAULT_VERSION)?.ping()).await {
+        Ok(Ok(_)) => Ok(socket),
+        Ok(Err(error)) => Err(explain(&format!("no daemon at {place}"), &error).into_unavailable()),
+        Err(_) => {
+            let message = format!("the daemon at {place} did not answer within {} ms", patience.as_millis());
+            Err(EngineError::unavailable(message)
+                .hint("see whether `docker info` answers; restart the daemon if it does not"))
+        }
+    }
+}
+
+fn connect(socket: &Path, version: &ClientVersion) -> Result<Docker, EngineError> {
+    let place = socket.display().to_string();
+    Docker::connect_with_unix(&place, ANSWER_SECONDS, version)
+        .map_err(|error| explain(&format!("cannot connect to {place}"), &error).into_unavailable())
 }
 
 /// The refusal of a daemon that is not on this kernel.

@@ -21,7 +21,7 @@ pub(super) async fn pull(connection: &Connection, name: &str) -> Result<(), Engi
         explain(&format!("there is no image {name} on this machine, and it cannot be pulled"), &error).hint(
             format!(
                 "where the registry wants to know who you are: `{} pull {name}`",
-                connection.flavour.command()
+                connection.facts.flavour.command()
             ),
         )
     };

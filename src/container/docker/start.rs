@@ -27,8 +27,8 @@ use crate::container::{ContainerSpec, EngineError};
 /// Longest time from the start of a container to its agent's first answer.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often the agent's socket is tried. A start takes some 300 ms; nothing is lost at this pace.
-const POLL: Duration = Duration::from_millis(4);
+/// How often the agent's socket is tried. It is there within some milliseconds of the engine's answer.
+const POLL: Duration = Duration::from_millis(1);
 
 /// Attempts to get a name that another container still has.
 const NAME_ATTEMPTS: usize = 50;
@@ -43,8 +43,13 @@ const LAST_WORDS: usize = 2000;
 pub(super) async fn start(connection: &Connection, spec: &ContainerSpec) -> Result<Started, EngineError> {
     let image = image::ensure(connection, spec).await?;
     let libraries = libraries::of(&spec.agent)?;
-    let request =
-        container::request(spec, image, &libraries, connection.flavour, connection.abilities.users)?;
+    let request = container::request(
+        spec,
+        image,
+        &libraries,
+        connection.facts.flavour,
+        connection.facts.abilities.users,
+    )?;
     let id = create(connection, spec, &request).await?;
     let started = Started { id, request };
     match run(connection, spec, &started.id).await {
@@ -84,7 +89,7 @@ async fn create(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Err(EngineError::failed(format!("the name {name} stays taken"))
-        .hint(format!("see `{} ps --all`", connection.flavour.command())))
+        .hint(format!("see `{} ps --all`", connection.facts.flavour.command())))
 }
 
 /// Docker says 409; Podman says 500 and names the reason only in words.
@@ -184,7 +189,7 @@ async fn gone(connection: &Connection, id: &str) -> Result<(), EngineError> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Err(EngineError::failed(format!("container {id} is being removed and does not go away"))
-        .hint(format!("see `{} ps --all`", connection.flavour.command())))
+        .hint(format!("see `{} ps --all`", connection.facts.flavour.command())))
 }
 
 /// Looks at what came of the request: the engine's answer, the agent's own report, and its first process as the
@@ -196,15 +201,15 @@ pub(super) async fn verify(
 ) -> Result<(), EngineError> {
     let answer = connection.docker.inspect_container(&started.id, None::<InspectContainerOptions>).await;
     let answer = answer.map_err(|error| explain("cannot inspect the container", &error))?;
-    let mut wrong = verify::inspect(&answer, spec, &started.request, connection.abilities.limits);
+    let mut wrong = verify::inspect(&answer, spec, &started.request, connection.facts.abilities.limits);
 
     let (report, peer) = report(spec)?;
     let ours = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     if report.boot_id.trim() != ours.trim() {
-        return Err(another_kernel(&format!("{} runs on another kernel", connection.product)));
+        return Err(another_kernel(&format!("{} runs on another kernel", connection.facts.product)));
     }
     // A rootless engine's numbers say nothing on either side: the caller is root in its container.
-    let user = (connection.abilities.users == Users::Same).then_some(started.request.user);
+    let user = (connection.facts.abilities.users == Users::Same).then_some(started.request.user);
     wrong.extend(verify::inherited(&report.agent_status, user));
     wrong.extend(verify::mounts(&report.agent_mountinfo, &started.request.mounts));
     wrong.extend(verify::settings(&report.job_mountinfo, started.request.user.0));
@@ -230,7 +235,7 @@ pub(super) async fn verify(
     }
     let message = format!(
         "{} made a container that is not confined as asked: {}",
-        connection.product,
+        connection.facts.product,
         wrong.join("; ")
     );
     Err(EngineError::failed(message).hint("`--engine native` needs no daemon"))
@@ -240,7 +245,7 @@ pub(super) async fn verify(
 fn other_files(connection: &Connection, path: &Path) -> EngineError {
     EngineError::failed(format!(
         "{} has other files at {} than there are here",
-        connection.product,
+        connection.facts.product,
         path.display()
     ))
     .hint(OTHER_FILES)
