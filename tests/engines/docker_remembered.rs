@@ -122,11 +122,12 @@ fn a_daemon_that_has_become_another_is_asked_again() {
 fn a_start_that_fails_by_something_else_is_not_tried_twice() {
     let Some(mut fixture) = Fixture::new() else { return };
     let (relay, daemons) = relay(&fixture);
-    // Nothing runs in so little.
-    fixture.spec.limits.memory = 1;
+    // It ends at once.
+    fixture.spec.agent = "/bin/true".into();
     prepare(&fixture.spec);
     connect(&relay, &daemons);
-    connect(&relay, &daemons).start(&fixture.spec).unwrap_err();
+    let error = connect(&relay, &daemons).start(&fixture.spec).unwrap_err();
+    assert!(error.message.contains("the agent ended at its start"), "{error}");
     let asked = relay.asked.lock().unwrap();
     assert_eq!(asked.iter().filter(|line| line.contains("/containers/create")).count(), 1, "{asked:?}");
 }
