@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::container::spec::StableHasher;
-use crate::project::private_directory;
+use crate::project::put_json;
 
 use super::identify::Job;
 use super::request::Request;
@@ -68,12 +68,7 @@ impl Question {
     /// # Errors
     /// When it cannot be written.
     pub fn keep(&self, stdout: Vec<u8>) -> io::Result<()> {
-        let directory = self.file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        private_directory(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer(&mut file, &Answer { question: self.question.clone(), stdout })?;
-        file.persist(&self.file)?;
-        Ok(())
+        put_json(&self.file, &Answer { question: self.question.clone(), stdout })
     }
 }
 

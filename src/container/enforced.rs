@@ -1,6 +1,7 @@
 //! Whether jobs are confined as promised: what the agent read back from the kernel, compared with the promise.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use anyhow::{Context, bail};
 
@@ -9,15 +10,21 @@ use crate::agent::protocol::{Enforced, SUBREAPER};
 use crate::policy::bar::{self, Bar, Weakness};
 use crate::switch_off::{Defence, is_off};
 
+/// What tells one start of a kernel from every other (random(4)).
+///
+/// # Errors
+/// When the kernel does not say.
+pub(super) fn boot_id() -> io::Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
 /// Checks the report of an agent. Returns what is missing and may be.
 ///
 /// # Errors
 /// When something that is promised is not so, with a list.
 pub fn check(enforced: &Enforced, bar: &Bar, host_network: bool) -> anyhow::Result<BTreeSet<Weakness>> {
     // Descriptors cannot cross to another kernel (a virtual machine's, another machine's).
-    let own =
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("failed to read the boot id")?;
-    if enforced.boot_id.trim() != own.trim() {
+    if enforced.boot_id.trim() != boot_id().context("failed to read the boot id")? {
         bail!(
             "the engine runs on another kernel (a virtual machine or another machine), to which descriptors cannot \
              be passed\n\nhint: use `--engine native`, or a Docker daemon on this machine"
@@ -152,8 +159,7 @@ mod tests {
 
     #[test]
     fn what_is_weaker_is_refused_unless_the_user_allows_it() {
-        let own = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-        let here = Enforced { boot_id: own, ..good() };
+        let here = Enforced { boot_id: boot_id().unwrap(), ..good() };
         let none = Enforced { landlock_abi: 0, landlock_enforced: false, ..here.clone() };
         let old = Enforced { landlock_abi: 2, ..here.clone() };
         let scoped = Enforced { process_tree: SUBREAPER.into(), ..here.clone() };

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+use serde::Serialize;
 
 use crate::container::spec::StableHasher;
 
@@ -276,6 +277,19 @@ impl ProjectDirectories {
         private_directory(&self.path)?;
         all.iter().try_for_each(|path| private_directory(path))
     }
+}
+
+/// Replaces a file by this as JSON, in a directory that only this user can enter and that is made if it is missing.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn put_json(path: &Path, content: &impl Serialize) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    private_directory(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    serde_json::to_writer(&mut file, content)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// Creates a directory that only this user can enter; one that is there must be the user's own, and no link.

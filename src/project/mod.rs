@@ -14,7 +14,7 @@ pub mod staged;
 mod workspace;
 
 pub use cache_tag::create_cache_directory;
-pub use directories::{ProjectDirectories, StateDirectory, file_name, private_directory};
+pub use directories::{ProjectDirectories, StateDirectory, file_name, private_directory, put_json};
 pub use git_view::GitView;
 pub use workspace::{WorkspaceError, find_manifest, workspace_root};
 

@@ -1,6 +1,6 @@
 //! What a daemon told an earlier command is not asked again, and is believed as long as starts come out as asked for.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -27,10 +27,10 @@ impl Relay {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, daemon) = (client.unwrap(), UnixStream::connect(&daemon).unwrap());
-                let (from, to) = (client.try_clone().unwrap(), daemon.try_clone().unwrap());
-                let asked = Arc::clone(&asked);
-                std::thread::spawn(move || pass(from, to, &mut |part| note(part, &asked)));
-                std::thread::spawn(move || pass(daemon, client, &mut |_| {}));
+                let (to, from) = (daemon.try_clone().unwrap(), client.try_clone().unwrap());
+                let noting = Noting(from, Arc::clone(&asked));
+                std::thread::spawn(move || pass(noting, to));
+                std::thread::spawn(move || pass(daemon, client));
             }
         });
         relay
@@ -43,24 +43,21 @@ impl Relay {
     }
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, seen: &mut dyn FnMut(&[u8])) -> Option<io::Error> {
-    let mut part = vec![0; 1 << 16];
-    loop {
-        let length = match from.read(&mut part) {
-            Ok(0) => return to.shutdown(Shutdown::Write).err(),
-            Ok(length) => length,
-            Err(error) => return Some(error),
-        };
-        seen(&part[..length]);
-        if let Err(error) = to.write_all(&part[..length]) {
-            return Some(error);
-        }
+/// What a client says, with the first line of each part noted.
+struct Noting(UnixStream, Arc<Mutex<Vec<String>>>);
+
+impl io::Read for Noting {
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        let length = io::Read::read(&mut self.0, part)?;
+        let line = part[..length].split(|byte| *byte == b'\r').next().unwrap_or_default();
+        self.1.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+        Ok(length)
     }
 }
 
-fn note(part: &[u8], asked: &Mutex<Vec<String>>) {
-    let line = part.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    asked.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+fn pass(mut from: impl io::Read, mut to: UnixStream) {
+    let _ended = io::copy(&mut from, &mut to);
+    let _gone = to.shutdown(Shutdown::Write);
 }
 
 /// A relay before the daemon of `fixture`, and where what it tells is kept.

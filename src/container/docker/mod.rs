@@ -126,7 +126,8 @@ impl Engine for DockerEngine {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let (Some(record), socket) = (&self.record, &self.connection.socket) else { return Err(error) };
+            let Some(record) = &self.record else { return Err(error) };
+            let socket = &self.connection.socket;
             let Ok(facts) = Facts::ask(socket).await else { return Err(error) };
             record.keep(&facts);
             if facts == self.connection.facts {

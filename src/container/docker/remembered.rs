@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Facts, Users};
+use crate::container::enforced::boot_id;
 use crate::container::spec::StableHasher;
-use crate::project::private_directory;
+use crate::project::put_json;
 
 /// The record of the daemon behind one socket.
 #[derive(Debug)]
@@ -37,11 +38,10 @@ impl Record {
     /// When the socket is not there.
     pub fn of(directory: &Path, socket: &Path) -> io::Result<Self> {
         let found = socket.metadata()?;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let daemon = format!(
             "{} {} {}/{} {}.{} {} {}",
             env!("CARGO_PKG_VERSION"),
-            boot.trim(),
+            boot_id()?,
             found.dev(),
             found.ino(),
             found.ctime(),
@@ -71,12 +71,7 @@ impl Record {
     }
 
     fn write(&self, facts: &Facts) -> io::Result<()> {
-        let directory = self.file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        private_directory(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        serde_json::to_writer(&mut file, &Content { daemon: self.daemon.clone(), facts: facts.clone() })?;
-        file.persist(&self.file)?;
-        Ok(())
+        put_json(&self.file, &Content { daemon: self.daemon.clone(), facts: facts.clone() })
     }
 }
 

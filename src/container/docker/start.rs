@@ -16,12 +16,13 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::Pid;
 use tokio::time::timeout;
 
-use super::connection::{Connection, Users, another_kernel};
+use super::connection::{Connection, Facts, Users, another_kernel};
 use super::container::{self, Request};
 use super::errors::{OTHER_FILES, explain, status};
 use super::{image, labels, libraries, mounts, verify};
 use crate::agent::client::{AgentConnection, connect};
 use crate::agent::protocol::{Enforced, Reply, Request as AgentRequest};
+use crate::container::enforced::boot_id;
 use crate::container::{ContainerSpec, EngineError};
 
 /// Longest time from the start of a container to its agent's first answer.
@@ -43,13 +44,8 @@ const LAST_WORDS: usize = 2000;
 pub(super) async fn start(connection: &Connection, spec: &ContainerSpec) -> Result<Started, EngineError> {
     let image = image::ensure(connection, spec).await?;
     let libraries = libraries::of(&spec.agent)?;
-    let request = container::request(
-        spec,
-        image,
-        &libraries,
-        connection.facts.flavour,
-        connection.facts.abilities.users,
-    )?;
+    let Facts { flavour, abilities, .. } = connection.facts;
+    let request = container::request(spec, image, &libraries, flavour, abilities.users)?;
     let id = create(connection, spec, &request).await?;
     let started = Started { id, request };
     match run(connection, spec, &started.id).await {
@@ -204,8 +200,7 @@ pub(super) async fn verify(
     let mut wrong = verify::inspect(&answer, spec, &started.request, connection.facts.abilities.limits);
 
     let (report, peer) = report(spec)?;
-    let ours = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    if report.boot_id.trim() != ours.trim() {
+    if report.boot_id.trim() != boot_id().unwrap_or_default() {
         return Err(another_kernel(&format!("{} runs on another kernel", connection.facts.product)));
     }
     // A rootless engine's numbers say nothing on either side: the caller is root in its container.
