@@ -1,7 +1,8 @@
 //! From start to removal.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cargo_sandbox::container::{Engine, EngineKind};
 
@@ -84,18 +85,35 @@ fn somebody_elses_container_of_the_same_name_is_left_alone() {
     engine_command(&["rm", &id]);
 }
 
+fn wait_until_gone(fixture: &Fixture, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while fixture.listed().is_some() {
+        assert!(Instant::now() < deadline, "it is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_container_that_was_killed_leaves_nothing_but_the_reason() {
     let Some(fixture) = Fixture::new() else { return };
     fixture.start();
     engine_command(&["kill", &fixture.listed().unwrap().id]);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while fixture.listed().is_some() {
-        assert!(Instant::now() < deadline, "it is still there");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_gone(&fixture, Duration::from_secs(10));
+    // An engine is asked for a record in whole seconds: just before one is over, too little would be asked for.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    std::thread::sleep(Duration::from_nanos(u64::from(1_998_000_000 - now.subsec_nanos()) % 1_000_000_000));
     let reason = fixture.engine.post_mortem(&fixture.spec).unwrap();
-    assert!(reason.contains("killed"), "{reason}");
+    assert!(reason.contains("through the engine"), "{reason}");
+}
+
+#[test]
+fn an_agent_that_was_killed_is_told_from_a_container_that_was() {
+    let Some(fixture) = Fixture::new() else { return };
+    fixture.start();
+    let agent = engine_command(&["inspect", "--format", "{{.State.Pid}}", &fixture.listed().unwrap().id]);
+    assert!(Command::new("kill").args(["-9", &agent]).status().unwrap().success());
+    wait_until_gone(&fixture, Duration::from_secs(10));
+    assert_eq!(fixture.engine.post_mortem(&fixture.spec).unwrap(), "killed (signal 9)");
 }
 
 #[test]
@@ -103,11 +121,7 @@ fn an_idle_container_ends_by_itself_and_leaves_nothing() {
     let Some(mut fixture) = Fixture::new() else { return };
     fixture.spec.idle = Duration::from_secs(1);
     fixture.start();
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while fixture.listed().is_some() {
-        assert!(Instant::now() < deadline, "it is still there");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until_gone(&fixture, Duration::from_secs(15));
     assert_eq!(fixture.engine.post_mortem(&fixture.spec), None);
 }
 

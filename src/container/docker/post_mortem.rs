@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
 use crate::container::ContainerSpec;
@@ -13,45 +13,59 @@ use crate::container::ContainerSpec;
 /// How far back "just now" goes.
 const RECENT: Duration = Duration::from_secs(120);
 
+/// How far ahead of now the record is asked for. Podman begins to read at the time of the request's arrival and
+/// ends at the one that was asked for, whether it has read by then or not.
+const AHEAD: Duration = Duration::from_secs(2);
+
 /// Longest wait for the record.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long after a container's end another event of it may come: Podman tells of a kill from another process
+/// than of the end.
+const AFTER_ITS_END: Duration = Duration::from_millis(200);
+
+/// What an end is called; Podman calls it so in answers and otherwise in filters.
+const END: &str = "die";
+const END_IN_FILTERS_OF_PODMAN: &str = "died";
 
 /// The cause, if the engine knows one worth telling.
 pub(super) async fn of(connection: &Connection, spec: &ContainerSpec) -> Option<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let events = ["oom", "kill", END, END_IN_FILTERS_OF_PODMAN];
     let filters = HashMap::from([
         ("container".to_owned(), vec![spec.container_name()]),
-        ("event".to_owned(), vec!["oom".to_owned(), "kill".to_owned(), "die".to_owned()]),
+        ("event".to_owned(), events.map(str::to_owned).to_vec()),
     ]);
     let options = EventsOptionsBuilder::new()
         .since(&now.saturating_sub(RECENT).as_secs().to_string())
-        .until(&now.as_secs().saturating_add(1).to_string())
+        .until(&now.saturating_add(AHEAD).as_secs().to_string())
         .filters(&filters)
         .build();
-    let mut events = Box::pin(connection.docker.events(Some(options)));
+    let mut events = connection.docker.events(Some(options)).boxed();
     let mut record = Vec::new();
-    let collect = async {
-        while let Some(Ok(event)) = events.next().await {
-            let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-            let attribute = |name: &str| attributes.get(name).cloned();
-            record.push((event.action.unwrap_or_default(), attribute("exitCode"), attribute("signal")));
-        }
-    };
+    let mut deadline = Instant::now() + PATIENCE;
     // An engine that does not end the record at the time that was asked for has told all by then.
-    let _ = timeout(PATIENCE, collect).await;
+    while let Ok(Some(Ok(event))) = timeout_at(deadline, events.next()).await {
+        let action = event.action.unwrap_or_default();
+        if action == END {
+            deadline = deadline.min(Instant::now() + AFTER_ITS_END);
+        }
+        let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
+        record.push((action, attributes.get("exitCode").cloned()));
+    }
     cause(&record)
 }
 
-/// From events: what happened, exit code, signal.
-fn cause(record: &[(String, Option<String>, Option<String>)]) -> Option<String> {
-    let of = |name: &str| record.iter().rev().find(|(action, ..)| action == name);
+/// From events: what happened, exit code.
+fn cause(record: &[(String, Option<String>)]) -> Option<String> {
+    let of = |name: &str| record.iter().rev().find(|(action, _)| action == name);
     if of("oom").is_some() {
         return Some("out of memory".into());
     }
     if of("kill").is_some() {
         return Some("killed by someone through the engine".into());
     }
-    match of("die")?.1.as_deref() {
+    match of(END)?.1.as_deref() {
         Some("137") => Some("killed (signal 9)".into()),
         Some("0") | None => None,
         Some(code) => Some(format!("the agent ended with status {code}")),
@@ -62,8 +76,8 @@ fn cause(record: &[(String, Option<String>, Option<String>)]) -> Option<String> 
 mod tests {
     use super::*;
 
-    fn event(action: &str, code: Option<&str>) -> (String, Option<String>, Option<String>) {
-        (action.into(), code.map(str::to_owned), None)
+    fn event(action: &str, code: Option<&str>) -> (String, Option<String>) {
+        (action.into(), code.map(str::to_owned))
     }
 
     #[test]
