@@ -6,8 +6,9 @@
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which
 //! others, each with the file that is changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`, and `again`) in which
-//! ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure. Processor time is that of the whole
-//! machine, since jobs are nobody's children here: let nothing else run.
+//! ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure, and standard error has them as they come
+//! (round 0 does not count). Processor time is that of the whole machine, since jobs are nobody's children here: let nothing
+//! else run.
 //!
 //! | phase | |
 //! |---|---|
@@ -106,6 +107,14 @@ impl Way {
     }
 }
 
+/// What a round took, for whoever waits for the table, or does without the rest of it.
+fn in_words(figures: &[Took; PHASES.len()]) -> String {
+    let one = |(phase, took): (&str, &Took)| {
+        format!("{phase} {:.3} s (processor {:.2} s)", took.wall, took.processor)
+    };
+    PHASES.into_iter().zip(figures).map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// The one in the middle of several runs of what is short: a millisecond matters in it.
 fn typical(mut run: impl FnMut() -> Took) -> Took {
     let mut all: [Took; SHORT_RUNS] = std::array::from_fn(|_| run());
@@ -198,6 +207,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         for position in 0..count {
             let way = &mut ways[(round + position) % count];
             let figures = way.round(&changed);
+            eprintln!("{}, round {round} of {rounds}, {}: {}", project.name, way.name, in_words(&figures));
             for (phase, took) in figures.into_iter().enumerate().filter(|_| round > 0) {
                 way.took[phase].push(took);
             }
