@@ -1,12 +1,13 @@
-//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo`, build-wrap, and cargo once
-//! more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo differs from itself is the
+//! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo`, build-wrap, cargo as rustup
+//! starts it, and cargo once more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo differs from itself is the
 //! machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same round, to the mean of both where it
 //! is measured twice.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which
-//! others, each with the file that is changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`, and `again`) in which
-//! ways beside cargo; `CSB_BENCH_JSON` names a directory for every single figure, and standard error has them as they come
+//! others, each with the file that is changed, `CSB_BENCH_WAYS` (`docker,native,audit,run,build-wrap`, and `rustup`, `again`) in
+//! which ways beside cargo; with `CSB_BENCH_COLD=0` only the round that does not count builds all of it, and the others what is short;
+//! `CSB_BENCH_JSON` names a directory for every single figure, and standard error has them as they come
 //! (round 0 does not count). Processor time is that of the whole machine, since jobs are nobody's children here: let nothing
 //! else run.
 //!
@@ -15,9 +16,11 @@
 //! | cold build, cold check | after `clean`, in a container that is started for it |
 //! | fresh check | again, with nothing to do; the one in the middle of five |
 //! | changed | `build` after one line more in one file; the one in the middle of five |
+//!
+//! cargo has a copy of the project beside the one that `cargo-sandbox` has, and builds it into its `target/`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -55,6 +58,8 @@ struct Took {
 /// One way to build.
 struct Way {
     name: &'static str,
+    /// The project, or a copy of it.
+    place: &'static Path,
     command: Box<dyn Fn() -> Command>,
     options: &'static [&'static str],
     /// Ends its container, if it has one.
@@ -65,9 +70,10 @@ struct Way {
 
 impl Way {
     /// One that keeps nothing running.
-    fn plain(name: &'static str, command: impl Fn() -> Command + 'static) -> Self {
+    fn plain(name: &'static str, place: &'static Path, command: impl Fn() -> Command + 'static) -> Self {
         Self {
             name,
+            place,
             command: Box::new(command),
             options: &[],
             stop: Box::new(|| {}),
@@ -91,28 +97,33 @@ impl Way {
         (self.stop)();
     }
 
-    /// One figure for each phase, in their order.
-    fn round(&self, changed: &Path) -> [Took; PHASES.len()] {
-        self.clean();
-        let build = self.run(&["build", "--locked"]);
+    /// One figure for each phase, in their order; none for the cold ones where they are left out.
+    fn round(&self, touched: &str, cold: bool) -> [Option<Took>; PHASES.len()] {
+        let cold = |command: &str| {
+            cold.then(|| {
+                self.clean();
+                self.run(&[command, "--locked"])
+            })
+        };
+        let changed = &self.place.join(touched);
+        let build = cold("build");
         let change = typical(|| {
             let mut source = fs::read_to_string(changed).expect("a source");
             source.push_str("\n// One line more.\n");
             fs::write(changed, source).expect("a source");
             self.run(&["build", "--locked"])
         });
-        self.clean();
-        let check = self.run(&["check", "--locked"]);
-        [build, change, check, typical(|| self.run(&["check", "--locked"]))]
+        let check = cold("check");
+        [build, Some(change), check, Some(typical(|| self.run(&["check", "--locked"])))]
     }
 }
 
 /// What a round took, for whoever waits for the table, or does without the rest of it.
-fn in_words(figures: &[Took; PHASES.len()]) -> String {
-    let one = |(phase, took): (&str, &Took)| {
-        format!("{phase} {:.3} s (processor {:.2} s)", took.wall, took.processor)
+fn in_words(figures: &[Option<Took>; PHASES.len()]) -> String {
+    let one = |(phase, took): (&str, &Option<Took>)| {
+        took.map(|took| format!("{phase} {:.3} s (processor {:.2} s)", took.wall, took.processor))
     };
-    PHASES.into_iter().zip(figures).map(one).collect::<Vec<_>>().join(", ")
+    PHASES.into_iter().zip(figures).filter_map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// The one in the middle of several runs of what is short: a millisecond matters in it.
@@ -141,16 +152,21 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     let seed = project.seed()?;
     let world = World::new(&format!("bench-{}", project.name), &User::me())?.incremental();
     let world: &'static World = Box::leak(Box::new(world));
-    let place: &'static PathBuf = Box::leak(Box::new(world.work().join(project.name)));
-    world.copy(&seed.project, place);
     world.copy(&seed.cargo_home, &world.home.join(".cargo"));
-    let plain_in = move |target: &str| {
+    let copy = |name: &str| {
+        let place: &'static Path = world.work().join(name).leak();
+        world.copy(&seed.project, place);
+        place
+    };
+    let place = copy(project.name);
+    let of_cargo = copy(&format!("{}-cargo", project.name));
+    let plain_in = move |place: &Path| {
         let mut command = world.plain(place);
-        command.env("CARGO_TARGET_DIR", world.home.join(target)).env("CARGO_NET_OFFLINE", "true");
+        command.env("CARGO_NET_OFFLINE", "true");
         command
     };
-    let plain = move || plain_in("plain");
-    let mut ways = vec![Way::plain(CARGO, plain)];
+    let plain = move || plain_in(of_cargo);
+    let mut ways = vec![Way::plain(CARGO, of_cargo, plain)];
     let wanted =
         std::env::var("CSB_BENCH_WAYS").unwrap_or_else(|_| "docker,native,audit,run,build-wrap".to_owned());
     let wanted = |way: &str| wanted.split(',').any(|one| one == way);
@@ -171,6 +187,7 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         for (name, options) in names.into_iter().zip([&[][..], &["--audit"]]).take(recorded) {
             ways.push(Way {
                 name,
+                place,
                 command: Box::new(move || {
                     let mut command = world.sandbox(engine, place);
                     command.env("CARGO_NET_OFFLINE", "true");
@@ -183,33 +200,42 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
         }
     }
     if wanted("again") {
-        ways.push(Way::plain(AGAIN, move || plain_in("plain-again")));
+        let again = copy(&format!("{}-again", project.name));
+        ways.push(Way::plain(AGAIN, again, move || plain_in(again)));
+    }
+    if wanted("rustup") {
+        match peers::rustup() {
+            Ok(rustup) => ways.push(Way::plain("cargo, by rustup", of_cargo, move || {
+                rustup.instead(&plain(), &world.toolchain)
+            })),
+            Err(why) => println!("\nskipped: cargo, by rustup: {why}"),
+        }
     }
     if wanted("run") {
         match Docker::here() {
-            Ok(docker) => ways.push(Way::plain("`docker run cargo`", move || {
-                docker.instead(&plain(), &[world.home.as_path(), place, &world.toolchain])
+            Ok(docker) => ways.push(Way::plain("`docker run cargo`", of_cargo, move || {
+                docker.instead(&plain(), &[world.home.as_path(), &world.toolchain])
             })),
             Err(why) => println!("\nskipped: `docker run cargo`: {why}"),
         }
     }
     if wanted("build-wrap") {
-        match build_wrap(world, &seed, plain) {
+        match build_wrap(world, &seed, of_cargo, plain) {
             Ok(way) => ways.push(way),
             Err(why) => println!("\nskipped: build-wrap: {why}"),
         }
     }
-    let changed = place.join(project.touched);
+    let cold = std::env::var_os("CSB_BENCH_COLD").is_none_or(|value| value != "0");
     let count = ways.len();
     // The first round pays for what is in the page cache then.
     for round in 0..=rounds {
         // Each is the first in its turn: none always comes after the same other, whose traces it would bear.
         for position in 0..count {
             let way = &mut ways[(round + position) % count];
-            let figures = way.round(&changed);
+            let figures = way.round(project.touched, cold || round == 0);
             eprintln!("{}, round {round} of {rounds}, {}: {}", project.name, way.name, in_words(&figures));
-            for (phase, took) in figures.into_iter().enumerate().filter(|_| round > 0) {
-                way.took[phase].push(took);
+            for (took, figure) in way.took.iter_mut().zip(figures).filter(|_| round > 0) {
+                took.extend(figure);
             }
         }
     }
@@ -218,13 +244,18 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
 }
 
 /// build-wrap, in a home directory whose configuration asks for it, without which it does nothing.
-fn build_wrap(world: &World, seed: &Seed, plain: impl Fn() -> Command + 'static) -> Result<Way, String> {
+fn build_wrap(
+    world: &World,
+    seed: &Seed,
+    place: &'static Path,
+    plain: impl Fn() -> Command + 'static,
+) -> Result<Way, String> {
     let configuration = peers::build_wrap()?;
     let home = world.home.join("build-wrap");
     let cargo_home = home.join(".cargo");
     world.copy(&seed.cargo_home, &cargo_home);
     world.write(&cargo_home.join("config.toml"), &configuration);
-    Ok(Way::plain("build-wrap", move || {
+    Ok(Way::plain("build-wrap", place, move || {
         let mut command = plain();
         command.env("HOME", &home).env("CARGO_HOME", &cargo_home);
         // It compiles a program of its own for each build script, of crates that it fetches once.
@@ -237,7 +268,7 @@ fn rows(project: &str, ways: &[Way]) -> Vec<Value> {
     let mut rows = Vec::new();
     for (phase, name) in PHASES.iter().enumerate() {
         let cargo = &of_cargo(phase, ways);
-        for way in ways {
+        for way in ways.iter().filter(|way| !way.took[phase].is_empty()) {
             let ratio = |of: fn(&Took) -> f64| {
                 median(way.took[phase].iter().zip(cargo).map(|(took, cargo)| of(took) / of(cargo)).collect())
             };

@@ -26,6 +26,7 @@ use crate::missing::Advisor;
 use crate::policy::bar::Bar;
 use crate::policy::kind::Kind;
 use crate::policy::question::Question;
+use crate::policy::repository::RepositoryPolicy;
 use crate::project::outside;
 use crate::project::planted::{self, TargetDir};
 use crate::project::{
@@ -166,6 +167,10 @@ fn refuse_unrecorded(command: &CargoCommand, report: &ReportOptions) -> anyhow::
 
 /// What the repository's policy asks for.
 fn policy_question(front_end: &FrontEnd, options: &Options, root: &Path) -> anyhow::Result<Option<Question>> {
+    // The user's own part is read when all that it depends on is known, and not twice.
+    if !RepositoryPolicy::may_be_in(root) {
+        return Ok(None);
+    }
     let ground = Ground { root, target_dir: None, sysroot: None, own: &options.own };
     Ok(policy::of_project(front_end, &ground)?.question)
 }

@@ -108,9 +108,7 @@ pub struct Needs<'a> {
 pub fn of_system_program(written: &Path) -> Domain {
     let mut domain = Domain::default();
     domain.add(written, Rights::Write);
-    for path in SYSTEM.iter().chain(MERGED) {
-        domain.add_executable(path.as_ref());
-    }
+    domain.add_executables(SYSTEM.iter().chain(MERGED).map(Path::new));
     system_reads(&mut domain);
     domain
 }
@@ -185,15 +183,13 @@ impl Needs<'_> {
 
     /// After [`Self::writes`].
     fn executes(&self, domain: &mut Domain) {
-        for path in SYSTEM.iter().chain(MERGED) {
-            domain.add_executable(path.as_ref());
-        }
-        let sysroot = &self.toolchain.sysroot;
-        if sysroot.starts_with(self.cargo_home) {
-            // One directory for rustup and cargo, as in some images: the user's own arrangement.
+        let sysroot = self.toolchain.sysroot.as_path();
+        // One directory for rustup and cargo, as in some images: the user's own arrangement.
+        let arranged = sysroot.starts_with(self.cargo_home);
+        let directories = SYSTEM.iter().chain(MERGED).map(Path::new);
+        domain.add_executables(directories.chain((!arranged).then_some(sysroot)));
+        if arranged {
             domain.add(sysroot, Rights::Execute);
-        } else {
-            domain.add_executable(sysroot);
         }
         let writable = domain.writable();
         for program in self.installed.iter().flat_map(|(_, programs)| *programs) {
@@ -248,6 +244,9 @@ impl Needs<'_> {
             domain.add(member, Rights::Read);
             roots.push(member);
         }
+        // Mostly one and the same.
+        roots.sort_unstable();
+        roots.dedup();
         for root in roots {
             for directory in root.ancestors() {
                 for name in LOOKED_FOR_ABOVE {

@@ -155,6 +155,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
+    use std::path::Path;
     use std::process::Command;
 
     /// A directory with a copy of `true` in each of `tool` and `project`.
@@ -172,9 +173,7 @@ mod tests {
     fn domain(scene: &tempfile::TempDir) -> Domain {
         let mut domain = Domain::default();
         domain.add(scene.path().join("project"), Rights::Write);
-        for path in ["/usr", "/bin", "/lib", "/lib64", "/nix/store"] {
-            domain.add_executable(path.as_ref());
-        }
+        domain.add_executables(["/usr", "/bin", "/lib", "/lib64", "/nix/store"].map(Path::new));
         domain.add("/dev/null", Rights::Device);
         domain
     }

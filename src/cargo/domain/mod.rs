@@ -65,11 +65,17 @@ impl Domain {
         writable.filter_map(|grant| grant.path.canonicalize().ok()).collect()
     }
 
-    /// Grants the execution of everything below a directory that is not writable: a project may lie in
+    /// Grants the execution of everything below these directories that is not writable: a project may lie in
     /// `/usr/src`, `CARGO_HOME` in `/usr/local`. Everything that is writable must have been granted before.
-    pub fn add_executable(&mut self, directory: &Path) {
-        let Ok(directory) = directory.canonicalize() else { return };
+    pub fn add_executables<'a>(&mut self, directories: impl IntoIterator<Item = &'a Path>) {
         let writable = self.writable();
+        for directory in directories {
+            self.add_executable(directory, &writable);
+        }
+    }
+
+    fn add_executable(&mut self, directory: &Path, writable: &[PathBuf]) {
+        let Ok(directory) = directory.canonicalize() else { return };
         let mut open = vec![directory];
         while let Some(path) = open.pop() {
             let covered = |grant: &Grant| grant.rights == Rights::Execute && path.starts_with(&grant.path);
@@ -105,7 +111,7 @@ mod tests {
         let mut domain = Domain::default();
         domain.add(usr.join("src/app"), Rights::Write);
         domain.add(usr.join("local/cargo"), Rights::Write);
-        domain.add_executable(&usr);
+        domain.add_executables([usr.as_path()]);
         let mut executable: Vec<_> = domain
             .grants()
             .iter()
@@ -121,9 +127,9 @@ mod tests {
         let usr = tempfile::tempdir().unwrap();
         std::fs::create_dir(usr.path().join("bin")).unwrap();
         let mut domain = Domain::default();
-        domain.add_executable(usr.path());
+        domain.add_executables([usr.path()]);
         assert_eq!(domain.grants().len(), 1);
-        domain.add_executable(&usr.path().join("none"));
+        domain.add_executables([usr.path().join("none").as_path()]);
         assert_eq!(domain.grants().len(), 1);
     }
 }
