@@ -54,7 +54,7 @@ impl RepositoryPolicy {
     /// Whether a project may have one: only a file that is certainly not there counts as none.
     pub fn may_be_in(root: &Path) -> bool {
         let found = root.join(FILE).symlink_metadata();
-        found.is_ok() || found.is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+        !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Reads the policy of a project; `users` and `own` are what holds without it. Nothing where there is none.

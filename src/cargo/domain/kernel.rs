@@ -178,7 +178,7 @@ mod tests {
         domain
     }
 
-    fn run(domain: Option<&Domain>, program: &std::path::Path, arguments: &[&str]) -> io::Result<i32> {
+    fn run(domain: Option<&Domain>, program: &Path, arguments: &[&str]) -> io::Result<i32> {
         let enforceable = domain.map(|domain| Enforceable::new(domain, &Bar::default()).unwrap().unwrap());
         let mut command = Command::new(program);
         command.args(arguments).stderr(std::process::Stdio::null());

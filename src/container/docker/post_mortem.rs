@@ -50,22 +50,32 @@ pub(super) async fn of(connection: &Connection, spec: &ContainerSpec) -> Option<
         if action == END {
             deadline = deadline.min(Instant::now() + AFTER_ITS_END);
         }
-        let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-        record.push((action, attributes.get("exitCode").cloned()));
+        let actor = event.actor.unwrap_or_default();
+        let exit_code = actor.attributes.and_then(|mut attributes| attributes.remove("exitCode"));
+        record.push(Happened { action, container: actor.id, exit_code });
     }
     cause(&record)
 }
 
-/// From events: what happened, exit code.
-fn cause(record: &[(String, Option<String>)]) -> Option<String> {
-    let of = |name: &str| record.iter().rev().find(|(action, _)| action == name);
+/// One event of the record.
+struct Happened {
+    action: String,
+    container: Option<String>,
+    exit_code: Option<String>,
+}
+
+/// The cause of the last end in a record, in which containers of the same name may come one after the other.
+fn cause(record: &[Happened]) -> Option<String> {
+    let container = &record.last()?.container;
+    let of =
+        |name: &str| record.iter().rev().find(|event| event.action == name && event.container == *container);
     if of("oom").is_some() {
         return Some("out of memory".into());
     }
     if of("kill").is_some() {
         return Some("killed by someone through the engine".into());
     }
-    match of(END)?.1.as_deref() {
+    match of(END)?.exit_code.as_deref() {
         Some("137") => Some("killed (signal 9)".into()),
         Some("0") | None => None,
         Some(code) => Some(format!("the agent ended with status {code}")),
@@ -76,8 +86,12 @@ fn cause(record: &[(String, Option<String>)]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn event(action: &str, code: Option<&str>) -> (String, Option<String>) {
-        (action.into(), code.map(str::to_owned))
+    fn event(action: &str, code: Option<&str>) -> Happened {
+        of_container("this", action, code)
+    }
+
+    fn of_container(id: &str, action: &str, code: Option<&str>) -> Happened {
+        Happened { action: action.into(), container: Some(id.into()), exit_code: code.map(str::to_owned) }
     }
 
     #[test]
@@ -86,5 +100,14 @@ mod tests {
         assert_eq!(cause(&[event("die", Some("137"))]).unwrap(), "killed (signal 9)");
         assert_eq!(cause(&[event("die", Some("0"))]), None);
         assert_eq!(cause(&[]), None);
+    }
+
+    #[test]
+    fn a_former_container_of_the_same_name_says_nothing_of_this_one() {
+        let former = || [of_container("former", "kill", None), of_container("former", "die", Some("137"))];
+        let with = |event: Happened| cause(&former().into_iter().chain([event]).collect::<Vec<_>>());
+        assert_eq!(with(event("die", Some("3"))).unwrap(), "the agent ended with status 3");
+        assert_eq!(with(event("die", Some("0"))), None);
+        assert_eq!(cause(&former()).unwrap(), "killed by someone through the engine");
     }
 }
