@@ -1,7 +1,7 @@
 //! What a build costs: cargo itself, `cargo-sandbox` on each engine, `--audit`, `docker run cargo`, build-wrap, cargo as rustup
-//! starts it, and cargo once more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo differs from itself is the
-//! machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same round, to the mean of both where it
-//! is measured twice.
+//! starts it, and cargo once more, in one run and in turns, so that a slow moment of the machine hits all alike. What cargo
+//! differs from itself is the machine's noise. Prints the table as Markdown: medians of the ratios to the cargo of the same
+//! round, to the mean of both where it is measured twice.
 //!
 //! `cargo bench --bench builds`. `CSB_BENCH_ROUNDS` (5) is how often, `CSB_BENCH_PROJECTS` (`hello-native,hexyl`) on which
 //! projects of `tests/parity/projects.rs` (`real`: on those of `real/`), `CSB_BENCH_DIRS` (`path=src/lib.rs,…`) on which
