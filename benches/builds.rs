@@ -160,11 +160,12 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     };
     let place = copy(project.name);
     let of_cargo = copy(&format!("{}-cargo", project.name));
-    let plain_in = move |place: &Path| {
-        let mut command = world.plain(place);
-        command.env("CARGO_NET_OFFLINE", "true");
+    let started_in = move |cargo: &Path, place: &Path| {
+        let mut command = world.command(cargo);
+        command.current_dir(place).env("CARGO_NET_OFFLINE", "true");
         command
     };
+    let plain_in = move |place: &Path| started_in(&world.cargo(), place);
     let plain = move || plain_in(of_cargo);
     let mut ways = vec![Way::plain(CARGO, of_cargo, plain)];
     let wanted =
@@ -206,7 +207,9 @@ fn measure(project: &Project, rounds: usize) -> Result<Vec<Value>, String> {
     if wanted("rustup") {
         match peers::rustup() {
             Ok(rustup) => ways.push(Way::plain("cargo, by rustup", of_cargo, move || {
-                rustup.instead(&plain(), &world.toolchain)
+                let mut command = started_in(&rustup.cargo, of_cargo);
+                command.env("RUSTUP_HOME", &rustup.home).env("RUSTUP_TOOLCHAIN", &world.toolchain);
+                command
             })),
             Err(why) => println!("\nskipped: cargo, by rustup: {why}"),
         }

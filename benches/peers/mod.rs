@@ -37,10 +37,12 @@ pub fn build_wrap() -> Result<String, String> {
     Ok(format!("[target.'cfg(all())']\nlinker = {linker:?}\n"))
 }
 
-/// rustup, whose `cargo` finds out which toolchain is meant and starts that one's: what most people type.
+/// The user's rustup.
 pub struct Rustup {
-    cargo: PathBuf,
-    home: PathBuf,
+    /// Finds out which toolchain is meant and starts that one's: what most people type.
+    pub cargo: PathBuf,
+    /// Its `RUSTUP_HOME`.
+    pub home: PathBuf,
 }
 
 /// Finds the user's rustup.
@@ -50,20 +52,6 @@ pub fn rustup() -> Result<Rustup, String> {
     let home =
         home.or_else(|| Some(etcetera::home_dir().ok()?.join(".rustup"))).ok_or("no home directory")?;
     Ok(Rustup { cargo: program.with_file_name("cargo"), home })
-}
-
-impl Rustup {
-    /// The same command of cargo's, started by rustup.
-    pub fn instead(&self, command: &Command, toolchain: &Path) -> Command {
-        let mut by_rustup = Command::new(&self.cargo);
-        by_rustup.args(command.get_args()).env_clear();
-        by_rustup.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        by_rustup.env("RUSTUP_HOME", &self.home).env("RUSTUP_TOOLCHAIN", toolchain);
-        if let Some(directory) = command.get_current_dir() {
-            by_rustup.current_dir(directory);
-        }
-        by_rustup
-    }
 }
 
 /// Docker's client, and an empty image of which each container shows the host's own system directories.

@@ -191,8 +191,9 @@ impl Needs<'_> {
         if arranged {
             domain.add(sysroot, Rights::Execute);
         }
+        let Some((_, programs)) = self.installed else { return };
         let writable = domain.writable();
-        for program in self.installed.iter().flat_map(|(_, programs)| *programs) {
+        for program in programs {
             if !writable.iter().any(|writable| program.starts_with(writable)) {
                 domain.add(program, Rights::Execute);
             }
@@ -257,13 +258,12 @@ impl Needs<'_> {
                     }
                 }
             }
-            for path in repository::files(root) {
+            let Some(top) = repository::work_tree(root) else { continue };
+            for path in repository::files(top) {
                 domain.add(path, Rights::Read);
             }
             // Which files belong to a package cargo asks git, which walks down from the work tree's top.
-            if let Some(top) = repository::work_tree(root) {
-                domain.add(top, Rights::List);
-            }
+            domain.add(top, Rights::List);
         }
     }
 
